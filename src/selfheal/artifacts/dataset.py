@@ -1,0 +1,113 @@
+"""Handles to columnar data: Parquet files on disk, Arrow tables in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import PrivateAttr
+
+from selfheal.artifacts.canonical import sha256_of_file
+from selfheal.artifacts.model import Model
+from selfheal.errors import JournalError
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Arrow tables by name, as a handler returns them; stored as one Parquet file each."""
+
+    tables: Mapping[str, pa.Table]
+
+
+class DatasetTable(Model):
+    """One Parquet file: its path relative to the dataset's folder, rows and hash."""
+
+    file: str
+    rows: int
+    sha256: str
+
+
+class Dataset(Model):
+    """An immutable set of Parquet tables, content-hashed.
+
+    `path` is relative to the run folder. A handle is bound to that folder by
+    `located` before it is read; the engine binds every handle that it passes.
+    """
+
+    path: str
+    tables: dict[str, DatasetTable]
+    _base: Path | None = PrivateAttr(default=None)
+
+    def located(self, base: Path) -> Dataset:
+        """The same handle, bound to the folder that `path` is relative to."""
+        bound = self.model_copy()
+        bound._base = base
+        return bound
+
+    @property
+    def folder(self) -> Path:
+        if self._base is None:
+            raise JournalError(f"the dataset {self.path} is not bound to a run folder.")
+        return self._base / self.path
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """A private in-memory DuckDB connection with one view per table.
+
+        Sessions run in UTC and on one thread so that equal rows give equal answers.
+        """
+        import duckdb
+
+        connection = duckdb.connect(":memory:")
+        connection.execute(
+            "SET threads = 1; SET TimeZone = 'UTC'; SET preserve_insertion_order = true"
+        )
+        for name, table in self.tables.items():
+            file = str(self.folder / table.file).replace("'", "''")
+            connection.execute(f"CREATE VIEW \"{name}\" AS SELECT * FROM read_parquet('{file}')")
+        return connection
+
+    def rows(
+        self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
+    ) -> list[dict[str, Any]]:
+        """The rows that a query gives, as dictionaries. For small results."""
+        with self.connect() as connection:
+            cursor = connection.execute(sql, parameters)
+            names = [column[0] for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def arrow(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> pa.Table:
+        """The result of a query as an Arrow table."""
+        with self.connect() as connection:
+            return connection.execute(sql, parameters).to_arrow_table()
+
+
+def write_tables(tables: Mapping[str, pa.Table], base: Path, path: str) -> Dataset:
+    """Write Arrow tables as zstd Parquet under ``base/path`` and return their handle."""
+    from pyarrow import parquet
+
+    folder = base / path
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        parquet.write_table(table, folder / f"{name}.parquet", compression="zstd")
+    return describe(base, path)
+
+
+def describe(base: Path, path: str) -> Dataset:
+    """The handle of the Parquet files that already lie in ``base/path``."""
+    from pyarrow import parquet
+
+    tables = {
+        file.stem: DatasetTable(
+            file=file.name,
+            rows=parquet.read_metadata(file).num_rows,
+            sha256=sha256_of_file(file),
+        )
+        for file in sorted((base / path).glob("*.parquet"))
+    }
+    return Dataset(path=path, tables=tables).located(base)

@@ -1,0 +1,73 @@
+"""patch.json: ranked candidate patches, each code + test + documentation in one diff."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from selfheal.artifacts.model import Model
+
+
+class RecordedRequest(Model):
+    """One request as production telemetry recorded it. `body` is text; None if there was none."""
+
+    method: str
+    path: str
+    query: str = ""
+    body: str | None = None
+    content_type: str | None = None
+    status: int | None = None
+    trace_id: str | None = None
+
+
+class Reproducer(Model):
+    """What shows the trouble on demand: recorded requests, the last of which is the one judged.
+
+    `test_file` and `test_name` name the regression test inside the patch; a pytest node
+    id is ``test_file::test_name``. `unavailable` says why there is none.
+    """
+
+    requests: list[RecordedRequest] = Field(default_factory=list)
+    test_file: str | None = None
+    test_name: str | None = None
+    unavailable: str | None = None
+
+
+class Candidate(Model):
+    """`patch` is the unified diff, also stored as ``patches/<id>.patch``.
+
+    `base_commit` is what it applies to. `score` (0–1) ranks within the diagnosis and
+    `score_parts` says what it is made of. `edit` describes the change for the pattern
+    library: the template's name and its parameters.
+    """
+
+    id: str
+    diagnosis_id: str
+    strategy: str
+    rank: int
+    score: float
+    score_parts: dict[str, float] = Field(default_factory=dict)
+    files: list[str]
+    patch: str
+    explanation: str
+    base_commit: str
+    edit: dict[str, Any] = Field(default_factory=dict)
+    pattern_id: str | None = None
+
+
+class Dropped(Model):
+    """A candidate that was not worth proposing (syntax error, does not apply), and why."""
+
+    diagnosis_id: str
+    strategy: str
+    reason: str
+
+
+class Patch(Model):
+    """The payload of patch.json: by diagnosis in its order, best rank first."""
+
+    candidates: list[Candidate]
+    reproducers: dict[str, Reproducer] = Field(default_factory=dict)
+    dropped: list[Dropped] = Field(default_factory=list)
+    documentation: Literal["included", "none"] = "included"

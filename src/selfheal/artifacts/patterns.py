@@ -1,0 +1,60 @@
+"""patterns.json: what works, with the ledger that says how often."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from selfheal.artifacts.model import AnomalyKind, Model
+
+
+class Applicability(Model):
+    """When a pattern may help: the kind of anomaly and facts about it (exception type, slow pattern)."""
+
+    kind: AnomalyKind
+    context: dict[str, Any] = Field(default_factory=dict)
+
+
+class Outcomes(Model):
+    tried: int = 0
+    validated: int = 0
+    merged: int = 0
+    rolled_back: int = 0
+
+
+class Provenance(Model):
+    """One use of the pattern: it counts once however often a run is resumed."""
+
+    run_id: str
+    candidate_id: str
+    operation: str
+    outcome: str
+
+
+class Pattern(Model):
+    """`confidence` is the posterior mean of success, `confidence_interval` its central 95 %."""
+
+    id: str
+    name: str
+    applicability: Applicability
+    edit: dict[str, Any]
+    outcomes: Outcomes
+    confidence: float
+    confidence_interval: tuple[float, float]
+    provenance: list[Provenance]
+
+
+class Insight(Model):
+    """One finding for people; `basis` says what it was computed from."""
+
+    title: str
+    text: str
+    basis: str
+
+
+class Patterns(Model):
+    """The payload of patterns.json: the library after this run."""
+
+    patterns: list[Pattern]
+    insights: list[Insight] = Field(default_factory=list)

@@ -1,0 +1,67 @@
+"""validation.json: what was proven of each candidate, and which one is chosen."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from selfheal.artifacts.model import Model
+
+CheckVerdict = Literal["passed", "failed", "timed_out", "error", "not_run", "unavailable"]
+CandidateVerdict = Literal["passed", "failed", "timed_out", "error", "not_run"]
+
+
+class Check(Model):
+    """One question asked of a candidate.
+
+    `counts` holds exact, repeatable numbers (tests, statements, covered lines).
+    `measurements` cites the file with clock times, relative to the run folder.
+    """
+
+    name: str
+    verdict: CheckVerdict
+    summary: str
+    required: bool = True
+    counts: dict[str, Any] = Field(default_factory=dict)
+    measurements: str | None = None
+
+
+class Result(Model):
+    candidate_id: str
+    diagnosis_id: str
+    verdict: CandidateVerdict
+    reason: str
+    checks: list[Check]
+
+
+class Selection(Model):
+    """The choice for one diagnosis. `tried` counts candidates proven until the choice stood."""
+
+    diagnosis_id: str
+    candidate_id: str | None
+    reason: str
+    tried: int
+
+
+class Composition(Model):
+    """Several selected candidates merged into one change and proven again as a whole."""
+
+    id: str
+    candidate_ids: list[str]
+    patch: str
+
+
+class Validation(Model):
+    """The payload of validation.json.
+
+    `selected` is a candidate's id, or the composition's where several diagnoses are
+    healed at once, or None; `reason` says why. `isolation` names how code was confined.
+    """
+
+    results: list[Result]
+    selected: str | None
+    reason: str
+    selections: list[Selection] = Field(default_factory=list)
+    composition: Composition | None = None
+    isolation: str

@@ -1,0 +1,189 @@
+"""The configuration: flags > ``SELFHEAL_*`` > selfheal.yaml or ``[tool.selfheal]`` > defaults.
+
+One section per concern; a handler names the section that it reads by its type, and
+only that section is part of the beat's cache key. Reading files and the environment
+is `selfheal.configuration`'s work; these are the shapes.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServiceConfig(Section):
+    """The service under care and how to start one process of it.
+
+    `start` is a command; ``{python}``, ``{port}`` and ``{release}`` are filled in. It
+    runs in a work tree, finds the OTLP/HTTP endpoint for its telemetry in the standard
+    ``OTEL_EXPORTER_OTLP_ENDPOINT`` and its identity in ``OTEL_SERVICE_NAME`` and
+    ``OTEL_RESOURCE_ATTRIBUTES`` (service.version, service.instance.id,
+    vcs.ref.head.revision), and answers GET `health` with 200 when ready.
+    """
+
+    name: str | None = None
+    start: list[str] = Field(default_factory=list)
+    health: str = "/health"
+    environment: dict[str, str] = Field(default_factory=dict)
+    startup_seconds: float = Field(default=20.0, gt=0)
+
+
+class TestsConfig(Section):
+    """The suite of the repository under repair.
+
+    `python` is the interpreter for its code (default: the one that runs selfheal);
+    `command` follows it unless it is absolute, ``{python}`` is filled in.
+    `client_fixture` is the pytest fixture that answers recorded requests in regression
+    tests (werkzeug, Starlette and Django style clients); None looks for one in
+    conftest.py. `sources` are the packages whose coverage counts.
+    """
+
+    python: str | None = None
+    command: list[str] = Field(default_factory=lambda: ["{python}", "-m", "pytest", "-q"])
+    client_fixture: str | None = None
+    folder: str = "tests"
+    sources: list[str] = Field(default_factory=list)
+    timeout_seconds: float = Field(default=300.0, gt=0)
+
+
+class TelemetryConfig(Section):
+    """`paths` are files and folders; relative ones are relative to where selfheal was started."""
+
+    paths: list[str] = Field(default_factory=list)
+    format: str = "auto"
+    refused_listed: int = Field(default=100, ge=0)
+
+
+class DetectConfig(Section):
+    """One set of defaults for every service.
+
+    `bucket_seconds` is the exchangeable unit of time; None takes a minute, or a
+    thirtieth of a shorter window. `minimum_ratio` is the practical floor of a latency
+    regression, `significance` the level of its test after correction.
+    """
+
+    baseline_release: str | None = None
+    candidate_release: str | None = None
+    bucket_seconds: float | None = Field(default=None, gt=0)
+    significance: float = Field(default=0.05, gt=0, lt=1)
+    minimum_ratio: float = Field(default=1.1, ge=1)
+    minimum_buckets: int = Field(default=8, ge=4)
+    minimum_traces: int = Field(default=20, ge=2)
+    health_weights: dict[str, float] = Field(
+        default_factory=lambda: {"latency": 0.3, "errors": 0.4, "availability": 0.3}
+    )
+
+
+class DiagnoseConfig(Section):
+    """`minimum_score` is the evidence (0–1) below which no code is accused."""
+
+    minimum_score: float = Field(default=0.4, ge=0, le=1)
+    max_locations: int = Field(default=5, ge=1)
+    max_suspects: int = Field(default=5, ge=1)
+    vendored: list[str] = Field(
+        default_factory=lambda: [
+            "vendor/",
+            "third_party/",
+            "node_modules/",
+            "site-packages/",
+            ".venv/",
+        ]
+    )
+
+
+class FixConfig(Section):
+    """`strategies` limits what is tried (empty: all). `changelog` is the file for the documentation entry."""
+
+    strategies: list[str] = Field(default_factory=list)
+    max_candidates: int = Field(default=8, ge=1)
+    changelog: str = "CHANGELOG.md"
+
+
+class ValidateConfig(Section):
+    """Proof. `enough` passing candidates per diagnosis end the search; `repetitions` are ABBA rounds."""
+
+    max_candidates: int = Field(default=8, ge=1)
+    enough: int = Field(default=2, ge=1)
+    repetitions: int = Field(default=10, ge=3)
+    timeout_seconds: float = Field(default=120.0, gt=0)
+    memory_megabytes: int = Field(default=2048, ge=64)
+    minimum_changed_coverage: float = Field(default=0.0, ge=0, le=1)
+    allow_unisolated: bool = True
+
+
+class GateConfig(Section):
+    """Each step is watched until every judge is sure, at the most `step_seconds`."""
+
+    step_seconds: float = Field(default=60.0, gt=0)
+    minimum_requests: int = Field(default=50, ge=1)
+    maximum_error_ratio: float = Field(default=1.5, ge=1)
+    maximum_latency_ratio: float = Field(default=1.3, ge=1)
+    significance: float = Field(default=0.05, gt=0, lt=1)
+
+
+class DeployConfig(Section):
+    """`approval`: review asks a human, auto does not, never ships nothing.
+
+    `target` none ends with the merge; processes rolls over the fleet whose folder is
+    `fleet`.
+    """
+
+    approval: Literal["review", "auto", "never"] = "review"
+    remote: str = "origin"
+    base: str = "main"
+    branch_prefix: str = "selfheal/"
+    author_name: str = "selfheal"
+    author_email: str = "selfheal@localhost"
+    ci_command: list[str] = Field(default_factory=list)
+    ci_timeout_seconds: float = Field(default=600.0, gt=0)
+    target: Literal["none", "processes"] = "none"
+    fleet: str | None = None
+    steps: list[int] = Field(default_factory=lambda: [10, 25, 100])
+    gate: GateConfig = Field(default_factory=GateConfig)
+
+
+class LearnConfig(Section):
+    """`observe_seconds` of live telemetry after the rollout are compared with before."""
+
+    observe_seconds: float = Field(default=30.0, ge=0)
+    minimum_improvement: float = Field(default=0.1, ge=0)
+
+
+class RunConfig(Section):
+    """The runner. `durability` power survives a power cut, process a killed process."""
+
+    artifacts: str = "artifacts"
+    executor: str = "processes"
+    workers: int = Field(default=0, ge=0, description="0: one per core")
+    beat_timeout_seconds: float = Field(default=900.0, gt=0)
+    durability: Literal["process", "power"] = "process"
+
+
+class BeatsConfig(Section):
+    """`folder` holds the project's own beats: ``handlers/*.py`` and ``sequences/*.json``."""
+
+    folder: str = "selfheal_beats"
+
+
+class Settings(BaseModel):
+    """Everything, as the runner freezes it into run.json."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    service: ServiceConfig = Field(default_factory=ServiceConfig)
+    tests: TestsConfig = Field(default_factory=TestsConfig)
+    telemetry: TelemetryConfig = Field(default_factory=TelemetryConfig)
+    detect: DetectConfig = Field(default_factory=DetectConfig)
+    diagnose: DiagnoseConfig = Field(default_factory=DiagnoseConfig)
+    fix: FixConfig = Field(default_factory=FixConfig)
+    # `validate` is a method of every pydantic model; the key in the file stays `validate`.
+    validation: ValidateConfig = Field(default_factory=ValidateConfig, alias="validate")
+    deploy: DeployConfig = Field(default_factory=DeployConfig)
+    learn: LearnConfig = Field(default_factory=LearnConfig)
+    run: RunConfig = Field(default_factory=RunConfig)
+    beats: BeatsConfig = Field(default_factory=BeatsConfig)
