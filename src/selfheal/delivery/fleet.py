@@ -1,0 +1,313 @@
+"""The live fleet: service processes of one or two releases and the weights between them.
+
+A fleet is a folder::
+
+    fleet.json         how to start an instance (FleetSettings)
+    routing.json       {"instances": [{id, url, release, commit, pid, weight, …}], …}
+    telemetry/         where the live receiver writes OTLP JSON lines
+    releases/<release> the checkouts that instances run from
+    logs/              what the instances print
+
+routing.json is the one truth about traffic: clients choose an instance per session by
+weight and read the file again when it changes (client-side balancing). It is replaced
+atomically, so that a crash at any instant leaves the routing before or after a change.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import Field, ValidationError
+
+from selfheal.artifacts.model import Model
+from selfheal.config import ServiceConfig
+from selfheal.delivery.processes import birth_of, end_group, is_alive, marked
+from selfheal.errors import Fault, InvalidInput
+
+if TYPE_CHECKING:
+    from selfheal.sandbox.service import ServiceProcess
+
+MARK = "SELFHEAL_INSTANCE"
+
+
+class FleetSettings(Model):
+    """How to start an instance. `endpoint` is the OTLP/HTTP endpoint, `python` fills {python}."""
+
+    service: ServiceConfig
+    endpoint: str | None = None
+    python: str | None = None
+
+
+class Instance(Model):
+    """One running process of the service. `birth` tells it from a later process of the same pid."""
+
+    id: str
+    url: str
+    release: str
+    commit: str
+    pid: int
+    weight: float = 0.0
+    birth: int = 0
+    number: int = 1
+
+    @property
+    def alive(self) -> bool:
+        return is_alive(self.pid, self.birth)
+
+
+class Routing(Model):
+    """The content of routing.json.
+
+    `percents` is the share of each release in percent, `label` names the change that
+    set them, `routed_at_ns` is when (Unix time).
+    """
+
+    instances: list[Instance] = Field(default_factory=list)
+    percents: dict[str, float] = Field(default_factory=dict)
+    label: str = ""
+    routed_at_ns: int = 0
+
+
+class Fleet:
+    """The fleet in `folder`. Every method may be called again after a crash."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        self.telemetry = self.folder / "telemetry"
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        *,
+        service: ServiceConfig,
+        endpoint: str | None = None,
+        python: str | None = None,
+    ) -> Fleet:
+        """Make the folder of a fleet that has no instances yet, or change its settings."""
+        fleet = cls(folder)
+        fleet.telemetry.mkdir(parents=True, exist_ok=True)
+        settings = FleetSettings(service=service, endpoint=endpoint, python=python)
+        _replace(fleet.folder / "fleet.json", settings.model_dump_json(indent=2))
+        if not (fleet.folder / "routing.json").exists():
+            fleet._write(Routing())
+        return fleet
+
+    @property
+    def settings(self) -> FleetSettings:
+        """fleet.json. Raises InvalidInput where the folder holds no fleet."""
+        path = self.folder / "fleet.json"
+        try:
+            return FleetSettings.model_validate_json(path.read_bytes())
+        except FileNotFoundError as error:
+            raise InvalidInput(
+                "the folder holds no fleet.",
+                where=str(path),
+                hint="Set deploy.fleet to a fleet's folder, or deploy.target to none.",
+            ) from error
+        except ValidationError as error:
+            raise InvalidInput(
+                f"this fleet.json does not fit: {error.errors()[0]['msg']}.", where=str(path)
+            ) from error
+
+    def routing(self) -> Routing:
+        """routing.json as it is now."""
+        try:
+            return Routing.model_validate_json((self.folder / "routing.json").read_bytes())
+        except FileNotFoundError:
+            return Routing()
+
+    def instances(self, release: str | None = None) -> list[Instance]:
+        """The registered instances that are alive, of one release if named."""
+        return [
+            instance
+            for instance in self.routing().instances
+            if instance.alive and release in (None, instance.release)
+        ]
+
+    def start(
+        self, source: Path, release: str, commit: str, count: int, *, timeout: float | None = None
+    ) -> list[Instance]:
+        """Bring the release to `count` live, healthy instances, of weight 0 until `route`.
+
+        `source` is the checkout to run from; it must outlive them. Instances that are
+        alive are kept, so that a repeated call starts nothing twice. Raises Fault where
+        an instance does not get healthy in service.startup_seconds.
+        """
+        self.settings  # noqa: B018 - a folder without a fleet is refused before anything starts
+        for number in range(1, count + 1):
+            identity = f"{release}-{number}"
+            if any(instance.id == identity for instance in self.instances(release)):
+                continue
+            for orphan in marked(MARK, self._mark(identity)):
+                end_group(orphan, birth_of(orphan) or 0)
+            self._register(self._launch(source, release, commit, number, timeout))
+        return self.instances(release)
+
+    def route(self, percents: Mapping[str, float], *, label: str = "") -> Routing:
+        """Give each release its share of new sessions, in percent, evenly over its instances.
+
+        Releases that are not named get 0. Raises InvalidInput where the shares do not
+        sum to 100 or a release with a share has no live instance.
+        """
+        if abs(sum(percents.values()) - 100) > 1e-6:
+            raise InvalidInput(f"the shares of traffic sum to {sum(percents.values()):g}, not 100.")
+        with self._locked():
+            present = self.routing()
+            alive = [instance for instance in present.instances if instance.alive]
+            sizes = {
+                release: sum(instance.release == release for instance in alive)
+                for release in percents
+            }
+            for release, size in sizes.items():
+                if percents[release] > 0 and size == 0:
+                    raise InvalidInput(f"release {release} has no live instance to route to.")
+            weighted = [
+                instance.model_copy(
+                    update={
+                        "weight": percents.get(instance.release, 0.0)
+                        / max(1, sizes.get(instance.release, 1))
+                    }
+                )
+                for instance in alive
+            ]
+            shares = {release: float(share) for release, share in percents.items()}
+            routing = Routing(
+                instances=weighted, percents=shares, label=label, routed_at_ns=time.time_ns()
+            )
+            self._write(routing)
+            return routing
+
+    def stop(self, release: str) -> None:
+        """End the instances of a release that gets no traffic any more, and forget them.
+
+        Raises InvalidInput where it still has a share of the traffic.
+        """
+        leaving = [i for i in self.routing().instances if i.release == release]
+        if any(instance.weight > 0 and instance.alive for instance in leaving):
+            raise InvalidInput(
+                f"release {release} still gets traffic.", hint="Route its share elsewhere first."
+            )
+        self._end(leaving)
+
+    def stop_all(self) -> None:
+        """End every instance, whatever traffic it gets. The fleet is down afterwards."""
+        self._end(self.routing().instances)
+
+    def offsets(self) -> dict[str, int]:
+        """How many bytes of each telemetry file are there now: a mark for `telemetry_since`."""
+        return {
+            path.name: path.stat().st_size
+            for path in sorted(self.telemetry.glob("*.jsonl"))
+            if path.is_file()
+        }
+
+    def telemetry_since(self, offsets: Mapping[str, int], into: Path) -> list[Path]:
+        """Copy the whole lines that were received after `offsets` to files in `into`."""
+        into.mkdir(parents=True, exist_ok=True)
+        copies = []
+        for path in sorted(self.telemetry.glob("*.jsonl")):
+            with path.open("rb") as file:
+                file.seek(offsets.get(path.name, 0))
+                content = file.read()
+            whole = content[: content.rfind(b"\n") + 1]
+            if whole:
+                copy = into / path.name
+                copy.write_bytes(whole)
+                copies.append(copy)
+        return copies
+
+    def checkout(self, release: str) -> Path:
+        """Where the checkout of a release lies, whether or not it is there yet."""
+        return self.folder / "releases" / release
+
+    def _launch(
+        self, source: Path, release: str, commit: str, number: int, timeout: float | None
+    ) -> Instance:
+        process = self._process(source, release, commit, number)
+        process.start()
+        if not process.wait_healthy(timeout):
+            tail = process.log.read_text(errors="replace")[-600:] if process.log.exists() else ""
+            process.stop()
+            raise Fault(
+                f"instance {release}-{number} did not get healthy: {tail.strip() or 'no output'}",
+                where=str(process.log),
+                hint="See service.start, service.health and service.startup_seconds.",
+            )
+        process.detach()
+        return Instance(
+            id=f"{release}-{number}",
+            url=process.url,
+            release=release,
+            commit=commit,
+            pid=process.pid,
+            birth=birth_of(process.pid) or 0,
+            number=number,
+        )
+
+    def _process(self, source: Path, release: str, commit: str, number: int) -> ServiceProcess:
+        from selfheal.sandbox.service import ServiceProcess
+
+        settings = self.settings
+        identity = f"{release}-{number}"
+        service = settings.service.model_copy(
+            update={
+                "environment": {**settings.service.environment, MARK: self._mark(identity)},
+            }
+        )
+        logs = self.folder / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        return ServiceProcess(
+            service,
+            folder=source,
+            release=release,
+            instance=identity,
+            commit=commit,
+            endpoint=settings.endpoint,
+            python=settings.python,
+            log=logs / f"{identity}.log",
+        )
+
+    def _mark(self, identity: str) -> str:
+        return f"{self.folder}#{identity}"
+
+    def _register(self, instance: Instance) -> None:
+        with self._locked():
+            present = self.routing()
+            others = [i for i in present.instances if i.id != instance.id]
+            self._write(present.model_copy(update={"instances": [*others, instance]}))
+
+    def _end(self, leaving: list[Instance]) -> None:
+        for instance in leaving:
+            end_group(instance.pid, instance.birth)
+        gone = {instance.id for instance in leaving}
+        with self._locked():
+            present = self.routing()
+            kept = [i for i in present.instances if i.id not in gone]
+            self._write(present.model_copy(update={"instances": kept}))
+
+    def _write(self, routing: Routing) -> None:
+        _replace(self.folder / "routing.json", json.dumps(routing.model_dump(), indent=2))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self.folder / ".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file so that readers see the old text or the new one, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("w") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,116 @@
+"""A forge over a bare repository on disk.
+
+Pull requests lie in the repository's folder::
+
+    selfheal/pulls/<number>.json   the record
+    selfheal/pulls/<number>.md     its text, for people
+
+A record appears whole under a number that nobody else took, and changes atomically.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from selfheal.artifacts.canonical import sha256_of
+from selfheal.delivery.forge import CheckState, Pull
+from selfheal.delivery.workshop import Workshop, remote_head, run_git
+from selfheal.errors import NotFound, RepositoryError
+
+
+class LocalForge:
+    """The forge in the bare repository `folder`. Raises RepositoryError where it is none."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            bare = run_git(["rev-parse", "--is-bare-repository"], cwd=folder).strip() == "true"
+        except (RepositoryError, OSError) as error:
+            raise RepositoryError("the remote is no git repository.", where=str(folder)) from error
+        if not bare:
+            raise RepositoryError(
+                "the remote is a repository with a work tree, which a push would leave behind.",
+                where=str(folder),
+                hint="Push to a bare repository (git init --bare).",
+            )
+        self.folder = folder
+        self.pulls = folder / "selfheal" / "pulls"
+
+    @property
+    def remote(self) -> str:
+        return str(self.folder)
+
+    def head(self, branch: str) -> str | None:
+        return remote_head(self.remote, branch)
+
+    def find_pull(self, branch: str) -> Pull | None:
+        records = (self._read(path) for path in self.pulls.glob("*.json"))
+        return next((pull for pull in records if pull.branch == branch), None)
+
+    def open_pull(self, *, title: str, body: str, branch: str, base: str, head: str) -> Pull:
+        self.pulls.mkdir(parents=True, exist_ok=True)
+        with self._locked():
+            taken = [int(path.stem) for path in self.pulls.glob("*.json")]
+            number = max(taken, default=0) + 1
+            # The text first: a record without its text must never be seen.
+            _replace(self.pulls / f"{number}.md", body)
+            pull = Pull(
+                number=number,
+                title=title,
+                branch=branch,
+                base=base,
+                head=head,
+                url=f"selfheal/pulls/{number}.md",
+                body_sha256=sha256_of(body.encode()),
+            )
+            self._store(pull)
+            return pull
+
+    def set_check(self, number: int, name: str, state: CheckState) -> Pull:
+        with self._locked():
+            pull = self._pull(number)
+            return self._store(pull.model_copy(update={"checks": {**pull.checks, name: state}}))
+
+    def merge(self, number: int, workshop: Workshop, commit: str) -> Pull:
+        pull = self._pull(number)
+        # A fast-forward push: the remote itself refuses it where the base moved on.
+        workshop.push(self.remote, commit, pull.base)
+        return self._update(number, state="merged", merge_commit=commit)
+
+    def mark_reverted(self, number: int, commit: str | None, note: str) -> Pull:
+        return self._update(number, state="reverted", revert_commit=commit, note=note)
+
+    def _update(self, number: int, **changes: Any) -> Pull:
+        with self._locked():
+            return self._store(self._pull(number).model_copy(update=changes))
+
+    def _pull(self, number: int) -> Pull:
+        path = self.pulls / f"{number}.json"
+        if not path.exists():
+            raise NotFound(f"there is no pull request {number}.", where=str(self.pulls))
+        return self._read(path)
+
+    @staticmethod
+    def _read(path: Path) -> Pull:
+        return Pull.model_validate_json(path.read_bytes())
+
+    def _store(self, pull: Pull) -> Pull:
+        _replace(self.pulls / f"{pull.number}.json", pull.model_dump_json(indent=2) + "\n")
+        return pull
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.pulls.mkdir(parents=True, exist_ok=True)
+        with (self.pulls / ".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

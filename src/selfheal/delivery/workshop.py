@@ -1,0 +1,243 @@
+"""Building commits without a work tree: a scratch repository and git's plumbing.
+
+The scratch repository borrows the objects of the repository under repair (git's
+alternates), so nothing of the user's own index, work tree, branches or refs is
+touched. Equal trees, parents, identities, dates and messages give equal commit ids.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from selfheal.errors import Fault, RepositoryError
+
+# What a user's own git configuration could change about the result.
+_FIXED = (
+    "core.hooksPath=/dev/null",
+    "core.autocrlf=false",
+    "core.fsmonitor=false",
+    "commit.gpgSign=false",
+    "apply.whitespace=nowarn",
+    "i18n.commitEncoding=UTF-8",
+    "merge.conflictStyle=merge",
+    "merge.renames=true",
+    "protocol.ext.allow=never",
+    "gc.auto=0",
+)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who commits, and when (ISO 8601 with an offset)."""
+
+    name: str
+    email: str
+    date: str
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Two changes that do not go together, and the files where they meet."""
+
+    files: tuple[str, ...]
+
+    @property
+    def reason(self) -> str:
+        return f"conflict in {', '.join(self.files) or 'unnamed files'}"
+
+
+class PushRefused(RepositoryError):
+    """The remote did not take the push: it moved on, or its own rules say no."""
+
+
+class Workshop:
+    """A scratch repository at `folder` (made anew) over the objects of `repository`."""
+
+    def __init__(self, folder: Path, repository: Path, identity: Identity) -> None:
+        self.folder = folder.absolute()
+        self.identity = identity
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        run_git(["init", "--bare", "--quiet", "--initial-branch=scratch", str(self.folder)])
+        common = run_git(["rev-parse", "--git-common-dir"], cwd=repository).strip()
+        shared = (repository / common).resolve()
+        alternates = self.folder / "objects" / "info" / "alternates"
+        alternates.write_text(f"{shared / 'objects'}\n")
+        if (shared / "shallow").exists():
+            shutil.copyfile(shared / "shallow", self.folder / "shallow")
+
+    def git(self, *arguments: str, stdin: str | None = None, index: Path | None = None) -> str:
+        """Run git here and return its output. Raises RepositoryError with git's own words."""
+        environment = {
+            "GIT_AUTHOR_NAME": self.identity.name,
+            "GIT_AUTHOR_EMAIL": self.identity.email,
+            "GIT_AUTHOR_DATE": self.identity.date,
+            "GIT_COMMITTER_NAME": self.identity.name,
+            "GIT_COMMITTER_EMAIL": self.identity.email,
+            "GIT_COMMITTER_DATE": self.identity.date,
+        }
+        if index is not None:
+            environment["GIT_INDEX_FILE"] = str(index)
+        return run_git(arguments, cwd=self.folder, stdin=stdin, environment=environment)
+
+    def resolve(self, revision: str) -> str | None:
+        """The full id of a commit, None where there is none of that name."""
+        try:
+            return self.git(
+                "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
+            ).strip()
+        except RepositoryError:
+            return None
+
+    def fetch(self, remote: str, branch: str) -> str | None:
+        """Fetch a branch; its head, None where the remote has no such branch."""
+        if remote_head(remote, branch) is None:
+            return None
+        local = f"refs/remotes/{branch}"
+        self.git("fetch", "--quiet", "--no-tags", remote, f"+refs/heads/{branch}:{local}")
+        return self.resolve(local)
+
+    def is_ancestor(self, earlier: str, later: str) -> bool:
+        """Whether `earlier` is `later` or lies in its history."""
+        try:
+            self.git("merge-base", "--is-ancestor", earlier, later)
+        except RepositoryError:
+            return False
+        return True
+
+    def tree_with(self, patch: str, on: str) -> str | Conflict:
+        """The tree that a unified diff makes of the commit `on`."""
+        index = self.folder / "selfheal-index"
+        index.unlink(missing_ok=True)
+        self.git("read-tree", on, index=index)
+        try:
+            self.git("apply", "--cached", "-", stdin=patch, index=index)
+        except RepositoryError:
+            return Conflict(self._files_of(patch))
+        return self.git("write-tree", index=index).strip()
+
+    def commit(self, tree: str, parents: Sequence[str], message: str) -> str:
+        """Make a commit object and return its id."""
+        flags = [argument for parent in parents for argument in ("-p", parent)]
+        return self.git("commit-tree", tree, *flags, "-F", "-", stdin=message).strip()
+
+    def merge(self, ours: str, theirs: str, message: str) -> str | Conflict:
+        """A merge commit of two commits, never a fast-forward."""
+        tree = self._merged_tree(ours, theirs)
+        if isinstance(tree, Conflict):
+            return tree
+        return self.commit(tree, [ours, theirs], message)
+
+    def transplant(self, change: str, parent: str, onto: str) -> str | Conflict:
+        """The tree of `onto` with what the tree `change` changed about the commit `parent`.
+
+        A three-way merge whose common ancestor is `parent`: a commit that stands on it
+        carries the change, so git finds that ancestor by itself.
+        """
+        return self._merged_tree(onto, self.commit(change, [parent], "change"))
+
+    def revert(self, merge: str, on: str, message: str) -> str | Conflict:
+        """A commit on top of `on` that takes back a merge, against its first parent."""
+        before = self.git("rev-parse", f"{merge}^1^{{tree}}").strip()
+        tree = self.transplant(before, merge, on)
+        if isinstance(tree, Conflict):
+            return tree
+        return self.commit(tree, [on], message)
+
+    def push(self, remote: str, commit: str, branch: str) -> None:
+        """Push a commit to a branch, fast-forward only. Raises PushRefused."""
+        try:
+            self.git("push", "--quiet", remote, f"{commit}:refs/heads/{branch}")
+        except RepositoryError as error:
+            raise PushRefused(error.message, where=f"{branch} on the remote") from error
+
+    def extract(self, commit: str, folder: Path) -> Path:
+        """Write the files of a commit to `folder`, whole or not at all."""
+        if folder.exists():
+            return folder
+        partial = folder.with_name(f".{folder.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        index = self.folder / "selfheal-index"
+        index.unlink(missing_ok=True)
+        self.git("read-tree", commit, index=index)
+        self.git("checkout-index", "--all", f"--prefix={partial}/", index=index)
+        partial.rename(folder)
+        return folder
+
+    def _merged_tree(self, ours: str, theirs: str) -> str | Conflict:
+        """The tree of a three-way merge by git merge-tree (git 2.38 and later)."""
+        done = _git(
+            ["merge-tree", "--write-tree", "--name-only", "--no-messages", ours, theirs],
+            cwd=self.folder,
+        )
+        lines = done.stdout.splitlines()
+        if done.returncode == 0:
+            return lines[0]
+        if done.returncode == 1:
+            return Conflict(tuple(sorted(set(lines[1:]))))
+        raise RepositoryError(f"git cannot merge {theirs[:12]} into {ours[:12]}: {done.stderr}")
+
+    def _files_of(self, patch: str) -> tuple[str, ...]:
+        try:
+            listed = self.git("apply", "--numstat", "-", stdin=patch)
+        except RepositoryError:
+            return ()
+        return tuple(sorted(line.split("\t")[2] for line in listed.splitlines()))
+
+
+def remote_head(remote: str, branch: str) -> str | None:
+    """The commit that a branch of a remote is at, None where there is no such branch."""
+    listed = run_git(["ls-remote", "--heads", remote, f"refs/heads/{branch}"])
+    return listed.split("\t")[0] if listed else None
+
+
+def run_git(
+    arguments: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    stdin: str | None = None,
+    environment: dict[str, str] | None = None,
+) -> str:
+    """git's output. Raises RepositoryError with what git said."""
+    done = _git(arguments, cwd=cwd, stdin=stdin, environment=environment)
+    if done.returncode != 0:
+        said = done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}"
+        raise RepositoryError(f"git {arguments[0]}: {said}", where=str(cwd) if cwd else None)
+    return done.stdout
+
+
+def _git(
+    arguments: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    stdin: str | None = None,
+    environment: dict[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run git with hooks off, asking nothing, deaf to the caller's own GIT_* variables."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    settings = [part for setting in _FIXED for part in ("-c", setting)]
+    try:
+        return subprocess.run(
+            ["git", *settings, *arguments],
+            cwd=cwd,
+            input=stdin if stdin is not None else "",
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            env={
+                **inherited,
+                "GIT_TERMINAL_PROMPT": "0",
+                "LC_ALL": "C.UTF-8",
+                **(environment or {}),
+            },
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise Fault("git is not installed.", hint="Install git 2.38 or later.") from error
