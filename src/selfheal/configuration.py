@@ -111,12 +111,22 @@ def resolve(found: Sequence[Layer]) -> Settings:
         raise _explained(error, found) from error
 
 
-def origins(settings: Settings, found: Sequence[Layer]) -> dict[str, str]:
-    """For each dotted key of `settings`, the place that set it or ``default``."""
-    result = {}
-    for location in _leaves(settings.model_dump(by_alias=True)):
+@dataclass(frozen=True)
+class Origin:
+    """One setting: its dotted key, its value, and the place that set it or ``default``."""
+
+    key: str
+    value: Any
+    place: str
+
+
+def origins(settings: Settings, found: Sequence[Layer]) -> list[Origin]:
+    """Every setting with the place of the strongest layer that holds it."""
+    result = []
+    for location, value in _leaves(settings.model_dump(mode="json", by_alias=True)):
         layer = next((layer for layer in found if layer.holds(location)), None)
-        result[".".join(map(str, location))] = layer.place(location) if layer else "default"
+        place = layer.place(location) if layer else "default"
+        result.append(Origin(".".join(map(str, location)), value, place))
     return result
 
 
@@ -313,9 +323,9 @@ def _nested(keys: Sequence[str], value: Any) -> dict[str, Any]:
     return dict(value)
 
 
-def _leaves(values: Mapping[str, Any], prefix: Location = ()) -> Iterator[Location]:
+def _leaves(values: Mapping[str, Any], prefix: Location = ()) -> Iterator[tuple[Location, Any]]:
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
             yield from _leaves(value, (*prefix, key))
         else:
-            yield (*prefix, key)
+            yield (*prefix, key), value

@@ -160,7 +160,7 @@ def test_the_file_is_looked_for_in_the_given_order(tmp_path: Path) -> None:
 def test_origins_tell_for_every_key_where_it_was_set(tmp_path: Path) -> None:
     path = write(tmp_path, "run:\n  workers: 2\n")
     found = layers(tmp_path, {"run.executor": "processes"}, {"SELFHEAL_RUN__DURABILITY": "power"})
-    places = origins(resolve(found), found)
+    places = {origin.key: origin.place for origin in origins(resolve(found), found)}
     assert places["run.workers"] == f"{path}:2"
     assert places["run.executor"] == "flag for run.executor"
     assert places["run.durability"] == "environment variable SELFHEAL_RUN__DURABILITY"
