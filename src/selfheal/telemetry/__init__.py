@@ -1,1 +1,1 @@
-"""Written with its first module."""
+"""Telemetry: the receiver, the formats, the event model and the columnar dataset."""
