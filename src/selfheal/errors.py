@@ -14,6 +14,7 @@
     └── Fault                       something broke that should not
         ├── BeatFault               a handler raised
         ├── JournalError            a run folder that contradicts itself
+        ├── ServiceError            a service process that did not start or answer
         └── LockedError             another process holds what is needed
 
 A failed beat or a skipped one is a result (see `selfheal.contract`), never an
@@ -115,6 +116,10 @@ class BeatFault(Fault):
 
 class JournalError(Fault):
     slug = "journal"
+
+
+class ServiceError(Fault):
+    slug = "service"
 
 
 class LockedError(Fault):

@@ -1,0 +1,204 @@
+"""Isolated checkouts that leave the repository under repair untouched.
+
+A work tree here is a repository of its own whose objects are borrowed from the
+original by ``objects/info/alternates`` (gitrepository-layout(5)): the original's index,
+work tree, branches, configuration and hooks are neither read nor written. No hook,
+filter, fsmonitor or remote protocol of anyone's configuration runs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from selfheal.errors import RepositoryError
+
+_SAFE = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.attributesFile=/dev/null",
+    "core.autocrlf=false",
+    "core.quotePath=false",
+    "protocol.allow=never",
+    "protocol.file.allow=always",
+    "safe.directory=*",
+    "init.defaultBranch=main",
+    "gc.auto=0",
+    "commit.gpgSign=false",
+    "advice.detachedHead=false",
+    "diff.external=",
+)
+
+
+def git(
+    folder: Path,
+    *arguments: str,
+    input: str | bytes | None = None,
+    environment: dict[str, str] | None = None,
+    check: bool = True,
+) -> subprocess.CompletedProcess[str]:
+    """Run git in `folder` without anyone's configuration, hooks or prompts.
+
+    Output is UTF-8 with surrogate escapes. Raises RepositoryError with git's own words
+    unless `check` is False.
+    """
+    options = [part for setting in _SAFE for part in ("-c", setting)]
+    data = input.encode("utf-8", "surrogateescape") if isinstance(input, str) else input
+    try:
+        done = subprocess.run(
+            ["git", *options, *arguments],
+            cwd=folder,
+            env=_environment() | (environment or {}),
+            input=data,
+            stdin=subprocess.DEVNULL if data is None else None,
+            capture_output=True,
+            check=False,
+        )
+    except OSError as error:
+        raise RepositoryError(f"git cannot run: {error.strerror}.", where=str(folder)) from error
+    out, err = (text.decode("utf-8", "surrogateescape") for text in (done.stdout, done.stderr))
+    if check and done.returncode != 0:
+        raise RepositoryError(
+            f"git {arguments[0]} failed: {(err or out).strip()[:2000]}", where=str(folder)
+        )
+    return subprocess.CompletedProcess(done.args, done.returncode, out, err)
+
+
+def _environment() -> dict[str, str]:
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "LC_ALL": "C.UTF-8",
+        "HOME": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_OPTIONAL_LOCKS": "0",
+    }
+
+
+class Worktree:
+    """A checkout of one revision in a folder of its own; removed at the end unless `keep`.
+
+    A context manager, and a path (``os.PathLike``). `folder` must not exist or be
+    empty. Raises RepositoryError if `repository` is none or the revision is unknown.
+    """
+
+    def __init__(
+        self, repository: Path, revision: str, folder: Path, *, keep: bool = False
+    ) -> None:
+        self.repository = repository
+        self.revision = revision
+        self.path = folder
+        self.keep = keep
+        self.commit_id = ""
+
+    def __enter__(self) -> Self:
+        self.create()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self.keep:
+            self.remove()
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def create(self) -> None:
+        """Check the revision out, HEAD detached."""
+        if not self.repository.is_dir():
+            raise RepositoryError("there is no such folder.", where=str(self.repository))
+        self.commit_id = resolve(self.repository, self.revision)
+        objects = self._source("objects")
+        self.path.mkdir(parents=True, exist_ok=True)
+        if any(self.path.iterdir()):
+            raise RepositoryError("the folder for a work tree is not empty.", where=str(self.path))
+        try:
+            self.git("init", "--quiet", "--template=")
+            own = self.path / ".git"
+            (own / "objects" / "info").mkdir(parents=True, exist_ok=True)
+            (own / "objects" / "info" / "alternates").write_text(f"{objects}\n")
+            shallow = self._source("shallow")
+            if shallow.is_file():
+                shutil.copyfile(shallow, own / "shallow")
+            self.git("checkout", "--quiet", "--detach", self.commit_id)
+        except BaseException:
+            self.remove()
+            raise
+
+    def remove(self) -> None:
+        """Delete the folder, read-only files too."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def git(self, *arguments: str, input: str | bytes | None = None) -> str:
+        """The output of a git command here. Raises RepositoryError."""
+        return git(self.path, *arguments, input=input).stdout
+
+    def refusal(self, patch: str, *, only: Sequence[str] = ()) -> str | None:
+        """Why git would not apply the patch here, None if it would."""
+        arguments = ["apply", "--check", "--whitespace=nowarn", *_included(only), "-"]
+        done = git(self.path, *arguments, input=patch, check=False)
+        return None if done.returncode == 0 else (done.stderr or done.stdout).strip()
+
+    def apply(self, patch: str, *, only: Sequence[str] = ()) -> None:
+        """Apply a unified diff to the files and the index; `only` keeps it to these paths.
+
+        Raises RepositoryError with git's reason, and then changes nothing.
+        """
+        arguments = ["apply", "--index", "--whitespace=nowarn", *_included(only), "-"]
+        self.git(*arguments, input=patch)
+
+    def commit(
+        self, message: str, *, date: str, name: str = "selfheal", email: str = "selfheal@localhost"
+    ) -> str:
+        """Commit all changes on HEAD; equal content, date and author give an equal id."""
+        self.git("add", "--all")
+        identity = {
+            f"GIT_{role}_{key}": value
+            for role in ("AUTHOR", "COMMITTER")
+            for key, value in (("NAME", name), ("EMAIL", email), ("DATE", date))
+        }
+        arguments = ("commit", "--quiet", "--no-verify", "--allow-empty", "--file=-")
+        git(self.path, *arguments, input=message, environment=identity)
+        return self.git("rev-parse", "HEAD").strip()
+
+    def diff(self, base: str | None = None) -> str:
+        """What differs from `base` (by default the revision checked out), as a unified diff.
+
+        Untracked files count once they are added; `apply` and `commit` add them.
+        """
+        return self.git(
+            "diff", "--no-color", "--no-ext-diff", "--no-textconv", base or self.commit_id
+        )
+
+    def _source(self, name: str) -> Path:
+        found = git(self.repository, "rev-parse", "--git-path", name).stdout.strip()
+        return (self.repository / found).resolve()
+
+
+def resolve(repository: Path, revision: str) -> str:
+    """The full id of a commit. Raises RepositoryError for what is none."""
+    if revision.startswith("-"):
+        raise RepositoryError(f"{revision!r} is no revision.", where=str(repository))
+    done = git(
+        repository, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", check=False
+    )
+    if done.returncode == 0:
+        return done.stdout.strip()
+    if git(repository, "rev-parse", "--git-dir", check=False).returncode != 0:
+        raise RepositoryError("this is not a git repository.", where=str(repository))
+    raise RepositoryError(f"there is no commit {revision!r}.", where=str(repository))
+
+
+def _included(paths: Sequence[str]) -> list[str]:
+    escaped = ["".join(f"\\{c}" if c in "*?[]\\" else c for c in path) for path in paths]
+    return [f"--include={path}" for path in escaped]
