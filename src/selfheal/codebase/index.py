@@ -1,0 +1,346 @@
+"""A map of the Python code of one commit: functions, calls, imports, tests, documents."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Literal
+
+from selfheal.artifacts.model import Model
+from selfheal.codebase.history import History
+
+DOCUMENT_SUFFIXES = (".md", ".rst", ".txt", ".adoc")
+_WORD = re.compile(r"[A-Za-z_]\w{2,}|/[\w/<>{}:.-]+")
+_TEST_FILE = re.compile(r"(^|/)(tests?/|conftest\.py$|test_[^/]*\.py$|[^/]*_test\.py$)")
+
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+ScopeNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+class Definition(Model):
+    """A function, method or class.
+
+    `qualified_name` is Python's ``__qualname__`` without ``<locals>`` (``Cart.total``,
+    ``make_app.search``). `first_line` is the first decorator's line, `line` the one with
+    ``def`` or ``class``. `calls` are the called names as written (``db.execute``), in order,
+    each once; nested definitions keep their own.
+    """
+
+    file: str
+    kind: Literal["function", "method", "class"]
+    name: str
+    qualified_name: str
+    first_line: int
+    line: int
+    last_line: int
+    decorators: list[str]
+    calls: list[str]
+
+
+class Broken(Model):
+    """A Python file that does not parse, and where."""
+
+    file: str
+    line: int
+    reason: str
+
+
+class CodeIndex(Model):
+    """`definitions` by file and line; `imports` maps each file's local names to dotted origins.
+
+    `documents` maps each document to the words and paths in it; `broken` lists the files
+    that hold no valid Python, which take no part.
+    """
+
+    files: list[str]
+    definitions: list[Definition]
+    imports: dict[str, dict[str, str]]
+    documents: dict[str, list[str]]
+    broken: list[Broken]
+
+    @classmethod
+    def build(cls, history: History, sha: str, *, vendored: Sequence[str] = ()) -> CodeIndex:
+        """The index of a commit, from git's objects. Paths that hold a `vendored` part are left out."""
+        blobs = [
+            (path, blob)
+            for path, blob in history.blobs(sha)
+            if path.endswith((".py", *DOCUMENT_SUFFIXES)) and not is_vendored(path, vendored)
+        ]
+        texts = history.texts([blob for _, blob in blobs])
+        named = zip((path for path, _ in blobs), texts, strict=True)
+        return cls.of({path: text for path, text in named if text is not None})
+
+    @classmethod
+    def of(cls, texts: Mapping[str, str]) -> CodeIndex:
+        """The index of some files, given as path → text."""
+        definitions: list[Definition] = []
+        imports: dict[str, dict[str, str]] = {}
+        documents: dict[str, list[str]] = {}
+        broken: list[Broken] = []
+        for path, text in sorted(texts.items()):
+            if not path.endswith(".py"):
+                documents[path] = sorted(set(_WORD.findall(text)))
+                continue
+            try:
+                tree = ast.parse(text)
+            except (SyntaxError, ValueError, RecursionError) as error:
+                line = getattr(error, "lineno", None) or 1
+                broken.append(Broken(file=path, line=line, reason=str(error)))
+                continue
+            definitions += definitions_of(path, tree)
+            imports[path] = _imports(path, tree)
+        return cls(
+            files=sorted(texts),
+            definitions=definitions,
+            imports=imports,
+            documents=documents,
+            broken=broken,
+        )
+
+    def function_at(self, file: str, line: int) -> Definition | None:
+        """The innermost function around a line of a file, None at module or class level."""
+        around = [
+            found
+            for found in self._by_file.get(file, [])
+            if found.kind != "class" and found.first_line <= line <= found.last_line
+        ]
+        return max(around, key=lambda found: found.first_line, default=None)
+
+    def find(self, name: str, file: str | None = None) -> list[Definition]:
+        """The definitions that a plain, qualified or module-dotted name may mean, best first.
+
+        ``search``, ``Cart.total``, ``shop.cart.Cart.total`` and Python's own
+        ``make_app.<locals>.search`` are understood. `file` settles which of several.
+        """
+        wanted = [part for part in name.split(".") if part != "<locals>"]
+        if not wanted:
+            return []
+        ranked = []
+        for found in self._by_name.get(wanted[-1], []):
+            if file is not None and found.file != file:
+                continue
+            own = [*module_of(found.file).split("."), *found.qualified_name.split(".")]
+            common = _common_suffix(wanted, own)
+            # Either path may be cut short at its head; they must not contradict each other.
+            if common == min(len(wanted), len(own)) or (file and common):
+                ranked.append((-common, found.file, found.line, found))
+        return [found for *_, found in sorted(ranked, key=lambda item: item[:3])]
+
+    def locate(self, path: str) -> str | None:
+        """The file of the repository that a path from telemetry means, by the longest common suffix.
+
+        None where no file shares its name, or two fit equally well.
+        """
+        parts = [part for part in re.split(r"[\\/]", path) if part not in ("", ".")]
+        if not parts:
+            return None
+        fits = sorted(
+            (-_common_suffix(parts, file.split("/")), file)
+            for file in self._by_basename.get(parts[-1], [])
+        )
+        if not fits or (len(fits) > 1 and fits[0][0] == fits[1][0]):
+            return None
+        return fits[0][1]
+
+    def callees(self, definition: Definition) -> list[Definition]:
+        """The definitions of the repository that a function calls, as far as names tell."""
+        found: dict[tuple[str, str], Definition] = {}
+        for call in definition.calls:
+            for target in self._resolve(definition, call):
+                found.setdefault((target.file, target.qualified_name), target)
+        return list(found.values())
+
+    @cached_property
+    def tests(self) -> list[Definition]:
+        """The test functions, by file and line."""
+        return [
+            found
+            for found in self.definitions
+            if found.kind != "class" and found.name.startswith("test") and is_test(found.file)
+        ]
+
+    def docs_mentioning(self, name: str) -> list[str]:
+        """The documents in which a name or a path stands as a word."""
+        return [path for path, words in self.documents.items() if name in words]
+
+    def routed(self, route: str) -> list[Definition]:
+        """The functions whose decorators name a route, or the end of it after a prefix."""
+        wanted = _route_shape(route)
+        found = []
+        for definition in self.definitions:
+            literals = re.findall(r"['\"](/[^'\"]*)['\"]", " ".join(definition.decorators))
+            shapes = [_route_shape(literal) for literal in literals]
+            if any(wanted == shape for shape in shapes):
+                found.insert(0, definition)
+            elif any(shape != "/" and wanted.endswith(shape) for shape in shapes):
+                found.append(definition)
+        return found
+
+    @cached_property
+    def _by_file(self) -> dict[str, list[Definition]]:
+        return _grouped(self.definitions, [found.file for found in self.definitions])
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Definition]]:
+        return _grouped(self.definitions, [found.name for found in self.definitions])
+
+    @cached_property
+    def _by_basename(self) -> dict[str, list[str]]:
+        grouped: dict[str, list[str]] = defaultdict(list)
+        for file in self.files:
+            if file.endswith(".py"):
+                grouped[PurePosixPath(file).name].append(file)
+        return grouped
+
+    def _resolve(self, caller: Definition, call: str) -> list[Definition]:
+        head, _, rest = call.partition(".")
+        if head in ("self", "cls") and rest:
+            owner = caller.qualified_name.rpartition(".")[0]
+            return self.find(f"{owner}.{rest}", caller.file) or self._unique(rest)
+        origin = self.imports.get(caller.file, {}).get(head)
+        if origin is not None:
+            return self._imported(f"{origin}.{rest}" if rest else origin)[:1]
+        if rest:
+            return self._unique(rest.rpartition(".")[2])
+        same_file = self.find(head, caller.file)
+        return [found for found in same_file if found.qualified_name != caller.qualified_name][:1]
+
+    def _imported(self, origin: str, hops: int = 3) -> list[Definition]:
+        """The definition of a dotted origin, through packages that import it to pass it on."""
+        found = self.find(origin)
+        module, _, name = origin.rpartition(".")
+        if found or not module or not hops:
+            return found
+        for file, names in self.imports.items():
+            if name in names and file.endswith("__init__.py") and _ends(module_of(file), module):
+                return self._imported(names[name], hops - 1)
+        return []
+
+    def _unique(self, name: str) -> list[Definition]:
+        """A method called on an object of unknown type: meant if the repository has one such method."""
+        named = [found for found in self._by_name.get(name, []) if found.kind == "method"]
+        return named if len(named) == 1 else []
+
+
+def module_of(file: str) -> str:
+    """The dotted module of a path: ``src/shop/cart.py`` → ``src.shop.cart``."""
+    path = PurePosixPath(file)
+    parts = path.parts[:-1] if path.name == "__init__.py" else (*path.parts[:-1], path.stem)
+    return ".".join(parts)
+
+
+def is_test(file: str) -> bool:
+    """Whether a path is a part of the test suite, by the usual names."""
+    return _TEST_FILE.search(file) is not None
+
+
+def is_vendored(file: str, vendored: Sequence[str]) -> bool:
+    """Whether a path lies in one of the folders whose code is somebody else's."""
+    return any(f"/{part.strip('/')}/" in f"/{file}" for part in vendored if part.strip("/"))
+
+
+def definitions_of(file: str, tree: ast.Module) -> list[Definition]:
+    """The definitions of one parsed file in the order of their lines."""
+    return sorted(
+        (_definition(file, name, node, parent) for name, node, parent in scopes(tree)),
+        key=lambda found: (found.first_line, found.line),
+    )
+
+
+def scopes(
+    tree: ast.AST, prefix: str = "", parent: ast.AST | None = None
+) -> Iterator[tuple[str, ScopeNode, ast.AST | None]]:
+    """(qualified name, node, enclosing definition) of every function and class below a node."""
+    for child in ast.iter_child_nodes(tree):
+        if isinstance(child, SCOPES):
+            name = f"{prefix}{child.name}"
+            yield name, child, parent
+            yield from scopes(child, f"{name}.", child)
+        else:
+            yield from scopes(child, prefix, parent)
+
+
+def own_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes below a definition in source order, nested definitions left out."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, SCOPES):
+            continue
+        yield child
+        yield from own_nodes(child)
+
+
+def dotted(node: ast.AST) -> str:
+    """``a.b.c`` of a chain of names and attributes; what is no chain begins with ``?``."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return "?"
+
+
+def _definition(
+    file: str, qualified_name: str, node: ScopeNode, parent: ast.AST | None
+) -> Definition:
+    calls = (dotted(found.func) for found in own_nodes(node) if isinstance(found, ast.Call))
+    in_class = isinstance(parent, ast.ClassDef)
+    kind: Literal["function", "method", "class"] = "method" if in_class else "function"
+    return Definition(
+        file=file,
+        kind="class" if isinstance(node, ast.ClassDef) else kind,
+        name=node.name,
+        qualified_name=qualified_name,
+        first_line=min([node.lineno, *(item.lineno for item in node.decorator_list)]),
+        line=node.lineno,
+        last_line=node.end_lineno or node.lineno,
+        decorators=[ast.unparse(item) for item in node.decorator_list],
+        calls=list(dict.fromkeys(call for call in calls if call != "?")),
+    )
+
+
+def _imports(file: str, tree: ast.Module) -> dict[str, str]:
+    found: dict[str, str] = {}
+    package = module_of(file).split(".")
+    if not file.endswith("__init__.py"):
+        package = package[:-1]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                found[alias.asname or alias.name.split(".")[0]] = (
+                    alias.name if alias.asname else alias.name.split(".")[0]
+                )
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *((node.module or "").split(".") if node.module else [])])
+            for alias in node.names:
+                found[alias.asname or alias.name] = f"{base}.{alias.name}" if base else alias.name
+    return dict(sorted(found.items()))
+
+
+def _grouped(items: Sequence[Definition], keys: Sequence[str]) -> dict[str, list[Definition]]:
+    grouped: dict[str, list[Definition]] = defaultdict(list)
+    for item, key in zip(items, keys, strict=True):
+        grouped[key].append(item)
+    return grouped
+
+
+def _common_suffix(left: Sequence[str], right: Sequence[str]) -> int:
+    count = 0
+    for one, other in zip(reversed(left), reversed(right), strict=False):
+        if one != other:
+            break
+        count += 1
+    return count
+
+
+def _ends(module: str, suffix: str) -> bool:
+    return f".{module}".endswith(f".{suffix}")
+
+
+def _route_shape(route: str) -> str:
+    """A route with its parameters made equal: ``/p/<int:id>``, ``/p/{id}`` and ``/p/:id``."""
+    return re.sub(r"<[^>]*>|\{[^}]*\}|:\w+", "*", route).rstrip("/") or "/"
