@@ -22,19 +22,13 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import Field, ValidationError
 
 from selfheal.artifacts.model import Model
 from selfheal.config import ServiceConfig
-from selfheal.delivery.processes import birth_of, end_group, is_alive, marked
-from selfheal.errors import Fault, InvalidInput
-
-if TYPE_CHECKING:
-    from selfheal.sandbox.service import ServiceProcess
-
-MARK = "SELFHEAL_INSTANCE"
+from selfheal.delivery.processes import birth_of, end, is_alive
+from selfheal.errors import InvalidInput
 
 
 class FleetSettings(Model):
@@ -55,7 +49,6 @@ class Instance(Model):
     pid: int
     weight: float = 0.0
     birth: int = 0
-    number: int = 1
 
     @property
     def alive(self) -> bool:
@@ -132,23 +125,18 @@ class Fleet:
             if instance.alive and release in (None, instance.release)
         ]
 
-    def start(
-        self, source: Path, release: str, commit: str, count: int, *, timeout: float | None = None
-    ) -> list[Instance]:
+    def start(self, source: Path, release: str, commit: str, count: int) -> list[Instance]:
         """Bring the release to `count` live, healthy instances, of weight 0 until `route`.
 
         `source` is the checkout to run from; it must outlive them. Instances that are
-        alive are kept, so that a repeated call starts nothing twice. Raises Fault where
-        an instance does not get healthy in service.startup_seconds.
+        alive are kept, so that a repeated call starts nothing twice. Raises
+        ServiceError where an instance does not get healthy in service.startup_seconds.
         """
-        self.settings  # noqa: B018 - a folder without a fleet is refused before anything starts
+        present = {instance.id for instance in self.instances(release)}
         for number in range(1, count + 1):
             identity = f"{release}-{number}"
-            if any(instance.id == identity for instance in self.instances(release)):
-                continue
-            for orphan in marked(MARK, self._mark(identity)):
-                end_group(orphan, birth_of(orphan) or 0)
-            self._register(self._launch(source, release, commit, number, timeout))
+            if identity not in present:
+                self._launch(source, release, commit, identity)
         return self.instances(release)
 
     def route(self, percents: Mapping[str, float], *, label: str = "") -> Routing:
@@ -228,55 +216,33 @@ class Fleet:
         """Where the checkout of a release lies, whether or not it is there yet."""
         return self.folder / "releases" / release
 
-    def _launch(
-        self, source: Path, release: str, commit: str, number: int, timeout: float | None
-    ) -> Instance:
-        process = self._process(source, release, commit, number)
-        process.start()
-        if not process.wait_healthy(timeout):
-            tail = process.log.read_text(errors="replace")[-600:] if process.log.exists() else ""
-            process.stop()
-            raise Fault(
-                f"instance {release}-{number} did not get healthy: {tail.strip() or 'no output'}",
-                where=str(process.log),
-                hint="See service.start, service.health and service.startup_seconds.",
-            )
-        process.detach()
-        return Instance(
-            id=f"{release}-{number}",
-            url=process.url,
-            release=release,
-            commit=commit,
-            pid=process.pid,
-            birth=birth_of(process.pid) or 0,
-            number=number,
-        )
-
-    def _process(self, source: Path, release: str, commit: str, number: int) -> ServiceProcess:
+    def _launch(self, source: Path, release: str, commit: str, identity: str) -> None:
         from selfheal.sandbox.service import ServiceProcess
 
         settings = self.settings
-        identity = f"{release}-{number}"
-        service = settings.service.model_copy(
-            update={
-                "environment": {**settings.service.environment, MARK: self._mark(identity)},
-            }
-        )
-        logs = self.folder / "logs"
-        logs.mkdir(parents=True, exist_ok=True)
-        return ServiceProcess(
-            service,
+        process = ServiceProcess(
+            settings.service,
             folder=source,
             release=release,
             instance=identity,
             commit=commit,
             endpoint=settings.endpoint,
             python=settings.python,
-            log=logs / f"{identity}.log",
+            log=self.folder / "logs" / f"{identity}.log",
         )
-
-    def _mark(self, identity: str) -> str:
-        return f"{self.folder}#{identity}"
+        process.start()
+        instance = Instance(
+            id=identity,
+            url=process.url,
+            release=release,
+            commit=commit,
+            pid=process.pid,
+            birth=birth_of(process.pid) or 0,
+        )
+        # Registered before it may outlive us: killed in between, it ends with us, and
+        # no process is ever left that the routing does not know.
+        self._register(instance)
+        process.detach()
 
     def _register(self, instance: Instance) -> None:
         with self._locked():
@@ -286,7 +252,7 @@ class Fleet:
 
     def _end(self, leaving: list[Instance]) -> None:
         for instance in leaving:
-            end_group(instance.pid, instance.birth)
+            end(instance.pid, instance.birth)
         gone = {instance.id for instance in leaving}
         with self._locked():
             present = self.routing()

@@ -13,8 +13,9 @@ from urllib.parse import unquote, urlparse
 from pydantic import Field
 
 from selfheal.artifacts.model import Model
-from selfheal.delivery.workshop import Workshop, run_git
+from selfheal.delivery.workshop import Workshop
 from selfheal.errors import RepositoryError
+from selfheal.sandbox.worktree import git
 
 PullState = Literal["open", "merged", "reverted", "closed"]
 CheckState = Literal["pending", "passed", "failed", "timed_out", "not_run"]
@@ -81,7 +82,7 @@ def remote_address(repository: Path, remote: str) -> str | None:
     from the repository, as git does.
     """
     try:
-        address = run_git(["remote", "get-url", "--push", remote], cwd=repository).strip()
+        address = git(repository, "remote", "get-url", "--push", remote).stdout.strip()
     except RepositoryError:
         if "/" not in remote:
             return None

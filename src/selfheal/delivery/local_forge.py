@@ -19,8 +19,9 @@ from typing import Any
 
 from selfheal.artifacts.canonical import sha256_of
 from selfheal.delivery.forge import CheckState, Pull
-from selfheal.delivery.workshop import Workshop, remote_head, run_git
+from selfheal.delivery.workshop import Workshop, remote_head
 from selfheal.errors import NotFound, RepositoryError
+from selfheal.sandbox.worktree import git
 
 
 class LocalForge:
@@ -28,7 +29,7 @@ class LocalForge:
 
     def __init__(self, folder: Path) -> None:
         try:
-            bare = run_git(["rev-parse", "--is-bare-repository"], cwd=folder).strip() == "true"
+            bare = git(folder, "rev-parse", "--is-bare-repository").stdout.strip() == "true"
         except (RepositoryError, OSError) as error:
             raise RepositoryError("the remote is no git repository.", where=str(folder)) from error
         if not bare:

@@ -7,28 +7,13 @@ touched. Equal trees, parents, identities, dates and messages give equal commit 
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from selfheal.errors import Fault, RepositoryError
-
-# What a user's own git configuration could change about the result.
-_FIXED = (
-    "core.hooksPath=/dev/null",
-    "core.autocrlf=false",
-    "core.fsmonitor=false",
-    "commit.gpgSign=false",
-    "apply.whitespace=nowarn",
-    "i18n.commitEncoding=UTF-8",
-    "merge.conflictStyle=merge",
-    "merge.renames=true",
-    "protocol.ext.allow=never",
-    "gc.auto=0",
-)
+from selfheal.errors import RepositoryError
+from selfheal.sandbox.worktree import git
 
 
 @dataclass(frozen=True)
@@ -63,10 +48,11 @@ class Workshop:
         self.identity = identity
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.parent.mkdir(parents=True, exist_ok=True)
-        run_git(["init", "--bare", "--quiet", "--initial-branch=scratch", str(self.folder)])
-        common = run_git(["rev-parse", "--git-common-dir"], cwd=repository).strip()
+        git(self.folder.parent, "init", "--bare", "--quiet", "--template=", str(self.folder))
+        common = git(repository, "rev-parse", "--git-common-dir").stdout.strip()
         shared = (repository / common).resolve()
         alternates = self.folder / "objects" / "info" / "alternates"
+        alternates.parent.mkdir(parents=True, exist_ok=True)
         alternates.write_text(f"{shared / 'objects'}\n")
         if (shared / "shallow").exists():
             shutil.copyfile(shared / "shallow", self.folder / "shallow")
@@ -83,7 +69,7 @@ class Workshop:
         }
         if index is not None:
             environment["GIT_INDEX_FILE"] = str(index)
-        return run_git(arguments, cwd=self.folder, stdin=stdin, environment=environment)
+        return git(self.folder, *arguments, input=stdin, environment=environment).stdout
 
     def resolve(self, revision: str) -> str | None:
         """The full id of a commit, None where there is none of that name."""
@@ -172,10 +158,8 @@ class Workshop:
 
     def _merged_tree(self, ours: str, theirs: str) -> str | Conflict:
         """The tree of a three-way merge by git merge-tree (git 2.38 and later)."""
-        done = _git(
-            ["merge-tree", "--write-tree", "--name-only", "--no-messages", ours, theirs],
-            cwd=self.folder,
-        )
+        arguments = ("merge-tree", "--write-tree", "--name-only", "--no-messages", ours, theirs)
+        done = git(self.folder, *arguments, check=False)
         lines = done.stdout.splitlines()
         if done.returncode == 0:
             return lines[0]
@@ -193,51 +177,5 @@ class Workshop:
 
 def remote_head(remote: str, branch: str) -> str | None:
     """The commit that a branch of a remote is at, None where there is no such branch."""
-    listed = run_git(["ls-remote", "--heads", remote, f"refs/heads/{branch}"])
+    listed = git(Path("/"), "ls-remote", "--heads", remote, f"refs/heads/{branch}").stdout
     return listed.split("\t")[0] if listed else None
-
-
-def run_git(
-    arguments: Sequence[str],
-    *,
-    cwd: Path | None = None,
-    stdin: str | None = None,
-    environment: dict[str, str] | None = None,
-) -> str:
-    """git's output. Raises RepositoryError with what git said."""
-    done = _git(arguments, cwd=cwd, stdin=stdin, environment=environment)
-    if done.returncode != 0:
-        said = done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}"
-        raise RepositoryError(f"git {arguments[0]}: {said}", where=str(cwd) if cwd else None)
-    return done.stdout
-
-
-def _git(
-    arguments: Sequence[str],
-    *,
-    cwd: Path | None = None,
-    stdin: str | None = None,
-    environment: dict[str, str] | None = None,
-) -> subprocess.CompletedProcess[str]:
-    """Run git with hooks off, asking nothing, deaf to the caller's own GIT_* variables."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    settings = [part for setting in _FIXED for part in ("-c", setting)]
-    try:
-        return subprocess.run(
-            ["git", *settings, *arguments],
-            cwd=cwd,
-            input=stdin if stdin is not None else "",
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="surrogateescape",
-            env={
-                **inherited,
-                "GIT_TERMINAL_PROMPT": "0",
-                "LC_ALL": "C.UTF-8",
-                **(environment or {}),
-            },
-            check=False,
-        )
-    except FileNotFoundError as error:
-        raise Fault("git is not installed.", hint="Install git 2.38 or later.") from error
