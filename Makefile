@@ -1,0 +1,46 @@
+# Everything runs in .venv, which is made from requirements.lock on first use.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types imports lock clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+
+demo: $(READY)  ## watch a real service get sick and get healed (ARGS="--seed 3")
+	$(BIN)/selfheal demo $(ARGS)
+
+test: $(READY)  ## run the tests (ARGS="tests/unit -x")
+	$(BIN)/python -m pytest $(ARGS)
+
+check: lint types imports test  ## everything that must hold before a change lands
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+imports: $(READY)
+	$(BIN)/lint-imports
+
+lock:  ## resolve the dependencies of pyproject.toml anew into requirements.lock
+	$(PYTHON) -m venv $(VENV)/.lock
+	$(VENV)/.lock/bin/python -m pip install --quiet uv
+	$(VENV)/.lock/bin/uv pip compile pyproject.toml --all-extras --group dev --universal \
+		--python-version 3.11 --upgrade --no-header --no-annotate --quiet -o requirements.lock
+
+clean:  ## remove the environment and all caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache dist build
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "selfheal needs Python 3.11 or newer; name one: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
