@@ -1,1 +1,33 @@
-"""Written with its first module."""
+"""Sequences of beats: JSON files, typed, validated, merged and wired to handlers."""
+
+from selfheal.sequences.catalogue import Catalogue, PhaseEntry, load_catalogue
+from selfheal.sequences.graph import graph
+from selfheal.sequences.loader import (
+    Problem,
+    builtin_folder,
+    load_sequence,
+    sequence_files,
+    validate_file,
+)
+from selfheal.sequences.model import Beat, Movement, Overlay, Sequence, snake_case
+from selfheal.sequences.wiring import WiredBeat, WiredSequence, wire
+
+__all__ = [
+    "Beat",
+    "Catalogue",
+    "Movement",
+    "Overlay",
+    "PhaseEntry",
+    "Problem",
+    "Sequence",
+    "WiredBeat",
+    "WiredSequence",
+    "builtin_folder",
+    "graph",
+    "load_catalogue",
+    "load_sequence",
+    "sequence_files",
+    "snake_case",
+    "validate_file",
+    "wire",
+]
