@@ -1,0 +1,221 @@
+"""The steps that leave the machine: branch, commits, pull request, merge, revert.
+
+Each is done once by `Effects.once`, and each has a probe that looks at the remote:
+begun and not finished, a step is looked for before it is done again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import Field
+
+from selfheal.artifacts.deployment import Merge
+from selfheal.artifacts.model import Model
+from selfheal.contract import Effects
+from selfheal.delivery.forge import Forge, Pull
+from selfheal.delivery.plan import Plan, build_commits
+from selfheal.delivery.workshop import Conflict, PushRefused, Workshop
+
+MERGE_ATTEMPTS = 3
+REVERTS = "Selfheal-Reverts"
+
+
+class Branch(Model):
+    """A branch on the remote. `commits` are what was put on it, oldest first; `head` its tip."""
+
+    name: str
+    head: str
+    commits: list[str] = Field(default_factory=list)
+
+    @property
+    def summary(self) -> str:
+        return f"{self.name} at {self.head[:12]}"
+
+
+def obstacle(forge: Forge, workshop: Workshop, plan: Plan, base: str) -> str | None:
+    """Why the plan could not be merged into the base as it is now, None if it could."""
+    tip = workshop.fetch(forge.remote, base)
+    if tip is None:
+        return f"the remote has no branch {base} (deploy.base)"
+    if not workshop.is_ancestor(plan.base_commit, tip):
+        return (
+            f"the released commit {plan.base_commit[:12]} is not part of {base}; "
+            "a merge would carry other commits along"
+        )
+    commits = build_commits(workshop, plan)
+    if isinstance(commits, Conflict):
+        return f"the patch does not apply to {plan.base_commit[:12]}: {commits.reason}"
+    merged = workshop.merge(tip, commits[-1], "trial")
+    if isinstance(merged, Conflict):
+        return f"{base} has moved on and the change does not apply to it: {merged.reason}"
+    return None
+
+
+def create_branch(
+    effects: Effects, forge: Forge, workshop: Workshop, plan: Plan, name: str
+) -> Branch:
+    """A branch at the plan's base. Raises PushRefused where the name is taken otherwise."""
+
+    def perform() -> str:
+        workshop.push(forge.remote, plan.base_commit, name)
+        return plan.base_commit
+
+    effects.once(f"branch:{name}", perform, lambda: forge.head(name))
+    return Branch(name=name, head=plan.base_commit)
+
+
+def push_commits(
+    effects: Effects, forge: Forge, workshop: Workshop, plan: Plan, name: str
+) -> Branch | Conflict:
+    """Make the plan's commits and push them to the branch."""
+    commits = build_commits(workshop, plan)
+    if isinstance(commits, Conflict):
+        return commits
+    head = commits[-1]
+
+    def perform() -> str:
+        workshop.push(forge.remote, head, name)
+        return head
+
+    def probe() -> str | None:
+        return head if forge.head(name) == head else None
+
+    effects.once(f"commits:{name}:{head}", perform, probe)
+    return Branch(name=name, head=head, commits=commits)
+
+
+def open_pull(effects: Effects, forge: Forge, plan: Plan, branch: Branch, base: str) -> Pull:
+    """Open the pull request of the branch."""
+
+    def perform() -> dict[str, Any]:
+        pull = forge.open_pull(
+            title=plan.title, body=plan.body, branch=branch.name, base=base, head=branch.head
+        )
+        return pull.model_dump(mode="json")
+
+    def probe() -> dict[str, Any] | None:
+        pull = forge.find_pull(branch.name)
+        return pull.model_dump(mode="json") if pull else None
+
+    return Pull.model_validate(effects.once(f"pull:{branch.name}", perform, probe))
+
+
+def merge_pull(
+    effects: Effects,
+    forge: Forge,
+    workshop: Workshop,
+    pull: Pull,
+    recheck: Callable[[str], str | None],
+) -> Merge:
+    """Bring the pull request into its base by a merge commit.
+
+    Where the base moved on since the branch was made, the merged tree is one that
+    nobody tested: `recheck` is given the merge commit and says why not, or None.
+    """
+
+    def perform() -> dict[str, Any]:
+        return _merge(forge, workshop, pull, recheck).model_dump(mode="json")
+
+    def probe() -> dict[str, Any] | None:
+        tip = workshop.fetch(forge.remote, pull.base)
+        commit = find_merge(workshop, tip, pull.head) if tip else None
+        if commit is None:
+            return None
+        forge.merge(pull.number, workshop, commit)
+        return Merge(merged=True, commit=commit, base=pull.base).model_dump(mode="json")
+
+    return Merge.model_validate(effects.once(f"merge:{pull.branch}", perform, probe))
+
+
+def _merge(
+    forge: Forge, workshop: Workshop, pull: Pull, recheck: Callable[[str], str | None]
+) -> Merge:
+    message = f"Merge {pull.branch}: {pull.title}\n\nPull-Request: {pull.number}\n"
+    for _ in range(MERGE_ATTEMPTS):
+        tip = workshop.fetch(forge.remote, pull.base)
+        if tip is None or workshop.fetch(forge.remote, pull.branch) != pull.head:
+            return _unmerged(pull, f"{pull.branch} or {pull.base} was changed on the remote")
+        commit = workshop.merge(tip, pull.head, message)
+        if isinstance(commit, Conflict):
+            return _unmerged(pull, f"{pull.base} has moved on: {commit.reason}")
+        if not workshop.is_ancestor(tip, pull.head):
+            objection = recheck(commit)
+            if objection is not None:
+                return _unmerged(pull, f"{pull.base} has moved on; merged with it: {objection}")
+        try:
+            forge.merge(pull.number, workshop, commit)
+        except PushRefused:
+            continue
+        return Merge(merged=True, commit=commit, base=pull.base)
+    return _unmerged(pull, f"{pull.base} refused the push {MERGE_ATTEMPTS} times")
+
+
+def _unmerged(pull: Pull, reason: str) -> Merge:
+    return Merge(merged=False, base=pull.base, reason=reason)
+
+
+def find_merge(workshop: Workshop, tip: str, head: str) -> str | None:
+    """The merge commit on the base's own line that brought `head` in."""
+    listed = workshop.git("log", "--first-parent", "--merges", "--format=%H %P", f"{head}..{tip}")
+    for line in listed.splitlines():
+        commit, _, *brought = line.split()
+        if head in brought:
+            return commit
+    return None
+
+
+def revert_merge(
+    effects: Effects, forge: Forge, workshop: Workshop, pull: Pull, *, merge: str, reason: str
+) -> str | None:
+    """Take a merge back on its base; the new commit, None where that conflicts."""
+    message = (
+        f'Revert "Merge {pull.branch}"\n\n{reason}\n\n'
+        f"This takes back commit {merge}.\n\n{REVERTS}: {merge}\n"
+    )
+
+    def perform() -> dict[str, Any]:
+        commit = _revert(forge, workshop, pull.base, merge, message)
+        forge.mark_reverted(pull.number, commit, reason)
+        return {"commit": commit}
+
+    def probe() -> dict[str, Any] | None:
+        tip = workshop.fetch(forge.remote, pull.base)
+        commit = find_revert(workshop, tip, merge) if tip else None
+        if commit is None:
+            return None
+        forge.mark_reverted(pull.number, commit, reason)
+        return {"commit": commit}
+
+    commit = effects.once(f"revert:{merge}", perform, probe)["commit"]
+    return str(commit) if commit else None
+
+
+def _revert(forge: Forge, workshop: Workshop, base: str, merge: str, message: str) -> str | None:
+    for _ in range(MERGE_ATTEMPTS):
+        tip = workshop.fetch(forge.remote, base)
+        commit = workshop.revert(merge, tip or merge, message)
+        if isinstance(commit, Conflict):
+            return None
+        try:
+            workshop.push(forge.remote, commit, base)
+        except PushRefused:
+            continue
+        return commit
+    return None
+
+
+def find_revert(workshop: Workshop, tip: str, merge: str) -> str | None:
+    """The commit on the base that says it takes `merge` back."""
+    listed = workshop.git(
+        "log",
+        "--first-parent",
+        f"--format=%H %(trailers:key={REVERTS},valueonly,separator=%x2C)",
+        f"{merge}..{tip}",
+    )
+    for line in listed.splitlines():
+        commit, _, reverted = line.partition(" ")
+        if reverted.strip() == merge:
+            return commit
+    return None
