@@ -156,6 +156,7 @@ def run(
     are folders besides `cwd` that it may write; `network` lets it share the machine's
     network where it is otherwise kept from it. Never raises for what the command does.
     """
+    cwd = cwd.absolute()
     if not cwd.is_dir():
         return Completed("not_started", None, "", f"{cwd} is no folder", 0.0, isolation())
     if shutil.which(str(cwd / command[0]) if os.sep in command[0] else command[0]) is None:

@@ -54,11 +54,11 @@ class ServiceProcess:
                 hint="Set it to a command such as ['{python}', '-m', 'app', '--port', '{port}'].",
             )
         self.service = service
-        self.folder = folder
+        self.folder = folder.absolute()
         self.release = release
         self.instance = instance
         self.commit = commit
-        self.log = log
+        self.log = log.absolute()
         self.endpoint = endpoint
         self.python = python or sys.executable
         self.sandboxed = sandboxed

@@ -93,7 +93,7 @@ class Worktree:
     ) -> None:
         self.repository = repository
         self.revision = revision
-        self.path = folder
+        self.path = folder.absolute()
         self.keep = keep
         self.commit_id = ""
 

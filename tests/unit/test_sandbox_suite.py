@@ -1,0 +1,207 @@
+"""A suite's verdict rests on its report, never on what it prints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from selfheal import config
+from selfheal.artifacts.patch import RecordedRequest
+from selfheal.sandbox.suite import run_suite
+from selfheal.sandbox.work import client_fixture, measure_work
+
+TESTS = config.TestsConfig(sources=["app"])
+
+
+def project(folder: Path, test: str, app: str = "def double(x):\n    return 2 * x\n") -> Path:
+    (folder / "app").mkdir()
+    (folder / "app" / "__init__.py").write_text(app)
+    (folder / "tests").mkdir()
+    (folder / "tests" / "test_app.py").write_text(test)
+    return folder
+
+
+def test_every_outcome_is_reported_under_its_node_id(tmp_path: Path) -> None:
+    project(
+        tmp_path,
+        "import pytest\n"
+        "def test_good(): pass\n"
+        "@pytest.mark.parametrize('n', [1, 2])\n"
+        "def test_each(n): assert n == 1\n"
+        "class TestThing:\n    def test_inside(self): pass\n"
+        "@pytest.fixture\ndef broken(): raise RuntimeError\n"
+        "def test_error(broken): pass\n"
+        "@pytest.mark.skip\ndef test_skipped(): pass\n",
+    )
+    result = run_suite(tmp_path, TESTS)
+    assert result.state == "failed"
+    assert result.passed == [
+        "tests/test_app.py::TestThing::test_inside",
+        "tests/test_app.py::test_each[1]",
+        "tests/test_app.py::test_good",
+    ]
+    assert result.failed == ["tests/test_app.py::test_each[2]"]
+    assert result.errors == ["tests/test_app.py::test_error"]
+    assert result.skipped == ["tests/test_app.py::test_skipped"]
+    assert result.outcome("tests/test_app.py::test_each") == "failed"
+    assert result.outcome("tests/test_app.py::test_good") == "passed"
+    assert result.outcome("tests/test_app.py::test_go") == "absent"
+
+
+def test_a_suite_that_prints_success_and_exits_early_is_an_error(tmp_path: Path) -> None:
+    project(
+        tmp_path,
+        "import os\ndef test_liar():\n    print('1 passed in 0.01s')\n    os._exit(0)\n",
+    )
+    result = run_suite(tmp_path, TESTS)
+    assert result.state == "error"
+    assert "no readable JUnit report" in result.note
+
+
+def test_an_exit_code_that_contradicts_the_report_is_an_error(tmp_path: Path) -> None:
+    project(tmp_path, "def test_bad(): assert False\n")
+    (tmp_path / "conftest.py").write_text(
+        "def pytest_sessionfinish(session):\n    session.exitstatus = 0\n"
+    )
+    result = run_suite(tmp_path, TESTS)
+    assert result.state == "error"
+    assert "contradicts" in result.note
+
+
+def test_a_suite_that_hangs_is_timed_out_never_passed(tmp_path: Path) -> None:
+    project(tmp_path, "import time\ndef test_slow(): time.sleep(600)\n")
+    result = run_suite(tmp_path, TESTS, timeout_seconds=2)
+    assert (result.state, result.passed) == ("timed_out", [])
+
+
+def test_a_suite_without_tests_proves_nothing(tmp_path: Path) -> None:
+    project(tmp_path, "x = 1\n")
+    assert run_suite(tmp_path, TESTS).state == "no_tests"
+
+
+def test_a_file_that_cannot_be_collected_fails_the_suite(tmp_path: Path) -> None:
+    project(tmp_path, "import no_such_module\n")
+    result = run_suite(tmp_path, TESTS)
+    assert result.state == "failed"
+    assert result.errors
+
+
+def test_selected_tests_alone_run(tmp_path: Path) -> None:
+    project(tmp_path, "def test_one(): pass\ndef test_two(): assert False\n")
+    result = run_suite(tmp_path, TESTS, select=["tests/test_app.py::test_one"])
+    assert (result.state, result.passed) == ("passed", ["tests/test_app.py::test_one"])
+
+
+def test_coverage_tells_lines_that_ran_from_lines_that_did_not(tmp_path: Path) -> None:
+    app = "def pick(x):\n    if x:\n        return 1\n    return 2\n"
+    project(tmp_path, "from app import pick\ndef test_pick(): assert pick(1) == 1\n", app)
+    result = run_suite(tmp_path, TESTS, coverage=True)
+    assert result.coverage == {"app/__init__.py": {1: True, 2: True, 3: True, 4: False}}
+
+
+def test_coverage_of_another_form_of_command_is_unavailable_with_the_reason(
+    tmp_path: Path,
+) -> None:
+    project(tmp_path, "def test_one(): pass\n")
+    tests = config.TestsConfig(command=["{python}", "-W", "ignore", "-m", "pytest"])
+    result = run_suite(tmp_path, tests, coverage=True)
+    assert (result.state, result.coverage) == ("passed", None)
+    assert "python -m pytest" in result.note
+
+
+@pytest.mark.parametrize(("code", "state"), [("0", "passed"), ("5", "failed")])
+def test_another_command_is_judged_by_its_exit_code(tmp_path: Path, code: str, state: str) -> None:
+    tests = config.TestsConfig(command=["sh", "-c", f"echo all passed; exit {code}"])
+    assert run_suite(tmp_path, tests).state == state
+
+
+def test_nothing_is_left_in_the_checkout(tmp_path: Path) -> None:
+    project(tmp_path, "from app import double\ndef test_one(): assert double(1) == 2\n")
+    before = sorted(tmp_path.rglob("*"))
+    run_suite(tmp_path, TESTS, coverage=True)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+FLASK_APP = """\
+import sqlite3
+from flask import Flask, request
+
+def helper(n):
+    return n + 1
+
+def create():
+    app = Flask(__name__)
+    db = sqlite3.connect(":memory:", check_same_thread=False)
+    db.execute("create table t (n integer)")
+
+    @app.post("/add")
+    def add():
+        db.execute("insert into t values (?)", (request.json["n"],))
+        return {"ok": True}
+
+    @app.get("/sum")
+    def total():
+        rows = db.execute("select n from t").fetchall()
+        value = sum(helper(n) for (n,) in rows)
+        for _ in range(REPEAT):
+            db.execute("select 1").fetchone()
+        if request.args.get("bad"):
+            raise KeyError("bad")
+        return {"value": value}
+
+    return app
+"""
+CONFTEST = """\
+import pytest
+from app import create
+
+@pytest.fixture
+def client():
+    app = create()
+    app.testing = True
+    return app.test_client()
+"""
+ADD = RecordedRequest(
+    method="POST", path="/add", body=json.dumps({"n": 4}), content_type="application/json"
+)
+
+
+def flask_project(folder: Path, repeat: int) -> Path:
+    folder.mkdir()
+    project(folder, "def test_one(): pass\n", FLASK_APP.replace("REPEAT", str(repeat)))
+    (folder / "tests" / "conftest.py").write_text(CONFTEST)
+    return folder
+
+
+def test_work_of_a_request_is_counted_and_repeats_exactly(tmp_path: Path) -> None:
+    requests = [ADD, ADD, RecordedRequest(method="GET", path="/sum")]
+    few = measure_work(flask_project(tmp_path / "few", 2), TESTS, requests)
+    many = measure_work(flask_project(tmp_path / "many", 50), TESTS, requests)
+    again = measure_work(tmp_path / "many", TESTS, requests)
+    assert few.unavailable is None
+    assert (few.status, few.statements, many.statements) == (200, 3, 51)
+    assert few.calls is not None
+    assert many.calls == few.calls + 48 * 2
+    assert many.counts == again.counts
+    assert not list((tmp_path / "many" / "tests").glob("test_work*"))
+
+
+def test_an_exception_that_leaves_the_client_is_named(tmp_path: Path) -> None:
+    requests = [RecordedRequest(method="GET", path="/sum", query="bad=1")]
+    work = measure_work(flask_project(tmp_path / "p", 1), TESTS, requests)
+    assert (work.status, work.exception) == (None, "KeyError")
+
+
+def test_work_without_a_client_fixture_is_unavailable_with_the_reason(tmp_path: Path) -> None:
+    project(tmp_path, "def test_one(): pass\n")
+    work = measure_work(tmp_path, TESTS, [RecordedRequest(method="GET", path="/")])
+    assert work.calls is None
+    assert "no client fixture" in (work.unavailable or "")
+
+
+def test_the_likeliest_client_fixture_is_found(tmp_path: Path) -> None:
+    flask_project(tmp_path / "p", 1)
+    assert client_fixture(tmp_path / "p", TESTS) == "client"
+    assert client_fixture(tmp_path / "p", config.TestsConfig(client_fixture="browser")) == "browser"
