@@ -12,29 +12,29 @@ from pathlib import Path
 from selfheal.errors import InvalidInput
 
 TELEMETRY_EXAMPLE = """Telemetry(
-            sources=[],
-            refused=Refused(),
-            events=EventCounts(spans=40),
-            window=Window(),
-            releases=[],
-            operations=[
-                OperationStatistics(
-                    service="shop",
-                    operation="GET /cart",
-                    release="1.1",
-                    count=40,
-                    errors=10,
-                    error_rate=0.25,
-                    rate_per_second=2.0,
-                    p50_ms=3.0,
-                    p95_ms=8.0,
-                    p99_ms=9.0,
-                    mean_ms=3.5,
-                    max_ms=9.5,
-                )
-            ],
-            dataset=Dataset(path="dataset", tables={}),
-        )"""
+        sources=[],
+        refused=Refused(),
+        events=EventCounts(spans=40),
+        window=Window(),
+        releases=[],
+        operations=[
+            OperationStatistics(
+                service="shop",
+                operation="GET /cart",
+                release="1.1",
+                count=40,
+                errors=10,
+                error_rate=0.25,
+                rate_per_second=2.0,
+                p50_ms=3.0,
+                p95_ms=8.0,
+                p99_ms=9.0,
+                mean_ms=3.5,
+                max_ms=9.5,
+            )
+        ],
+        dataset=Dataset(path="dataset", tables={}),
+    )"""
 
 
 @dataclass(frozen=True)
@@ -127,10 +127,8 @@ class {model}(Model):
 
 def example(folder: Path) -> dict[str, Any]:
     """Arguments with which the handler runs for real; the test uses them."""
-    return {{
-        "{artifact}": {example},
-        "limit": 0.1,
-    }}
+    {artifact} = {example}
+    return {{"{artifact}": {artifact}, "limit": 0.1}}
 
 
 @handler("{name}", kind="pure", example=example)
@@ -153,10 +151,8 @@ from typing import Any
 
 def example(folder: Path) -> dict[str, Any]:
     """Arguments with which the handler runs for real; the test uses them."""
-    return {{
-        "telemetry": {example},
-        "limit": 0.1,
-    }}
+    telemetry = {example}
+    return {{"telemetry": telemetry, "limit": 0.1}}
 
 
 @handler("{name}", kind="pure", contributes=True, example=example)
