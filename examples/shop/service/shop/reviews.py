@@ -1,0 +1,50 @@
+"""What customers say about a product."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from flask import Blueprint, Response, jsonify
+
+from shop.database import Database, database
+from shop.products import product_or_404
+from shop.telemetry import traced
+
+blueprint = Blueprint("reviews", __name__)
+
+
+def of_product(db: Database, product_id: int) -> list[sqlite3.Row]:
+    """The reviews of a product, latest first."""
+    return db.execute(
+        "SELECT author, stars, created FROM reviews WHERE product_id = ?"
+        " ORDER BY created DESC, id DESC",
+        (product_id,),
+    ).fetchall()
+
+
+def latest(db: Database, product_id: int) -> sqlite3.Row | None:
+    found = of_product(db, product_id)
+    return found[0] if found else None
+
+
+@traced
+def review_page(db: Database, product_id: int) -> dict[str, Any]:
+    """All reviews of a product and their average, None where there is no review."""
+    product_or_404(db, product_id)
+    found = of_product(db, product_id)
+    stars = [review["stars"] for review in found]
+    return {
+        "product": product_id,
+        "count": len(stars),
+        "average": round(sum(stars) / len(stars), 2) if stars else None,
+        "reviews": [
+            {"author": review["author"] or "anonymous", "stars": review["stars"]}
+            for review in found
+        ],
+    }
+
+
+@blueprint.get("/products/<int:product_id>/reviews")
+def show_reviews(product_id: int) -> Response:
+    return jsonify(review_page(database(), product_id))
