@@ -125,6 +125,12 @@ class Fleet:
             if instance.alive and release in (None, instance.release)
         ]
 
+    def healthy(self, instance: Instance) -> bool:
+        """Whether the instance answers its health address with 200 now."""
+        from selfheal.sandbox.service import healthy
+
+        return instance.alive and healthy(instance.url, self.settings.service.health)
+
     def start(self, source: Path, release: str, commit: str, count: int) -> list[Instance]:
         """Bring the release to `count` live, healthy instances, of weight 0 until `route`.
 

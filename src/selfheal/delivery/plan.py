@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from selfheal.artifacts import Candidate, Diagnoses, Diagnosis, Model, Patch, Validation
+from selfheal.artifacts import (
+    Anomalies,
+    Candidate,
+    Diagnoses,
+    Diagnosis,
+    Model,
+    Patch,
+    Validation,
+)
+from selfheal.config import DeployConfig
+from selfheal.delivery.pull_request import body_of, shortened, title_of
 from selfheal.delivery.workshop import Conflict, Workshop
-
-SUBJECT_WIDTH = 72
+from selfheal.errors import InvalidInput
 
 
 class PlannedCommit(Model):
@@ -34,6 +43,42 @@ class Plan(Model):
     @property
     def summary(self) -> str:
         return f"{self.title} ({len(self.commits)} commits planned)"
+
+
+def make_plan(
+    validation: Validation,
+    patch: Patch,
+    diagnoses: Diagnoses,
+    anomalies: Anomalies,
+    *,
+    config: DeployConfig,
+    run_id: str,
+) -> Plan:
+    """The plan for what validation selected.
+
+    Raises InvalidInput where the selected candidate is not among those of the patch.
+    """
+    chosen = chosen_candidates(validation, patch)
+    if validation.selected is None or not chosen:
+        raise InvalidInput(
+            f"patch.json does not hold the selected candidate {validation.selected}.",
+            where="validation.json: /payload/selected",
+        )
+    return Plan(
+        candidate_id=validation.selected,
+        base_commit=chosen[0].base_commit,
+        patch=proven_patch(validation, chosen),
+        commits=planned_commits(chosen, diagnoses, run_id),
+        title=title_of(chosen, diagnoses),
+        body=body_of(
+            chosen,
+            anomalies=anomalies,
+            diagnoses=diagnoses,
+            validation=validation,
+            config=config,
+            run_id=run_id,
+        ),
+    )
 
 
 def chosen_candidates(validation: Validation, patch: Patch) -> list[Candidate]:
@@ -79,19 +124,14 @@ def commit_message(candidate: Candidate, diagnosis: Diagnosis | None, run_id: st
         story += ["", f"Root cause: {place.function} at {place.file}:{place.line}."]
     if diagnosis and diagnosis.suspect_commits:
         suspect = diagnosis.suspect_commits[0]
-        story += [f"Since commit {suspect.sha[:12]} ({suspect.summary})."]
+        named = f" ({suspect.summary})" if suspect.summary else ""
+        story += [f"Since commit {suspect.sha[:12]}{named}."]
     trailers = {
         "Selfheal-Run": run_id,
         "Selfheal-Diagnosis": candidate.diagnosis_id,
         "Selfheal-Candidate": candidate.id,
     }
     return "\n".join([*story, "", *(f"{key}: {value}" for key, value in trailers.items())]) + "\n"
-
-
-def shortened(text: str, width: int = SUBJECT_WIDTH) -> str:
-    """The text on one line of at most `width` characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= width else line[: width - 1].rstrip() + "…"
 
 
 def build_commits(workshop: Workshop, plan: Plan) -> list[str] | Conflict:

@@ -15,7 +15,6 @@ from selfheal.artifacts import (
 )
 from selfheal.artifacts.validation import Check, Result
 from selfheal.config import DeployConfig
-from selfheal.delivery.plan import shortened
 
 # Evidence that says something to a person, in the order told; the rest is in the artifact.
 _TOLD = (
@@ -35,6 +34,15 @@ _TOLD = (
     "expected",
     "observed",
 )
+
+
+SUBJECT_WIDTH = 72
+
+
+def shortened(text: str, width: int = SUBJECT_WIDTH) -> str:
+    """The text on one line of at most `width` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 1].rstrip() + "…"
 
 
 def title_of(chosen: list[Candidate], diagnoses: Diagnoses) -> str:
@@ -131,8 +139,10 @@ def _root_cause(diagnosis: Diagnosis) -> Iterable[str]:
         for place in diagnosis.locations
     ]
     lines += [
-        f"- since commit {suspect.sha[:12]} “{suspect.summary}” by {suspect.author or 'unknown'} "
-        f"(score {suspect.score:.2f}): {suspect.reason}"
+        f"- since commit {suspect.sha[:12]}"
+        + (f" “{suspect.summary}”" if suspect.summary else "")
+        + (f" by {suspect.author}" if suspect.author else "")
+        + f" (score {suspect.score:.2f}): {suspect.reason}"
         for suspect in diagnosis.suspect_commits[:1]
     ]
     if lines:
@@ -144,7 +154,7 @@ def _change(candidate: Candidate) -> Iterable[str]:
     yield candidate.explanation
     added, removed = _lines_changed(candidate.patch)
     files = ", ".join(f"`{name}`" for name in candidate.files)
-    yield f"Strategy `{candidate.strategy}`; {added} lines added, {removed} removed, in {files}."
+    yield f"Strategy `{candidate.strategy}`; lines added {added}, removed {removed}, in {files}."
 
 
 def _lines_changed(patch: str) -> tuple[int, int]:

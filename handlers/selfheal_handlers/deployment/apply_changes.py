@@ -1,0 +1,31 @@
+"""Commit the selected candidates, one commit per root cause, and push them."""
+
+from __future__ import annotations
+
+from selfheal.config import DeployConfig
+from selfheal.contract import Effects, Failed, Workspace, handler
+from selfheal.delivery.shipping import Branch, push_commits
+from selfheal.delivery.workshop import Conflict, PushRefused
+from selfheal_handlers.deployment import _examples
+from selfheal_handlers.deployment._results import LoadedChange
+from selfheal_handlers.deployment._services import forge_of, workshop_of
+
+
+@handler("apply_changes", kind="stage-crew", example=_examples.apply_changes)
+def apply_changes(
+    create_branch: Branch,
+    load_validation_results: LoadedChange,
+    config: DeployConfig,
+    workspace: Workspace,
+    effects: Effects,
+) -> Branch | Failed:
+    """The branch with its commits; the user's own work tree and branches are not touched."""
+    forge, workshop = forge_of(workspace, config), workshop_of(workspace, config)
+    plan = load_validation_results.plan
+    try:
+        pushed = push_commits(effects, forge, workshop, plan, create_branch.name)
+    except PushRefused as error:
+        return Failed(f"the remote did not take the commits: {error.message}")
+    if isinstance(pushed, Conflict):
+        return Failed(f"the patch does not apply to {plan.base_commit[:12]}: {pushed.reason}")
+    return pushed

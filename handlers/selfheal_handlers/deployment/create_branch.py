@@ -1,0 +1,40 @@
+"""Create the branch on the remote."""
+
+from __future__ import annotations
+
+from selfheal.artifacts.deployment import ApprovalRecord
+from selfheal.config import DeployConfig
+from selfheal.contract import Effects, Failed, Skipped, Workspace, handler
+from selfheal.delivery import shipping
+from selfheal.delivery.shipping import Branch
+from selfheal.delivery.workshop import PushRefused
+from selfheal_handlers.deployment import _examples
+from selfheal_handlers.deployment._results import LoadedChange
+from selfheal_handlers.deployment._services import forge_of, workshop_of
+
+
+@handler("create_branch", kind="stage-crew", example=_examples.create_branch)
+def create_branch(
+    check_approval: ApprovalRecord,
+    load_validation_results: LoadedChange,
+    config: DeployConfig,
+    workspace: Workspace,
+    effects: Effects,
+) -> Branch | Skipped | Failed:
+    """A branch of this run's own, at the commit that the patch was made for."""
+    if check_approval.state == "rejected":
+        return Skipped(f"rejected by {check_approval.by}: {check_approval.reason or 'no reason'}")
+    name = f"{config.branch_prefix}{load_validation_results.run_id}"
+    try:
+        return shipping.create_branch(
+            effects,
+            forge_of(workspace, config),
+            workshop_of(workspace, config),
+            load_validation_results.plan,
+            name,
+        )
+    except PushRefused as error:
+        return Failed(
+            f"the remote did not take the branch {name}: {error.message}",
+            hint=f"If it is left over, delete it there: git push --delete {config.remote} {name}",
+        )
