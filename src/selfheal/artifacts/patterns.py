@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import Field
 
+from selfheal.artifacts.canonical import short_id
+from selfheal.artifacts.diagnosis import Diagnosis
 from selfheal.artifacts.model import AnomalyKind, Model
 
 
@@ -58,3 +60,21 @@ class Patterns(Model):
 
     patterns: list[Pattern]
     insights: list[Insight] = Field(default_factory=list)
+
+
+def trouble_context(diagnosis: Diagnosis) -> dict[str, Any]:
+    """The facts that tell one trouble of a kind from another: exception type, slow pattern."""
+    exception = str(diagnosis.evidence.get("exception_type") or "").rpartition(".")[2]
+    facts = {"exception_type": exception, "slow_pattern": diagnosis.evidence.get("slow_pattern")}
+    return {name: str(value) for name, value in facts.items() if value}
+
+
+def pattern_id(
+    kind: AnomalyKind, context: dict[str, Any], strategy: str, template: str | None
+) -> str:
+    """The id of the pattern that a candidate is a use of, whoever computes it.
+
+    `kind` and `context` are the trouble's; `template` is the strategy's variant, as
+    ``edit["template"]`` of the candidate names it.
+    """
+    return short_id("pattern", kind, context, strategy, template)
