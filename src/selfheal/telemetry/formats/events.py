@@ -1,0 +1,159 @@
+"""What the readers of several formats share: adding events, and reading ids, times and levels."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any, NamedTuple
+
+from selfheal.telemetry.formats.attributes import json_text
+from selfheal.telemetry.sink import Sink
+from selfheal.telemetry.tracebacks import HEADER, parse_traceback
+
+SEVERITIES = ("trace", "debug", "info", "warn", "error", "fatal")
+_INT64_MAX = 2**63 - 1
+
+
+class Resource(NamedTuple):
+    """Who sent it."""
+
+    service: str | None
+    release: str | None
+    commit: str | None
+    instance: str | None
+    environment: str | None
+
+
+class ErrorDetails(NamedTuple):
+    """What is known of one exception."""
+
+    exception_type: str | None
+    message: str | None
+    stacktrace: str | None
+
+
+def add_log(
+    sink: Sink,
+    *,
+    time_ns: int | None,
+    severity: str | None,
+    body: str | None,
+    logger: str | None,
+    resource: Resource,
+    ids: tuple[str | None, str | None],
+    error: ErrorDetails,
+    attributes: dict[str, Any],
+    line: int,
+) -> None:
+    """Add a log record, and the exception that it tells of."""
+    if time_ns is None:
+        sink.without_timestamp += 1
+    sink.logs.add(
+        (
+            sink.logs.written,
+            time_ns,
+            severity,
+            body,
+            logger,
+            resource.service,
+            resource.release,
+            resource.instance,
+            *ids,
+            *error,
+            json_text(attributes),
+            sink.source,
+            line,
+        )
+    )
+    if any(error):
+        add_exception(
+            sink,
+            origin="log",
+            time_ns=time_ns,
+            resource=resource,
+            operation=None,
+            logger=logger,
+            ids=ids,
+            error=error,
+            escaped=None,
+            line=line,
+        )
+
+
+def add_exception(
+    sink: Sink,
+    *,
+    origin: str,
+    time_ns: int | None,
+    resource: Resource,
+    operation: str | None,
+    logger: str | None,
+    ids: tuple[str | None, str | None],
+    error: ErrorDetails,
+    escaped: bool | None,
+    line: int,
+) -> None:
+    """Add one mention of an exception."""
+    sink.exceptions.add(
+        (
+            sink.exceptions.written,
+            origin,
+            time_ns,
+            resource.service,
+            resource.release,
+            operation,
+            logger,
+            *ids,
+            *error,
+            escaped,
+            sink.source,
+            line,
+        )
+    )
+
+
+def exception_in(text: str | None) -> ErrorDetails:
+    """The exception whose traceback a text holds, if any."""
+    if text and HEADER in text and (parsed := parse_traceback(text)):
+        return ErrorDetails(parsed.exception_type, parsed.message, text[text.index(HEADER) :])
+    return ErrorDetails(None, None, None)
+
+
+def identifier(value: Any, size: int) -> str | None:
+    """An id of `size` bytes in lower-case hex, from hex or base64; None where it is none or zero."""
+    if not isinstance(value, str) or not value:
+        return None
+    text = value.lower()
+    if len(text) != 2 * size:
+        try:
+            text = base64.b64decode(value, validate=True).hex()
+        except binascii.Error:
+            return None
+    try:
+        return text if len(text) == 2 * size and int(text, 16) else None
+    except ValueError:
+        return None
+
+
+def nanoseconds(value: Any) -> int | None:
+    """A time in nanoseconds; 0 and what is no 64-bit number mean that there is none."""
+    try:
+        number = int(value)
+    except (TypeError, ValueError):
+        return None
+    return number if 0 < number <= _INT64_MAX else None
+
+
+def severity_name(text: Any) -> str | None:
+    """A level's name as one of the six of OpenTelemetry; None where it is none of them."""
+    name = str(text or "").strip().lower()
+    known = {
+        "warning": "warn",
+        "critical": "fatal",
+        "exception": "error",
+        "err": "error",
+        "information": "info",
+        "notice": "info",
+        "verbose": "trace",
+    }.get(name, name)
+    return known if known in SEVERITIES else None

@@ -1,0 +1,170 @@
+"""JSON-lines logs: one JSON object a line, whatever the logging library calls its keys.
+
+Known are the keys of the standard library's JSON formatters, structlog, python-json-logger,
+loguru-like and ECS layouts; what has no column stays in `attributes`. Tracebacks come as
+text, as lists of structlog's `dict_tracebacks`, or as plain lines between the objects.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from selfheal.telemetry.formats.attributes import integer_or_none, take, text_or_none
+from selfheal.telemetry.formats.events import (
+    ErrorDetails,
+    Resource,
+    add_log,
+    exception_in,
+    identifier,
+    severity_name,
+)
+from selfheal.telemetry.formats.times import time_ns
+from selfheal.telemetry.sink import Sink
+from selfheal.telemetry.sources import Lines
+from selfheal.telemetry.tracebacks import HEADER
+
+KEYS: Mapping[str, tuple[str, ...]] = {
+    "time": ("@timestamp", "timestamp", "time", "ts", "datetime", "asctime", "created", "date"),
+    "severity": ("severity", "level", "levelname", "log.level", "lvl", "severity_text"),
+    "body": ("message", "msg", "event", "body", "text"),
+    "logger": ("logger", "logger_name", "log.logger", "name"),
+    "traceback": (
+        "exc_info",
+        "exception",
+        "exc_text",
+        "stack_trace",
+        "stacktrace",
+        "traceback",
+        "error.stack_trace",
+        "exception.stacktrace",
+    ),
+    "exception_type": ("exception.type", "exc_type", "error.type", "exception_type"),
+    "exception_message": ("exception.message", "exc_value", "error.message", "exception_message"),
+    "trace_id": ("trace_id", "traceId", "trace.id", "otelTraceID", "otel_trace_id"),
+    "span_id": ("span_id", "spanId", "span.id", "otelSpanID", "otel_span_id"),
+    "service": ("service.name", "service", "service_name", "otelServiceName"),
+    "release": ("service.version", "release", "version", "service_version"),
+    "instance": ("service.instance.id", "instance", "service_instance_id"),
+}
+_TELLING = frozenset((*KEYS["time"], *KEYS["severity"], "message", "msg", "event"))
+# The standard library's numbers; structlog, bunyan and pino write 10 to 60.
+_LEVEL_NUMBERS = {10: "debug", 20: "info", 30: "warn", 40: "error", 50: "fatal"}
+
+
+def is_record(document: Any) -> bool:
+    """Whether a JSON value looks like a log record: it has a time, a level or a message."""
+    return isinstance(document, dict) and not _TELLING.isdisjoint(document)
+
+
+def read(lines: Lines, sink: Sink) -> None:
+    """Read JSON-lines logs from `lines` into `sink`."""
+    traceback: list[str] = []
+    began = 0
+    for text in lines:
+        stripped = text.lstrip()
+        if traceback and not stripped.startswith("{"):
+            traceback.append(text)
+            continue
+        if traceback:
+            _add_plain_traceback(traceback, began, sink)
+            traceback = []
+        if stripped.startswith(HEADER):
+            traceback, began = [text], lines.read
+        elif stripped:
+            _read_line(text, lines.read, sink)
+    if traceback:
+        _add_plain_traceback(traceback, began, sink)
+
+
+def _read_line(text: str, line: int, sink: Sink) -> None:
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        sink.refuse(line, f"not JSON: {error}")
+        return
+    if is_record(record):
+        add_record(record, line, sink)
+    else:
+        sink.refuse(line, "no time, level or message in this line")
+
+
+def add_record(record: dict[str, Any], line: int, sink: Sink) -> None:
+    """Add one log record, given with the keys of its library."""
+    record = dict(record)
+    values = {column: take(record, names) for column, names in KEYS.items()}
+    body = text_or_none(values["body"])
+    trace_id = identifier(values["trace_id"], 16)
+    add_log(
+        sink,
+        time_ns=time_ns(values["time"]),
+        severity=_severity(values["severity"]),
+        body=body,
+        logger=text_or_none(values["logger"]),
+        resource=Resource(
+            text_or_none(values["service"]),
+            text_or_none(values["release"]),
+            None,
+            text_or_none(values["instance"]),
+            None,
+        ),
+        ids=(trace_id, identifier(values["span_id"], 8) if trace_id else None),
+        error=_error(values, body),
+        attributes=record,
+        line=line,
+    )
+
+
+def _severity(value: Any) -> str | None:
+    number = integer_or_none(value)
+    return severity_name(value) if number is None else _LEVEL_NUMBERS.get(number)
+
+
+def _error(values: Mapping[str, Any], body: str | None) -> ErrorDetails:
+    traceback = values["traceback"]
+    if isinstance(traceback, list):
+        traceback = _rendered(traceback)
+    found = exception_in(text_or_none(traceback))
+    if not any(found):
+        found = exception_in(body)
+    kind = text_or_none(values["exception_type"]) or found.exception_type
+    message = text_or_none(values["exception_message"])
+    return ErrorDetails(
+        kind,
+        found.message if message is None else message if kind else None,
+        found.stacktrace,
+    )
+
+
+def _rendered(traceback: list[Any]) -> str | None:
+    """structlog's structured traceback as the text that Python would print.
+
+    Its list runs from the exception that was raised last to the first cause.
+    """
+    if not traceback or not isinstance(traceback[0], dict):
+        return "\n".join(str(line) for line in traceback)
+    raised = traceback[0]
+    frames = [
+        f'  File "{frame.get("filename")}", line {frame.get("lineno")}, in {frame.get("name")}'
+        for frame in raised.get("frames") or ()
+        if isinstance(frame, dict)
+    ]
+    return "\n".join([HEADER, *frames, f"{raised.get('exc_type')}: {raised.get('exc_value')}"])
+
+
+def _add_plain_traceback(rows: list[str], line: int, sink: Sink) -> None:
+    text = "\n".join(rows).rstrip()
+    error = exception_in(text)
+    add_log(
+        sink,
+        time_ns=None,
+        severity="error",
+        body=text.rpartition("\n")[2],
+        logger=None,
+        resource=Resource(None, None, None, None, None),
+        ids=(None, None),
+        error=error,
+        attributes={},
+        line=line,
+    )

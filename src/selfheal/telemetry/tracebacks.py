@@ -1,0 +1,145 @@
+"""Python tracebacks as text: parsing, and the fingerprint that groups like errors.
+
+Understood are chained exceptions (the last one, which is what was raised at the end,
+counts), caret lines of Python 3.11, repeated-line notes, exception groups (the group
+itself counts) and any common indentation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+HEADER = "Traceback (most recent call last):"
+_FRAME = re.compile(r'\s*File "(?P<file>[^"]*)", line (?P<line>\d+)(?:, in (?P<function>.+))?$')
+_RAISED = re.compile(r"(?P<type>[A-Za-z_][\w.<>]*)(?::(?: (?P<message>.*))?)?$")
+_CHAIN = re.compile(
+    r"\s*(During handling of the above exception, another exception occurred"
+    r"|The above exception was the direct cause of the following exception):"
+)
+_GROUP_MARGIN = re.compile(r"^\s*[|+] ?")
+_GROUP_MEMBERS = re.compile(r"^\s*\+-\+-+ 1 -+")
+_LIBRARY = re.compile(r"(^|[\\/])(site-packages|dist-packages|lib[\\/]python\d[\d.]*)[\\/]|^<")
+
+
+class Frame(NamedTuple):
+    """One call: where it stood and in which function."""
+
+    file: str
+    line: int
+    function: str
+
+    @property
+    def in_app(self) -> bool:
+        """Whether it is neither of an installed package nor of the standard library."""
+        return _LIBRARY.search(self.file) is None
+
+
+class ParsedTraceback(NamedTuple):
+    """What was raised in the end. `frames` are outermost first."""
+
+    exception_type: str | None
+    message: str
+    frames: tuple[Frame, ...]
+
+
+@lru_cache(maxsize=4096)
+def parse_traceback(text: str) -> ParsedTraceback | None:
+    """The exception that a text with a Python traceback reports; None where it holds none."""
+    lines = _without_group_members(text.splitlines())
+    starts = [number for number, line in enumerate(lines) if HEADER in line]
+    if not starts:
+        return None
+    start = starts[-1]
+    margin = re.escape(lines[start][: len(lines[start]) - len(lines[start].lstrip())])
+    block = [re.sub(f"^{margin}", "", line) for line in lines[start + 1 :]]
+    frames: list[Frame] = []
+    for number, line in enumerate(block):
+        if match := _FRAME.match(line):
+            frames.append(
+                Frame(match["file"], int(match["line"]), (match["function"] or "<module>").strip())
+            )
+        elif line and not line[0].isspace():
+            kind, message = _raised(block[number:])
+            return ParsedTraceback(kind, message, tuple(frames))
+    return ParsedTraceback(None, "", tuple(frames))
+
+
+def _raised(lines: Sequence[str]) -> tuple[str | None, str]:
+    """Type and message from the line after the frames and those that go on with it."""
+    rest = []
+    for line in lines[1:]:
+        if _CHAIN.match(line) or HEADER in line:
+            break
+        rest.append(line)
+    match = _RAISED.match(lines[0])
+    if match is None:
+        return None, "\n".join([lines[0], *rest]).strip()
+    return match["type"], "\n".join([match["message"] or "", *rest]).strip()
+
+
+def _without_group_members(lines: list[str]) -> list[str]:
+    """The lines of an exception group's own traceback, without margin and members."""
+    if not any("Exception Group " + HEADER in line for line in lines):
+        return lines
+    own = []
+    for line in lines:
+        if _GROUP_MEMBERS.match(line):
+            break
+        own.append(_GROUP_MARGIN.sub("", line))
+    return own
+
+
+_PLACEHOLDERS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), placeholder)
+    for pattern, placeholder in (
+        (r"https?://\S+", "<url>"),
+        (r"[\w.+-]+@[\w-]+\.[\w.]+", "<email>"),
+        (r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b", "<id>"),
+        (r"\b0x[0-9a-fA-F]+\b", "<address>"),
+        # What is quoted at the end of a message, or is all of it, is data: KeyError: 'x'.
+        (r"""(^|: )(['"]).*\2$""", r"\1<value>"),
+        (r"""(['"])(?=[^'"]*[^A-Za-z_'"])[^'"]*\1""", "<value>"),
+        (r"\b(?=[0-9a-fA-F]*\d)[0-9a-fA-F]{8,}\b", "<id>"),
+        (r"[-+]?\d+(?:[.,:]\d+)*", "<n>"),
+    )
+)
+
+
+def normalised_message(message: str) -> str:
+    """The first line of a message with what varies between occurrences replaced.
+
+    URLs, addresses, ids, numbers, and quoted values are replaced by placeholders; quoted
+    plain words inside a sentence ('NoneType' object has no attribute 'price') are kept.
+    """
+    text = message.strip().partition("\n")[0][:500]
+    for pattern, placeholder in _PLACEHOLDERS:
+        text = pattern.sub(placeholder, text)
+    return text[:200]
+
+
+def fingerprint(exception_type: str | None, message: str, frames: Sequence[Frame]) -> str:
+    """What groups occurrences of one error: 16 hex digits.
+
+    Made of the bare type, the raising frame (the innermost one of the application, by
+    file name and function, without path and line number) and the normalised message: it
+    survives line shifts, other folders, ids and addresses, and does not depend on how
+    far up the stack the exception was recorded.
+    """
+    own = [frame for frame in frames if frame.in_app] or list(frames)
+    raising = own[-1] if own else None
+    parts = (
+        bare_type(exception_type),
+        re.split(r"[\\/]", raising.file)[-1] if raising else "",
+        raising.function.rpartition(".")[2] if raising else "",
+        normalised_message(message),
+    )
+    return hashlib.sha256("\x00".join(parts).encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def bare_type(exception_type: str | None) -> str:
+    """A type's name without its module."""
+    return (exception_type or "").rpartition(".")[2]
