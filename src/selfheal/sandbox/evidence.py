@@ -1,0 +1,132 @@
+"""What the proof of a candidate is made of, as it passes between the beats of the phase."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pydantic import Field
+
+from selfheal.artifacts import Model
+from selfheal.artifacts.model import AnomalyKind
+from selfheal.artifacts.patch import RecordedRequest
+from selfheal.artifacts.validation import CandidateVerdict, Check
+from selfheal.sandbox.changes import ChangedFile
+
+CHECKS = (
+    "applies",
+    "tests_not_weakened",
+    "regression_test",
+    "suite",
+    "changed_coverage",
+    "detector",
+    "speed",
+    "documentation",
+)
+
+
+class Subject(Model):
+    """One diagnosis as the proof needs it.
+
+    `candidate_ids` are in the order of rank, at most as many as may be tried;
+    `left_out` are the rest. Commits are of the bad release, which candidates apply to,
+    and of the good one, if known. `test` is the node id of the regression test, None
+    where there is none (`test_unavailable` says why). `sessions` are recorded requests
+    to replay, the last of each one judged.
+    """
+
+    diagnosis_id: str
+    kind: AnomalyKind
+    operation: str
+    anomaly_ids: list[str]
+    candidate_ids: list[str]
+    left_out: list[str] = Field(default_factory=list)
+    bad_commit: str
+    good_commit: str | None = None
+    test: str | None = None
+    test_unavailable: str | None = None
+    sessions: list[list[RecordedRequest]] = Field(default_factory=list)
+
+
+class Subjects(Model):
+    """All diagnoses with candidates, gravest first, and how their code will be confined."""
+
+    subjects: list[Subject]
+    isolation: str
+
+    @property
+    def summary(self) -> str:
+        count = sum(len(subject.candidate_ids) for subject in self.subjects)
+        return f"{count} candidates for {len(self.subjects)} diagnoses; {self.isolation}"
+
+
+class AppliedCandidate(Model):
+    """A candidate on its base. `linked` holds what its documentation links to, None if missing."""
+
+    candidate_id: str
+    checks: list[Check]
+    files: list[ChangedFile] = Field(default_factory=list)
+    linked: dict[str, str | None] = Field(default_factory=dict)
+
+
+class Applied(Model):
+    """The candidates as changed files, by id."""
+
+    candidates: dict[str, AppliedCandidate]
+
+    @property
+    def summary(self) -> str:
+        sound = sum(passed(candidate.checks) for candidate in self.candidates.values())
+        return f"{sound} of {len(self.candidates)} candidates apply and weaken no test"
+
+
+class TestedCandidate(Model):
+    """A candidate after its tests; `coverage` says of changed executable lines whether they ran."""
+
+    __test__ = False
+
+    candidate_id: str
+    checks: list[Check]
+    coverage: dict[str, dict[int, bool]] | None = None
+    coverage_note: str = ""
+
+
+class Tested(Model):
+    """The candidates whose tests were run, by id; `known_failures` by base commit."""
+
+    __test__ = False
+
+    candidates: dict[str, TestedCandidate]
+    known_failures: dict[str, list[str]] = Field(default_factory=dict)
+
+    @property
+    def summary(self) -> str:
+        sound = sum(passed(candidate.checks) for candidate in self.candidates.values())
+        return f"{sound} of {len(self.candidates)} candidates pass the tests"
+
+
+class Checked(Model):
+    """Further checks by candidate id."""
+
+    checks: dict[str, list[Check]]
+
+    @property
+    def summary(self) -> str:
+        sound = sum(passed(checks) for checks in self.checks.values())
+        return f"{sound} of {len(self.checks)} candidates pass"
+
+
+def passed(checks: Iterable[Check]) -> bool:
+    """Whether every check that counts has passed."""
+    return all(check.verdict == "passed" for check in checks if check.required)
+
+
+def verdict_of(checks: Iterable[Check]) -> tuple[CandidateVerdict, str]:
+    """A candidate's verdict and its reason: the first check that counts and did not pass."""
+    for check in checks:
+        if not check.required or check.verdict == "passed":
+            continue
+        named = f"{check.name}: {check.summary}"
+        if check.verdict in ("timed_out", "error", "not_run"):
+            return check.verdict, named
+        return "failed", named
+    return "passed", "every required check passed"
