@@ -6,11 +6,11 @@ import json
 import os
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
-Outcome = Literal["succeeded", "failed", "waiting", "cancelled"]
+Outcome = Literal["succeeded", "failed", "unusable", "waiting", "cancelled"]
 LogFormat = Literal["console", "json"]
 
 STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
@@ -78,9 +78,9 @@ def output_options(parser: ArgumentParser) -> None:
     group.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
 
 
-def table(rows: list[tuple[str, ...]], *, header: tuple[str, ...] = ()) -> str:
+def table(rows: Sequence[Sequence[str]], *, header: Sequence[str] = ()) -> str:
     """Columns aligned to the left, two spaces apart; the last one is not padded."""
-    lines = [header, *rows] if header else rows
+    lines = [header, *rows] if header else list(rows)
     if not lines:
         return ""
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]

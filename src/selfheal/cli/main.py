@@ -23,6 +23,7 @@ DONE, FAILED, UNUSABLE, WAITING, INTERRUPTED = 0, 1, 2, 3, 130
 EXIT_CODES: dict[Outcome, int] = {
     "succeeded": DONE,
     "failed": FAILED,
+    "unusable": UNUSABLE,
     "waiting": WAITING,
     "cancelled": INTERRUPTED,
 }

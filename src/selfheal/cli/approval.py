@@ -1,0 +1,35 @@
+"""``selfheal approve|reject``: the decision on the change that a run is waiting with."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from typing import Literal
+
+from selfheal.cli.console import Console, Outcome, output_options
+from selfheal.cli.project import artifacts_folder, artifacts_option
+
+
+def configure(parser: ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="the run's id (its beginning is enough)")
+    parser.add_argument("--by", required=True, metavar="NAME", help="who decides")
+    parser.add_argument("--reason", default="", metavar="TEXT", help="why")
+    artifacts_option(parser)
+    output_options(parser)
+
+
+def run(arguments: Namespace, console: Console) -> Outcome:
+    from selfheal.engine.api import record_approval
+
+    decision: Literal["approved", "rejected"] = (
+        "approved" if arguments.verb == "approve" else "rejected"
+    )
+    artifacts = artifacts_folder(arguments)
+    recorded = record_approval(
+        artifacts, arguments.run, decision, by=arguments.by, reason=arguments.reason
+    )
+    console.data(
+        {"run_id": arguments.run, "approval": recorded},
+        lambda: f"{decision} by {arguments.by}",
+    )
+    console.note(f"go on with: selfheal resume {arguments.run}")
+    return "succeeded"

@@ -1,0 +1,51 @@
+"""How a run ended, for people and as an outcome."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from selfheal.cli.console import Console, Outcome
+from selfheal.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from selfheal.engine.observer import RunResult
+
+
+def report(result: RunResult, console: Console) -> Outcome:
+    """Print how a run ended and what to do next; give its outcome."""
+    console.data(result, lambda: conclusion(result))
+    if console.as_json and result.state != "succeeded":
+        console.note(conclusion(result))
+    return outcome_of(result)
+
+
+def outcome_of(result: RunResult) -> Outcome:
+    """The outcome of a session; one that wrong input ended is unusable, not failed."""
+    if result.state in ("succeeded", "waiting", "cancelled"):
+        return result.state
+    return "unusable" if result.slug in _input_slugs() else "failed"
+
+
+def conclusion(result: RunResult) -> str:
+    """What happened, and what to type next."""
+    lines = [
+        f"{result.state}: run {result.run_id}" + (f" — {result.reason}" if result.reason else "")
+    ]
+    lines += [
+        f"  {beat.phase} {beat.beat}: {beat.reason}"
+        for beat in result.beats
+        if beat.state in ("failed", "timed_out") and beat.reason not in result.reason
+    ]
+    if result.hint:
+        lines.append(result.hint)
+    lines.append(f"everything is in {result.folder}")
+    return "\n".join(lines)
+
+
+def _input_slugs() -> set[str]:
+    kinds, found = [InvalidInput], set()
+    while kinds:
+        kind = kinds.pop()
+        found.add(kind.slug)
+        kinds += kind.__subclasses__()
+    return found

@@ -1,0 +1,124 @@
+"""``selfheal run``: run phases on a repository and its telemetry."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from selfheal.cli.console import Console, Outcome, output_options
+from selfheal.cli.outcome import report
+from selfheal.cli.project import Project, git_top, open_project, project_options
+from selfheal.errors import InvalidInput, RepositoryError
+
+PHASES = ("parse", "detect", "diagnose", "fix", "validate", "deploy", "learn")
+NEED_REPOSITORY = ("diagnose", "fix", "validate", "deploy")
+
+
+def configure(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--telemetry",
+        nargs="+",
+        metavar="PATH",
+        help="files and folders of telemetry, gzip too",
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--phase", choices=PHASES, metavar="PHASE", help="run one phase only")
+    which.add_argument("--from", choices=PHASES, metavar="PHASE", dest="first", help="start here")
+    parser.add_argument("--to", choices=PHASES, metavar="PHASE", dest="last", help="end here")
+    parser.add_argument(
+        "--run",
+        metavar="ID",
+        help="the new run's id; with --phase and --from, the run that inputs are taken from "
+        "(default: the latest)",
+    )
+    parser.add_argument("--executor", metavar="E", help="processes (default), or dask://host:port")
+    parser.add_argument(
+        "--approve",
+        choices=("review", "auto", "never"),
+        metavar="POLICY",
+        help="review (default) asks a person before the merge, auto does not, never ships nothing",
+    )
+    project_options(parser)
+    output_options(parser)
+
+
+def run(arguments: Namespace, console: Console) -> Outcome:
+    from selfheal.cli.logs import configure_logging
+    from selfheal.cli.progress import observer_for
+    from selfheal.engine.api import start_run
+
+    configure_logging(console.log_format, quiet=console.quiet)
+    first, last = span(arguments)
+    project = open_project(
+        arguments,
+        {
+            "telemetry.paths": arguments.telemetry,
+            "run.executor": arguments.executor,
+            "deploy.approval": arguments.approve,
+        },
+    )
+    repository = find_repository(arguments.repo, first, last)
+    if first == "parse":
+        check_telemetry(project)
+    fresh = first == PHASES[0]
+    with observer_for(console) as observer:
+        result = start_run(
+            project.settings,
+            repository=repository,
+            artifacts=project.artifacts,
+            phases=(first, last),
+            run_id=arguments.run if fresh else None,
+            source_run=None if fresh else arguments.run,
+            project=project.folder,
+            observer=observer,
+        )
+    return report(result, console)
+
+
+def span(arguments: Namespace) -> tuple[str, str]:
+    """The first and the last phase that the flags name. Raises InvalidInput."""
+    if arguments.phase:
+        if arguments.last:
+            raise InvalidInput(
+                "--phase runs one phase, so --to has no meaning beside it.",
+                hint=f"Use --from {arguments.phase} --to {arguments.last}.",
+            )
+        return arguments.phase, arguments.phase
+    first, last = arguments.first or PHASES[0], arguments.last or PHASES[-1]
+    if PHASES.index(first) > PHASES.index(last):
+        raise InvalidInput(
+            f"--from {first} comes after --to {last}.", hint=f"The order is {', '.join(PHASES)}."
+        )
+    return first, last
+
+
+def find_repository(named: Path | None, first: str, last: str) -> Path | None:
+    """The repository under repair, checked; None where none is needed and none is here.
+
+    Raises RepositoryError for a named folder that is no repository, and where phases are
+    asked for that need one.
+    """
+    from selfheal.codebase.history import History
+
+    if named is not None:
+        return History(named).path.absolute()
+    here = git_top(Path.cwd())
+    if here is not None:
+        return History(here).path
+    asked = PHASES[PHASES.index(first) : PHASES.index(last) + 1]
+    needing = [phase for phase in asked if phase in NEED_REPOSITORY]
+    if needing:
+        raise RepositoryError(
+            f"this is no git repository, and the phase {needing[0]} needs the service's.",
+            where=str(Path.cwd()),
+            hint="Name it with --repo FOLDER, or end before it with --to detect.",
+        )
+    return None
+
+
+def check_telemetry(project: Project) -> None:
+    """Raises TelemetryError where a path is missing or a named file is no telemetry."""
+    from selfheal.telemetry.extract import find
+
+    settings = project.settings.telemetry
+    find([Path(path) for path in settings.paths], format=settings.format)
