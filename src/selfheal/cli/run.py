@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from selfheal.cli.console import Console, Outcome, output_options
 from selfheal.cli.outcome import report
 from selfheal.cli.project import Project, git_top, open_project, project_options
 from selfheal.errors import InvalidInput, RepositoryError
+
+if TYPE_CHECKING:
+    from selfheal.engine.observer import RunResult
 
 PHASES = ("parse", "detect", "diagnose", "fix", "validate", "deploy", "learn")
 NEED_REPOSITORY = ("diagnose", "fix", "validate", "deploy")
@@ -43,11 +47,6 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace, console: Console) -> Outcome:
-    from selfheal.cli.logs import configure_logging
-    from selfheal.cli.progress import observer_for
-    from selfheal.engine.api import start_run
-
-    configure_logging(console.log_format, quiet=console.quiet)
     first, last = span(arguments)
     project = open_project(
         arguments,
@@ -60,19 +59,33 @@ def run(arguments: Namespace, console: Console) -> Outcome:
     repository = find_repository(arguments.repo, first, last)
     if first == "parse":
         check_telemetry(project)
-    fresh = first == PHASES[0]
+    return report(_start(arguments, project, repository, (first, last), console), console)
+
+
+def _start(
+    arguments: Namespace,
+    project: Project,
+    repository: Path | None,
+    phases: tuple[str, str],
+    console: Console,
+) -> RunResult:
+    from selfheal.cli.logs import configure_logging
+    from selfheal.cli.progress import observer_for
+    from selfheal.engine.api import start_run
+
+    configure_logging(console.log_format, quiet=console.quiet)
+    fresh = phases[0] == PHASES[0]
     with observer_for(console) as observer:
-        result = start_run(
+        return start_run(
             project.settings,
             repository=repository,
             artifacts=project.artifacts,
-            phases=(first, last),
+            phases=phases,
             run_id=arguments.run if fresh else None,
             source_run=None if fresh else arguments.run,
             project=project.folder,
             observer=observer,
         )
-    return report(result, console)
 
 
 def span(arguments: Namespace) -> tuple[str, str]:
