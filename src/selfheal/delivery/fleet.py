@@ -59,13 +59,15 @@ class Routing(Model):
     """The content of routing.json.
 
     `percents` is the share of each release in percent, `label` names the change that
-    set them, `routed_at_ns` is when (Unix time).
+    set them, `routed_at_ns` is when (Unix time) and `offsets` how much telemetry had
+    been received then (see `Fleet.offsets`).
     """
 
     instances: list[Instance] = Field(default_factory=list)
     percents: dict[str, float] = Field(default_factory=dict)
     label: str = ""
     routed_at_ns: int = 0
+    offsets: dict[str, int] = Field(default_factory=dict)
 
 
 class Fleet:
@@ -174,7 +176,11 @@ class Fleet:
             ]
             shares = {release: float(share) for release, share in percents.items()}
             routing = Routing(
-                instances=weighted, percents=shares, label=label, routed_at_ns=time.time_ns()
+                instances=weighted,
+                percents=shares,
+                label=label,
+                routed_at_ns=time.time_ns(),
+                offsets=self.offsets(),
             )
             self._write(routing)
             return routing

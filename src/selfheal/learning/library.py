@@ -1,0 +1,66 @@
+"""The pattern library: ``patterns.json`` of the artifacts folder, across runs.
+
+It has the format of the artifact. Changes are made under a lock and appear whole.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from selfheal.artifacts import Patterns
+from selfheal.artifacts.envelope import envelope, read_artifact
+from selfheal.learning.ledger import Use, recorded
+
+FILE = "patterns.json"
+
+
+def read_library(artifacts_folder: Path) -> Patterns:
+    """The library, empty where there is none. Raises InvalidInput where it is not one."""
+    path = artifacts_folder / FILE
+    if not path.exists():
+        return Patterns(patterns=[])
+    found = read_artifact(path, "patterns")
+    assert isinstance(found, Patterns)
+    return found
+
+
+def update_library(
+    artifacts_folder: Path, uses: Sequence[Use], *, run_id: str, produced_by: str
+) -> Patterns:
+    """Record the uses in the library and return it. Recording them again changes nothing."""
+    artifacts_folder.mkdir(parents=True, exist_ok=True)
+    with _locked(artifacts_folder / ".patterns.lock"):
+        library = recorded(read_library(artifacts_folder), uses)
+        content = envelope(
+            "patterns", library, run_id=run_id, produced_by=produced_by, inputs=[]
+        ).to_bytes()
+        temporary = artifacts_folder / f".{FILE}.{os.getpid()}"
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(artifacts_folder / FILE)
+    return library
+
+
+def holds(library: Patterns, uses: Sequence[Use]) -> bool:
+    """Whether every use is on record as it is."""
+    known = {
+        (pattern.id, entry.run_id, entry.candidate_id): entry.outcome
+        for pattern in library.patterns
+        for entry in pattern.provenance
+    }
+    return all(
+        known.get((use.pattern.id, use.run_id, use.candidate_id)) == use.outcome for use in uses
+    )
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
