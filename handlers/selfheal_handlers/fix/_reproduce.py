@@ -1,0 +1,131 @@
+"""Trying recorded requests at both commits, in work trees, through the project's own tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from selfheal.artifacts.patch import RecordedRequest
+from selfheal.config import TestsConfig
+from selfheal.repair import Problem, Work
+from selfheal.sandbox.work import measure_work
+from selfheal.sandbox.worktree import Worktree
+
+Session = Sequence[RecordedRequest]
+SLOW_TRIALS = 2
+
+
+class Bench:
+    """Work trees by commit, made when first needed and removed with `stack`."""
+
+    def __init__(
+        self, repository: Path, folder: Path, tests: TestsConfig, stack: ExitStack
+    ) -> None:
+        self._repository, self._folder, self._tests = repository, folder, tests
+        self._stack = stack
+        self._trees: dict[str, Worktree] = {}
+        self._known: dict[tuple[str, str], Work] = {}
+
+    def work(self, commit: str, session: Session, fixture: str) -> Work:
+        """The counted work of the last request at a commit; each question is asked once."""
+        key = (commit, repr([request.model_dump() for request in session]))
+        if key not in self._known:
+            tests = self._tests.model_copy(update={"client_fixture": fixture})
+            found = measure_work(self._tree(commit).path, tests, session)
+            failed = found.exception is not None
+            self._known[key] = Work(
+                calls=found.calls,
+                statements=found.statements,
+                status=500 if failed else found.status,
+                unavailable=found.unavailable,
+            )
+        return self._known[key]
+
+    def _tree(self, commit: str) -> Worktree:
+        if commit not in self._trees:
+            tree = Worktree(self._repository, commit, self._folder / f"tree-{commit[:12]}")
+            self._trees[commit] = self._stack.enter_context(tree)
+        return self._trees[commit]
+
+
+def reproduced(problem: Problem, found: Sequence[Session], bench: Bench) -> Problem:
+    """The problem with requests that show it, and the work that both commits did on them.
+
+    `no_requests` says why none does. The shortest session that shows the trouble is taken.
+    """
+    if problem.failing_test is not None:
+        return problem
+    if not found:
+        return _without(problem, [], "telemetry holds no recorded request of this operation")
+    if problem.client is None:
+        reason = "no client fixture was found in conftest.py; set tests.client_fixture"
+        return _without(problem, found[0], reason)
+    if problem.diagnosis.kind == "performance":
+        return _slowest(problem, found, bench)
+    shows = _answers if problem.diagnosis.kind == "coverage" else _fails
+    return _first(problem, found, bench, shows)
+
+
+def _fails(work: Work, recorded: RecordedRequest) -> bool:
+    """The request fails here as it did in production; a handled error leaves no status."""
+    handled = recorded.status is not None and recorded.status < 500
+    return work.status is not None and (handled or work.status >= 500)
+
+
+def _answers(work: Work, recorded: RecordedRequest) -> bool:
+    return work.status is not None and work.status == (recorded.status or work.status)
+
+
+def _first(
+    problem: Problem,
+    found: Sequence[Session],
+    bench: Bench,
+    shows: Callable[[Work, RecordedRequest], bool],
+) -> Problem:
+    """The first session that shows the trouble, the judged request alone where it does."""
+    assert problem.client is not None
+    trials = [trial for session in found for trial in _trials(session)]
+    reason = "the recorded requests do not fail in the project's own test environment"
+    for session in trials:
+        work = bench.work(problem.base_commit, session, problem.client.fixture)
+        if work.unavailable:
+            reason = f"the recorded requests could not be sent again: {work.unavailable}"
+            break
+        if shows(work, session[-1]):
+            return _with(problem, session, work, bench)
+    return _without(problem, found[0], reason)
+
+
+def _trials(session: Session) -> list[Session]:
+    return [session[-1:], session] if len(session) > 1 else [session]
+
+
+def _slowest(problem: Problem, found: Sequence[Session], bench: Bench) -> Problem:
+    """The session whose work grew most from the good commit to the bad one."""
+    assert problem.client is not None
+    tried = []
+    for session in found[:SLOW_TRIALS]:
+        work = bench.work(problem.base_commit, session, problem.client.fixture)
+        tried.append(_with(problem, session, work, bench))
+    return max(tried, key=_growth)
+
+
+def _growth(problem: Problem) -> float:
+    good, bad = problem.good_work, problem.bad_work
+    if good is None or bad is None or not good.calls or not bad.calls:
+        return 0.0
+    return bad.calls / good.calls
+
+
+def _with(problem: Problem, session: Session, bad: Work, bench: Bench) -> Problem:
+    assert problem.client is not None
+    commit = problem.diagnosis.good_commit
+    good = bench.work(commit, session, problem.client.fixture) if commit else None
+    return problem.model_copy(
+        update={"requests": list(session), "bad_work": bad, "good_work": good}
+    )
+
+
+def _without(problem: Problem, session: Session, reason: str) -> Problem:
+    return problem.model_copy(update={"requests": list(session), "no_requests": reason})

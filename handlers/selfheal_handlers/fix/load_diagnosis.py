@@ -1,0 +1,85 @@
+"""Reads the texts around each cause, and finds recorded requests that show the trouble."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from selfheal.artifacts import Anomalies, Diagnoses, Diagnosis, Telemetry
+from selfheal.artifacts.envelope import read_artifact
+from selfheal.artifacts.patch import Dropped
+from selfheal.artifacts.patterns import Patterns
+from selfheal.codebase.history import History
+from selfheal.config import TestsConfig
+from selfheal.contract import Workspace, handler
+from selfheal.errors import RepositoryError
+from selfheal.repair import Problem
+from selfheal.repair.gather import gather, sessions
+from selfheal_handlers.fix._examples import cycle
+from selfheal_handlers.fix._reproduce import Bench, reproduced
+from selfheal_handlers.fix._results import FixMaterial, FixRequest
+
+
+def example(folder: Path) -> Mapping[str, Any]:
+    return cycle(folder).loading
+
+
+@handler("load_diagnosis", kind="stage-crew", example=example)
+def load_diagnosis(
+    generate_fix_requested: FixRequest,
+    diagnosis: Diagnoses,
+    anomalies: Anomalies,
+    telemetry: Telemetry,
+    config: TestsConfig,
+    workspace: Workspace,
+) -> FixMaterial:
+    if workspace.repository is None:
+        raise RepositoryError("no repository is given.", hint="Name one with --repo.")
+    history = History(workspace.repository)
+    wanted = set(generate_fix_requested.diagnosis_ids)
+    problems: list[Problem] = []
+    declined = list(generate_fix_requested.declined)
+    with ExitStack() as stack:
+        bench = Bench(workspace.repository, workspace.folder, config, stack)
+        for each in diagnosis.diagnoses:
+            if each.id not in wanted:
+                continue
+            try:
+                problem = _gathered(each, history, config, generate_fix_requested.changelog)
+            except RepositoryError as error:
+                declined.append(_declined(each, str(error)))
+                continue
+            own = [anomaly for anomaly in anomalies.anomalies if anomaly.id in each.anomaly_ids]
+            problems.append(reproduced(problem, sessions(each, own, telemetry.dataset), bench))
+    return FixMaterial(
+        problems=problems,
+        declined=declined,
+        changelog=generate_fix_requested.changelog,
+        library=_library(workspace.artifacts_folder),
+    )
+
+
+def _gathered(
+    diagnosis: Diagnosis, history: History, config: TestsConfig, changelog: str
+) -> Problem:
+    return gather(
+        diagnosis,
+        history,
+        tests_folder=config.folder,
+        fixture=config.client_fixture,
+        changelog=changelog,
+    )
+
+
+def _declined(diagnosis: Diagnosis, reason: str) -> Dropped:
+    return Dropped(diagnosis_id=diagnosis.id, strategy="none", reason=reason)
+
+
+def _library(folder: Path) -> Patterns | None:
+    path = folder / "patterns.json"
+    if not path.exists():
+        return None
+    found = read_artifact(path, "patterns")
+    return found if isinstance(found, Patterns) else None

@@ -1,0 +1,174 @@
+"""From edits to candidates: code, test and documentation in one diff, ranked."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping, Sequence
+
+from selfheal.artifacts.canonical import short_id
+from selfheal.artifacts.model import Model
+from selfheal.artifacts.patch import Candidate, Dropped
+from selfheal.artifacts.patterns import Patterns
+from selfheal.errors import InvalidInput
+from selfheal.repair.changelog import with_entry
+from selfheal.repair.diff import apply_patch, patch_of
+from selfheal.repair.edit import Edit, edited
+from selfheal.repair.problem import Problem
+from selfheal.repair.ranking import changed_lines, cost_score, matching_pattern, score_parts
+from selfheal.repair.regression import RegressionTest
+from selfheal.repair.strategies import STRATEGIES
+
+REVERTS = ("revert_hunk", "revert_commit", "restore_function")
+PER_STRATEGY = 4
+
+
+class Documentation(Model):
+    """The entry for people: the change log's path and its text before and after."""
+
+    path: str
+    before: str | None
+    after: str
+    entry: str
+
+
+def propose(problem: Problem, only: Sequence[str] = ()) -> list[Edit]:
+    """The distinct edits for a problem, by strategy in the order of the table.
+
+    Two edits that make the same text count once, for the better fit. `only` limits the
+    strategies (empty: all).
+    """
+    wanted = [
+        strategy
+        for strategy in STRATEGIES
+        if problem.diagnosis.kind in strategy.kinds and (not only or strategy.name in only)
+    ]
+    found: dict[str, Edit] = {}
+    for strategy in wanted:
+        edits = sorted(strategy.propose(problem), key=lambda each: -each.fit)
+        distinct = {_result(problem, edit): edit for edit in reversed(edits)}
+        for result, edit in sorted(distinct.items(), key=lambda each: -each[1].fit)[:PER_STRATEGY]:
+            if result not in found or found[result].fit < edit.fit:
+                found[result] = edit
+    return list(found.values())
+
+
+def _result(problem: Problem, edit: Edit) -> str:
+    return patch_of(problem.sources, edited(edit, problem.sources))
+
+
+def documentation(problem: Problem, path: str, text: str | None) -> Documentation:
+    """The change log's entry for a diagnosis."""
+    entry = changelog_entry(problem)
+    return Documentation(path=path, before=text, after=with_entry(text, entry), entry=entry)
+
+
+def changelog_entry(problem: Problem) -> str:
+    """What users of the service notice: one sentence, only facts of the diagnosis."""
+    diagnosis = problem.diagnosis
+    place = diagnosis.locations[0] if diagnosis.locations else None
+    where = f" ({place.function})" if place else ""
+    if diagnosis.kind == "performance":
+        return f"`{diagnosis.operation}` is as fast again as it was before{where}."
+    if diagnosis.kind == "coverage":
+        return f"`{diagnosis.operation}` is covered by a test{where}."
+    if diagnosis.kind == "error":
+        return f"`{diagnosis.operation}` no longer fails with {problem.exception}{where}."
+    return f"`{diagnosis.operation}` behaves again as before{where}."
+
+
+def candidates(
+    problem: Problem,
+    edits: Iterable[Edit],
+    test: RegressionTest | None,
+    docs: Documentation | None,
+    library: Patterns | None,
+    maximum: int,
+) -> list[Candidate]:
+    """The best candidates of one diagnosis, ranked from 1; a revert is always among them."""
+    found = [_candidate(problem, edit, test, docs, library) for edit in edits]
+    ranked = sorted(found, key=lambda each: (-each.score, each.id))
+    chosen = ranked[:maximum]
+    if ranked[maximum:] and not any(each.strategy in REVERTS for each in chosen):
+        revert = next((each for each in ranked if each.strategy in REVERTS), None)
+        chosen = [*ranked[: maximum - 1], revert] if revert else chosen
+    return [each.model_copy(update={"rank": rank}) for rank, each in enumerate(chosen, start=1)]
+
+
+def _candidate(
+    problem: Problem,
+    edit: Edit,
+    test: RegressionTest | None,
+    docs: Documentation | None,
+    library: Patterns | None,
+) -> Candidate:
+    before: dict[str, str | None] = dict(problem.sources)
+    after = edited(edit, problem.sources)
+    cost = cost_score(*changed_lines(patch_of(before, after)))
+    if test is not None and test.text is not None and test.reproducer.test_file:
+        before[test.reproducer.test_file] = None
+        after[test.reproducer.test_file] = test.text
+    if docs is not None:
+        before[docs.path] = docs.before
+        # A revert may touch the change log itself; the entry goes on top of that.
+        touched = after.get(docs.path)
+        after[docs.path] = docs.after if touched is None else with_entry(touched, docs.entry)
+    kind, context = problem.diagnosis.kind, problem.context
+    known = matching_pattern(library, kind, edit.strategy, edit.template, context)
+    location = problem.diagnosis.locations[0].score if problem.diagnosis.locations else 0.0
+    score, parts = score_parts(location, edit.fit, cost, known[1] if known else None)
+    patch = patch_of(before, after)
+    return Candidate(
+        id=short_id("candidate", problem.diagnosis.id, problem.base_commit, patch),
+        diagnosis_id=problem.diagnosis.id,
+        strategy=edit.strategy,
+        rank=0,
+        score=score,
+        score_parts=parts,
+        files=sorted(path for path in after if before.get(path) != after[path]),
+        patch=patch,
+        explanation=edit.explanation,
+        base_commit=problem.base_commit,
+        edit={
+            "strategy": edit.strategy,
+            "template": edit.template,
+            "parameters": edit.parameters,
+            "context": context,
+        },
+        pattern_id=known[0].id if known else None,
+    )
+
+
+def syntax_fault(candidate: Candidate, before: Mapping[str, str | None]) -> str | None:
+    """Why a candidate cannot be right: its diff does not fit, or a file no longer parses."""
+    try:
+        after = apply_patch(before, candidate.patch)
+    except InvalidInput as error:
+        return str(error)
+    for path, text in sorted(after.items()):
+        if text is None or not path.endswith(".py"):
+            continue
+        try:
+            ast.parse(text.removeprefix("\ufeff"))
+        except (SyntaxError, ValueError) as error:
+            line = getattr(error, "lineno", None) or 1
+            return f"{path}:{line} does not parse: {getattr(error, 'msg', error)}"
+    return None
+
+
+def without_faults(
+    found: Iterable[Candidate], before: Mapping[str, Mapping[str, str | None]]
+) -> tuple[list[Candidate], list[Dropped]]:
+    """Candidates that parse, and those that do not with the reason; `before` by diagnosis."""
+    kept: list[Candidate] = []
+    dropped: list[Dropped] = []
+    for candidate in found:
+        reason = syntax_fault(candidate, before[candidate.diagnosis_id])
+        if reason is None:
+            kept.append(candidate)
+        else:
+            dropped.append(
+                Dropped(
+                    diagnosis_id=candidate.diagnosis_id, strategy=candidate.strategy, reason=reason
+                )
+            )
+    return kept, dropped

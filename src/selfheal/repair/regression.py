@@ -1,0 +1,287 @@
+"""The test that keeps the trouble from coming back, made from recorded production input.
+
+It sends the recorded requests through the project's own client fixture. For an error it
+asks for the answer that the good release gave; for a slow operation it counts function
+calls and SQL statements, which repeat exactly where clocks do not.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+from selfheal.artifacts.canonical import short_id
+from selfheal.artifacts.model import Model
+from selfheal.artifacts.patch import RecordedRequest, Reproducer
+from selfheal.repair.problem import Problem
+
+MINIMUM_GROWTH = 1.5
+_FIELDS = ("method", "target", "body", "content_type")
+
+
+class RegressionTest(Model):
+    """The text of a new test file (None: nothing to add), and what shows the trouble."""
+
+    text: str | None
+    reproducer: Reproducer
+
+
+def regression_test(problem: Problem) -> RegressionTest:
+    """The regression test of a problem. `Reproducer.unavailable` says why there is none."""
+    if problem.failing_test is not None:
+        found = problem.failing_test
+        return RegressionTest(
+            text=None,
+            reproducer=Reproducer(
+                requests=problem.requests, test_file=found.file, test_name=found.name
+            ),
+        )
+    reason = _unavailable(problem)
+    if reason is not None:
+        return RegressionTest(
+            text=None, reproducer=Reproducer(requests=problem.requests, unavailable=reason)
+        )
+    name = f"test_{_slug(problem.requests[-1])}_{_claim(problem)}"
+    text = _budget_test(problem, name) if _is_slow(problem) else _answer_test(problem, name)
+    return RegressionTest(
+        text=text,
+        reproducer=Reproducer(
+            requests=problem.requests, test_file=test_file(problem), test_name=name
+        ),
+    )
+
+
+def test_file(problem: Problem) -> str:
+    """The path of the new test file: stable for a diagnosis, and not taken yet."""
+    folder = problem.client.folder if problem.client else problem.tests_folder
+    short = short_id("x", problem.diagnosis.id).removeprefix("x-")[:8]
+    path = f"{folder}/test_selfheal_{short}.py" if folder else f"test_selfheal_{short}.py"
+    number = 2
+    while path in problem.test_files:
+        path = f"{path.removesuffix('.py').rpartition('_')[0]}_{number}{short}.py"
+        number += 1
+    return path
+
+
+test_file.__test__ = False  # type: ignore[attr-defined]
+
+
+def _is_slow(problem: Problem) -> bool:
+    return problem.diagnosis.kind == "performance"
+
+
+def _unavailable(problem: Problem) -> str | None:
+    if not problem.requests:
+        return problem.no_requests or "telemetry holds no recorded request of this operation"
+    if problem.no_requests:
+        return problem.no_requests
+    if problem.client is None:
+        return "no client fixture was found in conftest.py; set tests.client_fixture"
+    if _is_slow(problem) and not budgets(problem):
+        return _no_budget(problem)
+    return None
+
+
+def _no_budget(problem: Problem) -> str:
+    for side, work in (("good", problem.good_work), ("bad", problem.bad_work)):
+        if work is None or work.unavailable:
+            reason = work.unavailable if work else "no such commit"
+            return f"the work at the {side} commit was not counted: {reason}"
+    return "the slowness does not show in counts of function calls or SQL statements"
+
+
+def budgets(problem: Problem) -> dict[str, int]:
+    """The counts (`calls`, `statements`) that the judged request may need.
+
+    Twice what the good release needed, and no more than the geometric mean of good and
+    bad; only counts that grew by half at least say anything.
+    """
+    good, bad = problem.good_work, problem.bad_work
+    if good is None or bad is None:
+        return {}
+    pairs = {"calls": (good.calls, bad.calls), "statements": (good.statements, bad.statements)}
+    return {
+        name: max(min(2 * low, math.isqrt(low * high)), low + 1)
+        for name, (low, high) in pairs.items()
+        if low is not None and high is not None and high >= max(MINIMUM_GROWTH * low, low + 2)
+    }
+
+
+def _claim(problem: Problem) -> str:
+    if _is_slow(problem):
+        return "stays_within_its_work"
+    if problem.diagnosis.kind == "coverage":
+        return "answers_as_recorded"
+    return "answers_a_recorded_request"
+
+
+def _slug(request: RecordedRequest) -> str:
+    """``GET /products/17/reviews`` → ``get_products_reviews``."""
+    words = re.findall(r"[A-Za-z_]+", request.path)
+    return "_".join([request.method.lower(), *words]).lower()[:60].rstrip("_")
+
+
+def _request_lines(requests: Sequence[RecordedRequest]) -> list[str]:
+    lines = ["REQUESTS = ["]
+    for request in requests:
+        target = f"{request.path}?{request.query}" if request.query else request.path
+        values = (request.method, target, request.body, request.content_type)
+        lines += [f"    ({', '.join(_literal(value) for value in values)}),"]
+    return [*lines, "]"]
+
+
+def _literal(value: str | None) -> str:
+    """As the formatter writes it: double quotes where that needs no escape."""
+    if value is None:
+        return "None"
+    plain = value.isprintable() and '"' not in value and "\\" not in value
+    return f'"{value}"' if plain else repr(value)
+
+
+def _send(problem: Problem) -> str:
+    """The call that sends ``method, target, body, content_type`` by the project's client."""
+    client = problem.client
+    assert client is not None
+    name = client.fixture
+    if client.style == "httpx":
+        headers = 'headers={"Content-Type": content_type} if content_type else None'
+        return f"{name}.request(method, target, content=body, {headers})"
+    if client.style == "django":
+        return f'{name}.generic(method, target, body or "", content_type=content_type or "")'
+    return f"{name}.open(target, method=method, data=body, content_type=content_type)"
+
+
+def expected_status(problem: Problem) -> int | None:
+    """What the good release answered to the judged request, if it answered well."""
+    good = problem.good_work
+    if good is None or good.status is None or good.status >= 500:
+        return None
+    return good.status
+
+
+def _answer_test(problem: Problem, name: str) -> str:
+    client = problem.client
+    assert client is not None
+    status = expected_status(problem)
+    handled = (problem.requests[-1].status or 500) < 500 and problem.diagnosis.kind == "error"
+    fixtures = f"{client.fixture}, caplog" if handled else client.fixture
+    asserted = [
+        f"    assert response.status_code == {status}"
+        if status is not None
+        else "    assert response.status_code < 500"
+    ]
+    if handled:
+        asserted += [
+            "    raised = [record.exc_info[0].__name__ for record in caplog.records if record.exc_info]",
+            f'    assert "{problem.exception}" not in raised',
+        ]
+    return "\n".join(
+        [
+            f'"""{_story(problem)}"""',
+            "",
+            *_request_lines(problem.requests),
+            "",
+            "",
+            f"def {name}({fixtures}):",
+            "    for method, target, body, content_type in REQUESTS:",
+            f"        response = {_send(problem)}",
+            *asserted,
+            "",
+        ]
+    )
+
+
+def _budget_test(problem: Problem, name: str) -> str:
+    client = problem.client
+    assert client is not None
+    allowed = budgets(problem)
+    send = _send(problem)
+    # A second identical read finds warm caches; what changes state is sent once.
+    warm = "REQUESTS" if problem.requests[-1].method in ("GET", "HEAD") else "REQUESTS[:-1]"
+    counted = "statements" in allowed
+    lines = [
+        f'"""{_story(problem)}"""',
+        "",
+        *(["import sqlite3"] if counted else []),
+        "import sys",
+        "",
+        *_request_lines(problem.requests),
+        *(['EXECUTE = {"execute", "executemany", "executescript"}'] if counted else []),
+        "",
+        "",
+        *(_STATEMENT_LINES if counted else []),
+        f"def {name}({client.fixture}):",
+        f"    for method, target, body, content_type in {warm}:",
+        f"        {send}",
+        "    method, target, body, content_type = REQUESTS[-1]",
+        f"    work = {{{', '.join(f'{_quoted(key)}: 0' for key in sorted(allowed))}}}",
+        "",
+        "    def count(frame, event, argument):",
+        *_count_lines(allowed),
+        "",
+        "    sys.setprofile(count)",
+        "    try:",
+        f"        response = {send}",
+        "    finally:",
+        "        sys.setprofile(None)",
+        f"    assert response.status_code {_status_check(problem)}",
+        *(f"    assert work[{_quoted(key)}] <= {allowed[key]}" for key in sorted(allowed)),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+_STATEMENT_LINES = [
+    "def is_statement(function):",
+    '    owner = getattr(function, "__self__", None)',
+    "    database = isinstance(owner, (sqlite3.Connection, sqlite3.Cursor))",
+    "    return database and function.__name__ in EXECUTE",
+    "",
+    "",
+]
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"'
+
+
+def _count_lines(allowed: dict[str, int]) -> list[str]:
+    lines = []
+    if "calls" in allowed:
+        lines += [
+            '        if event in ("call", "c_call"):',
+            '            work["calls"] += 1',
+        ]
+    if "statements" in allowed:
+        lines += [
+            '        if event == "c_call" and is_statement(argument):',
+            '            work["statements"] += 1',
+        ]
+    return lines
+
+
+def _status_check(problem: Problem) -> str:
+    status = expected_status(problem)
+    return f"== {status}" if status is not None else "< 500"
+
+
+def _story(problem: Problem) -> str:
+    """Why the test is there, in one or two lines."""
+    judged = problem.requests[-1]
+    where = f"{judged.method} {judged.path}"
+    if _is_slow(problem):
+        good, bad = problem.good_work, problem.bad_work
+        assert good is not None
+        assert bad is not None
+        name = "statements" if "statements" in budgets(problem) else "calls"
+        shown = "SQL statements" if name == "statements" else "function calls"
+        return (
+            f"{where} became slow: {getattr(bad, name)} {shown} for a request that had needed"
+            f" {getattr(good, name)}."
+        )
+    if problem.diagnosis.kind == "coverage":
+        return f"{where} runs in production and had no test."
+    message = " ".join(problem.message.split()).replace("\\", "\\\\").replace('"', "'")[:80]
+    said = f"{problem.exception}: {message}".rstrip(": ")
+    return f"{where} failed in production with {said}."

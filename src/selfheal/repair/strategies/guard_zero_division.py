@@ -1,0 +1,71 @@
+"""A divisor that is zero: a value for it, or leave early."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from selfheal.repair.edit import Edit
+from selfheal.repair.fallbacks import Fallback, expressions
+from selfheal.repair.problem import Problem
+from selfheal.repair.strategies.base import Example, Strategy, conditional, early_exits
+
+NAME = "guard_zero_division"
+EXCEPTIONS = ("ZeroDivisionError", "DivisionByZero", "DivisionUndefined", "InvalidOperation")
+
+
+def propose(problem: Problem) -> Iterator[Edit]:
+    if problem.exception not in EXCEPTIONS:
+        return
+    for place in problem.places():
+        for node in place.nodes(ast.BinOp):
+            if not isinstance(node, ast.BinOp) or not _divides(node):
+                continue
+            source = place.source
+            whole = _rounded(source.parent(node), node)
+            text = source.segment(node.right)
+            if "\n" in text:
+                continue
+            what = f"{text} is zero"
+            values = expressions(problem, place, whole, node.right)
+            values.append(Fallback("0", 0.5, "neutral", "gives zero"))
+            for fallback in values:
+                yield conditional(place, whole, text, fallback, NAME, what)
+            negated = f"not {text}" if _simple(node.right) else f"not ({text})"
+            yield from early_exits(problem, place, node, node.right, negated, NAME, what)
+
+
+def _divides(node: ast.BinOp) -> bool:
+    return isinstance(node.op, ast.Div | ast.FloorDiv | ast.Mod) and not isinstance(
+        node.right, ast.Constant
+    )
+
+
+def _rounded(parent: ast.AST | None, node: ast.expr) -> ast.expr:
+    """``round(a / b, 2)`` is guarded as a whole: None cannot be rounded."""
+    if (
+        isinstance(parent, ast.Call)
+        and parent.args[:1] == [node]
+        and ast.unparse(parent.func).rpartition(".")[2] in ("round", "int", "float", "str", "ceil")
+    ):
+        return parent
+    return node
+
+
+def _simple(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name | ast.Attribute | ast.Subscript | ast.Call)
+
+
+STRATEGY = Strategy(
+    name=NAME,
+    kinds=frozenset({"error"}),
+    propose=propose,
+    examples=(
+        Example(
+            before="def mean(xs):\n    return round(sum(xs) / len(xs), 2)\n",
+            after="def mean(xs):\n    return round(sum(xs) / len(xs), 2) if len(xs) else None\n",
+            line=2,
+            evidence={"exception_type": "ZeroDivisionError", "message": "division by zero"},
+        ),
+    ),
+)
