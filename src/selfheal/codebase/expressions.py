@@ -92,9 +92,9 @@ def _explain(node: ast.AST, name: str, message: str) -> Iterator[tuple[Expressio
         if wanted is None or wanted[1] == node.attr:
             yield "attribute", ast.unparse(node.value)
     elif isinstance(node, ast.Subscript):
-        if name in ("KeyError", "IndexError") and _same_key(node.slice, message):
-            yield "subscript", ast.unparse(node.value)
-        elif name == "TypeError" and re.search(r"subscriptable|item assignment|indices", message):
+        if (name in ("KeyError", "IndexError") and _same_key(node.slice, message)) or (
+            name == "TypeError" and re.search(r"subscriptable|item assignment|indices", message)
+        ):
             yield "subscript", ast.unparse(node.value)
     elif isinstance(node, ast.BinOp | ast.AugAssign):
         yield from _operation(node, name, message)
@@ -115,9 +115,9 @@ def _operation(
 ) -> Iterator[tuple[ExpressionKind, str]]:
     right = node.right if isinstance(node, ast.BinOp) else node.value
     divides = isinstance(node.op, ast.Div | ast.FloorDiv | ast.Mod)
-    if divides and name in ("ZeroDivisionError", "DivisionByZero", "DivisionUndefined"):
-        yield "division", ast.unparse(right)
-    elif divides and name == "InvalidOperation" and "Undefined" in message:
+    if (divides and name in ("ZeroDivisionError", "DivisionByZero", "DivisionUndefined")) or (
+        divides and name == "InvalidOperation" and "Undefined" in message
+    ):
         yield "division", ast.unparse(right)
     elif name == "TypeError" and re.search(r"operand|concatenate", message):
         left = node.left if isinstance(node, ast.BinOp) else node.target
@@ -131,21 +131,21 @@ def _call(node: ast.Call, name: str, message: str) -> Iterator[tuple[ExpressionK
     converts = {"ValueError": ("int", "float", "fromisoformat", "strptime", "index", "remove")}
     if name == "TypeError" and "not callable" in message:
         yield "call", ast.unparse(node.func)
-    elif name == "TypeError" and f"{last}()" in message:
-        yield "call", argument
-    elif name in ("ValueError", "JSONDecodeError") and (
-        last in converts["ValueError"] or last in ("loads", "json")
+    elif (
+        (name == "TypeError" and f"{last}()" in message)
+        or (
+            name in ("ValueError", "JSONDecodeError")
+            and (last in converts["ValueError"] or last in ("loads", "json"))
+        )
+        or (name in ("InvalidOperation", "ConversionSyntax") and last == "Decimal")
+        or (name == "ValueError" and last in ("max", "min", "mean", "Decimal"))
+        or name == "StatisticsError"
+        or (name == "StopIteration" and last == "next")
     ):
         yield "call", argument
-    elif name in ("InvalidOperation", "ConversionSyntax") and last == "Decimal":
-        yield "call", argument
-    elif name == "ValueError" and last in ("max", "min", "mean", "Decimal"):
-        yield "call", argument
-    elif name == "StatisticsError" or (name == "StopIteration" and last == "next"):
-        yield "call", argument
-    elif name == "KeyError" and last == "pop" and len(node.args) == 1:
-        yield "subscript", dotted(node.func).rpartition(".")[0]
-    elif name == "IndexError" and last == "pop":
+    elif (name == "KeyError" and last == "pop" and len(node.args) == 1) or (
+        name == "IndexError" and last == "pop"
+    ):
         yield "subscript", dotted(node.func).rpartition(".")[0]
 
 

@@ -90,7 +90,7 @@ def parse_diff(text: str) -> list[FileDiff]:
     lines = text.split("\n")
     starts = list(_file_starts(lines))
     ends = [*starts[1:], len(lines)]
-    return [_file(lines[start:end]) for start, end in zip(starts, ends, strict=True)]
+    return [_file(lines[start:end]) for start, end in zip(starts, ends, strict=False)]
 
 
 def _file_starts(lines: Sequence[str]) -> Iterator[int]:

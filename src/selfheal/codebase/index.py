@@ -171,7 +171,7 @@ class CodeIndex(Model):
     def routed(self, route: str) -> list[Definition]:
         """The functions whose decorators name a route, or the end of it after a prefix."""
         wanted = _route_shape(route)
-        found = []
+        found: list[Definition] = []
         for definition in self.definitions:
             literals = re.findall(r"['\"](/[^'\"]*)['\"]", " ".join(definition.decorators))
             shapes = [_route_shape(literal) for literal in literals]

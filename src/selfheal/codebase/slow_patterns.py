@@ -14,6 +14,7 @@ from typing import Literal
 
 from selfheal.artifacts.model import Model
 from selfheal.codebase.index import CodeIndex, Definition, FunctionNode, dotted, own_nodes, scopes
+from selfheal.codebase.slices import mutated
 
 SlowPatternName = Literal[
     "queries_in_loop",
@@ -35,22 +36,26 @@ PATTERN_ORDER: tuple[SlowPatternName, ...] = (
 
 LOOPS = (ast.For, ast.AsyncFor, ast.While)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-QUERY_METHODS = frozenset(
-    "execute executemany executescript scalar scalars fetch_all fetch_one fetch_val fetchrow "
-    "fetchval select_related prefetch_related get_or_404".split()
-)
-CHEAP_CALLS = frozenset(
-    "len int str float bool range enumerate zip isinstance issubclass getattr hasattr print min max "
-    "abs round tuple list dict set frozenset super repr id type iter next Decimal format ord chr "
-    "field divmod".split()
-)
+_QUERIES = """
+    execute executemany executescript scalar scalars fetch_all fetch_one fetch_val fetchrow
+    fetchval select_related prefetch_related get_or_404
+"""
+QUERY_METHODS = frozenset(_QUERIES.split())
+_CHEAP_CALLS = """
+    len int str float bool range enumerate zip isinstance issubclass getattr hasattr print
+    min max abs round tuple list dict set frozenset super repr id type iter next Decimal
+    format ord chr field divmod time monotonic perf_counter now utcnow today uuid4 random
+    choice sleep input
+"""
+CHEAP_CALLS = frozenset(_CHEAP_CALLS.split())
 # Methods of the built-in types: too cheap to hoist, or made to be repeated.
-CHEAP_METHODS = frozenset(
-    "append add extend update setdefault get items keys values pop strip lower upper split join "
-    "startswith endswith format replace isoformat copy encode decode insert discard remove write "
-    "info debug warning error exception log isdigit casefold lstrip rstrip count index close "
-    "set_attribute add_event quantize total_seconds fetchone fetchall".split()
-)
+_CHEAP_METHODS = """
+    append add extend update setdefault get items keys values pop strip lower upper split
+    join startswith endswith format replace isoformat copy encode decode insert discard
+    remove write info debug warning error exception log isdigit casefold lstrip rstrip count
+    index close set_attribute add_event quantize total_seconds fetchone fetchall
+"""
+CHEAP_METHODS = frozenset(_CHEAP_METHODS.split())
 
 
 class SlowPattern(Model):
@@ -64,12 +69,11 @@ class SlowPattern(Model):
 
 
 class _Loop(Model):
-    """A loop with the names it binds and how many loops stand around it."""
+    """A loop with the names whose value it changes."""
 
     line: int
     names: frozenset[str]
     iterates: str
-    depth: int
 
 
 def slow_patterns(
@@ -154,7 +158,7 @@ def _within_loops(function: FunctionNode) -> Iterator[tuple[ast.AST, list[_Loop]
     def _loop_parts(
         node: ast.For | ast.AsyncFor | ast.While, loops: list[_Loop]
     ) -> Iterator[tuple[ast.AST, list[_Loop]]]:
-        inner = [*loops, _loop(node, node.body, len(loops))]
+        inner = [*loops, _loop(node, node.body)]
         if isinstance(node, ast.While):
             yield from visit(node.test, inner)
         else:
@@ -173,7 +177,7 @@ def _within_loops(function: FunctionNode) -> Iterator[tuple[ast.AST, list[_Loop]
             names = frozenset(_bound([generator.target]))
             iterates = ast.unparse(generator.iter)
             line = generator.iter.lineno
-            around = [*around, _Loop(line=line, names=names, iterates=iterates, depth=len(around))]
+            around = [*around, _Loop(line=line, names=names, iterates=iterates)]
             for condition in generator.ifs:
                 yield from visit(condition, around)
         parts = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
@@ -184,11 +188,11 @@ def _within_loops(function: FunctionNode) -> Iterator[tuple[ast.AST, list[_Loop]
         yield from visit(statement, [])
 
 
-def _loop(node: ast.For | ast.AsyncFor | ast.While, body: list[ast.stmt], depth: int) -> _Loop:
+def _loop(node: ast.For | ast.AsyncFor | ast.While, body: list[ast.stmt]) -> _Loop:
     heads: list[ast.AST] = [] if isinstance(node, ast.While) else [node.target]
     iterates = "" if isinstance(node, ast.While) else ast.unparse(node.iter)
     names = frozenset(_bound([*heads, *body]))
-    return _Loop(line=node.lineno, names=names, iterates=iterates, depth=depth)
+    return _Loop(line=node.lineno, names=names, iterates=iterates)
 
 
 def _bound(nodes: Iterable[ast.AST]) -> Iterator[str]:
@@ -201,16 +205,15 @@ def _bound(nodes: Iterable[ast.AST]) -> Iterator[str]:
                 found.ctx, ast.Store | ast.Del
             ):
                 yield dotted(found.value).split(".")[0]
-            elif isinstance(found, ast.Call) and isinstance(found.func, ast.Attribute):
-                if found.func.attr in ("append", "add", "extend", "update", "pop", "remove"):
-                    yield dotted(found.func.value).split(".")[0]
+            elif isinstance(found, ast.Call) and (base := mutated(found)):
+                yield base
 
 
 def _judge(
     node: ast.AST, loops: list[_Loop], lists: frozenset[str], helpers: Mapping[str, str]
 ) -> Iterator[SlowPattern]:
     """The shapes that one node makes inside its loops."""
-    if isinstance(node, *(LOOPS,)) or isinstance(node, COMPREHENSIONS):
+    if isinstance(node, (*LOOPS, *COMPREHENSIONS)):
         yield from _nested(node, loops)
     if not loops:
         return
@@ -226,27 +229,26 @@ def _nested(node: ast.AST, loops: list[_Loop]) -> Iterator[SlowPattern]:
     Looping over a part of the current element (``for line in order.lines``) is linear in
     the data and no match.
     """
-    iterables: list[ast.expr] = []
+    heads: list[tuple[ast.expr, ast.expr]] = []
     if isinstance(node, ast.For | ast.AsyncFor):
-        iterables = [node.iter]
+        heads = [(node.target, node.iter)]
     elif isinstance(node, COMPREHENSIONS):
-        iterables = [generator.iter for generator in node.generators]
+        heads = [(generator.target, generator.iter) for generator in node.generators]
     around = list(loops)
-    for iterable in iterables:
-        names = {found.id for found in ast.walk(iterable) if isinstance(found, ast.Name)}
-        if around and names and names.isdisjoint(frozenset().union(*(loop.names for loop in around))):
-            if not _short(iterable):
-                detail = f"loops over {ast.unparse(iterable)} inside the loop over {around[-1].iterates}"
-                yield _pattern("nested_loops", iterable, around, detail)
-        if isinstance(node, COMPREHENSIONS):
-            around.append(
-                _Loop(
-                    line=iterable.lineno,
-                    names=frozenset(),
-                    iterates=ast.unparse(iterable),
-                    depth=len(around),
-                )
-            )
+    for target, iterable in heads:
+        if around and _independent(iterable, around) and not _short(iterable):
+            text = ast.unparse(iterable)
+            detail = f"loops over {text} inside the loop over {around[-1].iterates}"
+            yield _pattern("nested_loops", iterable, around, detail)
+        names = frozenset(_bound([target]))
+        around.append(_Loop(line=iterable.lineno, names=names, iterates=ast.unparse(iterable)))
+
+
+def _independent(iterable: ast.expr, loops: list[_Loop]) -> bool:
+    """Whether what is looped over is the same collection in every turn of the loops around it."""
+    names = {found.id for found in ast.walk(iterable) if isinstance(found, ast.Name)}
+    varying = frozenset().union(*(loop.names for loop in loops))
+    return bool(names) and names.isdisjoint(varying)
 
 
 def _short(iterable: ast.expr) -> bool:
@@ -287,11 +289,11 @@ def _call(node: ast.Call, loops: list[_Loop], helpers: Mapping[str, str]) -> Ite
     if name.startswith("re.") and node.args and isinstance(node.args[0], ast.BinOp | ast.JoinedStr):
         yield _pattern("compile_in_loop", node, loops, f"compiles for each turn: {text}")
         return
-    if name in CHEAP_CALLS or name.rpartition(".")[2] in CHEAP_METHODS or "?" in name:
+    last = name.rpartition(".")[2]
+    if last in CHEAP_CALLS or last in CHEAP_METHODS or "?" in name:
         return
-    varying = frozenset().union(*(loop.names for loop in loops))
     used = {found.id for found in ast.walk(node) if isinstance(found, ast.Name)}
-    if used.isdisjoint(varying):
+    if used.isdisjoint(loops[-1].names):
         yield _pattern("repeated_call", node, loops, f"gives the same for each turn: {text}")
 
 

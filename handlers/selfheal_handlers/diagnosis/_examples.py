@@ -1,0 +1,246 @@
+"""A small service for the examples of this phase: a git repository, traces and anomalies.
+
+Release 1.1 of it reads a key that some rows lack, asks the database once per row, and
+has a function that no test runs.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from selfheal.artifacts import Anomalies, Anomaly, Telemetry
+from selfheal.artifacts.anomalies import DataWindow, Detector, Health
+from selfheal.artifacts.dataset import Dataset, write_tables
+from selfheal.artifacts.model import AnomalyKind
+from selfheal.artifacts.telemetry import EventCounts, Refused, Release, Window
+from selfheal.codebase.history import History
+from selfheal.config import DiagnoseConfig
+from selfheal.diagnosis.loading import load_codebase
+from selfheal.diagnosis.model import AnomalySet, Codebase, anomaly_set
+
+GOOD = """def price(row):
+    return row.get("price", 0)
+
+
+def names(db, ids):
+    marks = ",".join("?" for _ in ids)
+    return db.execute(f"SELECT name FROM items WHERE id IN ({marks})", ids).fetchall()
+
+
+def greet():
+    return "hello"
+"""
+BAD_PRICE = GOOD.replace('row.get("price", 0)', 'row["price"]')
+BAD = BAD_PRICE.replace(
+    GOOD.split("\n\n\n")[1],
+    """def names(db, ids):
+    found = []
+    for id in ids:
+        found.append(db.execute("SELECT name FROM items WHERE id = ?", (id,)).fetchone())
+    return found""",
+)
+README = "# Items\n\n`price` gives a price, `names` the names.\n"
+STAGES = (
+    ("Items with prices and names", {"items.py": GOOD, "README.md": "# Items\n"}),
+    ("Describe the functions", {"README.md": README}),
+    ("Simplify the price lookup", {"items.py": BAD_PRICE}),
+    ("Fetch names one by one", {"items.py": BAD}),
+)
+
+
+@dataclass(frozen=True)
+class Example:
+    """The service under one folder; `commits` are those of `STAGES`, the first is release 1.0."""
+
+    repository: Path
+    commits: list[str]
+    telemetry: Telemetry
+    anomalies: Anomalies
+
+    @property
+    def set(self) -> AnomalySet:
+        return anomaly_set(self.anomalies.anomalies)
+
+    @property
+    def codebase(self) -> Codebase:
+        return load_codebase(History(self.repository), self.set, self.telemetry, DiagnoseConfig())
+
+
+def build(base: Path) -> Example:
+    """Make the example in `base`: ``base/repository`` and the dataset ``base/dataset``."""
+    repository = base / "repository"
+    commits = make_repository(repository, STAGES)
+    releases = [
+        Release(service="items", version=version, commit=commit, spans=0, logs=0)
+        for version, commit in (("1.0", commits[0]), ("1.1", commits[-1]))
+    ]
+    telemetry = telemetry_of(_dataset(base), releases)
+    return Example(
+        repository, commits, telemetry, Anomalies(anomalies=_anomalies(), health=_health())
+    )
+
+
+def make_repository(
+    folder: Path, stages: Sequence[tuple[str, Mapping[str, str | None]]]
+) -> list[str]:
+    """A git repository with one commit per stage (message, files; None deletes); returns the ids."""
+    folder.mkdir(parents=True)
+    _git(folder, "init", "--quiet", "--initial-branch=main")
+    commits = []
+    for number, (message, files) in enumerate(stages):
+        for name, text in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if text is None:
+                path.unlink()
+            else:
+                path.write_bytes(text.encode())
+        _git(folder, "add", "--all")
+        _git(folder, "commit", "--quiet", "--allow-empty", "-m", message, day=number + 1)
+        commits.append(_git(folder, "rev-parse", "HEAD").strip())
+    return commits
+
+
+def telemetry_of(dataset: Dataset, releases: list[Release]) -> Telemetry:
+    """A telemetry payload around a dataset."""
+    return Telemetry(
+        sources=[],
+        refused=Refused(),
+        events=EventCounts(),
+        window=Window(),
+        releases=releases,
+        operations=[],
+        dataset=dataset,
+    )
+
+
+def anomaly(
+    kind: AnomalyKind, operation: str, evidence: dict[str, Any], *, service: str = "items"
+) -> Anomaly:
+    """An anomaly between the releases 1.0 and 1.1."""
+    window = DataWindow(baseline_release="1.0", candidate_release="1.1")
+    return Anomaly(
+        id=f"anomaly-{kind}-{operation.strip('/').replace(' ', '-')}",
+        kind=kind,
+        service=service,
+        operation=operation,
+        severity="high",
+        score=0.9,
+        title=f"{kind} at {operation}",
+        count=3,
+        detector=Detector(name=kind, parameters={}, window=window),
+        evidence=evidence,
+    )
+
+
+def spans_dataset(base: Path, spans: Sequence[Mapping[str, Any]]) -> Dataset:
+    """A dataset with the given spans (missing columns are null) and no errors."""
+    import pyarrow as pa
+
+    columns = {
+        **dict.fromkeys(_TEXT, pa.string()),
+        **dict.fromkeys(("start_ns", "end_ns"), pa.int64()),
+        **dict.fromkeys(("code_line", "http_status"), pa.int32()),
+        "duration_ms": pa.float64(),
+    }
+    schema = pa.schema(list(columns.items()))
+    rows = [{name: span.get(name) for name in columns} for span in spans]
+    errors = pa.schema([(name, pa.string()) for name in ("trace_id", "release", "fingerprint")])
+    tables = {
+        "spans": pa.Table.from_pylist(rows, schema),
+        "errors": pa.Table.from_pylist([], errors),
+    }
+    return write_tables(tables, base, "dataset")
+
+
+_TEXT = [
+    "trace_id",
+    "span_id",
+    "parent_span_id",
+    "service",
+    "release",
+    "operation",
+    "kind",
+    "status",
+    "code_function",
+    "code_file",
+    "http_method",
+    "http_route",
+    "http_path",
+    "http_query",
+    "request_body",
+    "db_statement",
+]
+
+
+def _dataset(base: Path) -> Dataset:
+    spans: list[dict[str, Any]] = []
+    for version, queries, each in (("1.0", 1, 2.0), ("1.1", 12, 24.0)):
+        for number in range(30):
+            trace = f"{version}-{number}"
+            shared = {"trace_id": trace, "service": "items", "release": version, "status": "ok"}
+            entry = {"operation": "GET /names", "kind": "server", "http_method": "GET"}
+            spans.append(
+                {**shared, **entry, "span_id": "a", "http_path": "/names", "duration_ms": each + 1}
+            )
+            code = {"code_function": "names", "code_file": "/srv/app/items.py"}
+            inner = {"parent_span_id": "a", "operation": "names", "kind": "internal"}
+            spans.append({**shared, **inner, **code, "span_id": "b", "duration_ms": each})
+            for query in range(queries):
+                asked = {"operation": "SELECT", "kind": "client", "db_statement": "SELECT name"}
+                place = {"span_id": f"q{query}", "parent_span_id": "b", "duration_ms": 1.0}
+                spans.append({**shared, **asked, **place})
+    return spans_dataset(base, spans)
+
+
+def _anomalies() -> list[Anomaly]:
+    frames = [{"file": "/srv/app/items.py", "line": 2, "function": "price"}]
+    return [
+        anomaly("performance", "GET /names", {"ratio": 8.3, "entry": True}),
+        anomaly("performance", "names", {"ratio": 12.0, "entry": False, "parents": ["GET /names"]}),
+        anomaly(
+            "error",
+            "GET /price",
+            {
+                "exception_type": "KeyError",
+                "message": "'price'",
+                "frames": frames,
+                "fingerprint": "f1",
+                "trace_ids": [],
+            },
+        ),
+        anomaly(
+            "behavioral",
+            "GET /names",
+            {"violation": "missing", "step": "names", "trace_ids": ["1.1-0"], "support": 30},
+        ),
+        anomaly(
+            "coverage",
+            "greet",
+            {"file": "items.py", "function": "greet", "first_line": 12, "executed_count": 4},
+        ),
+    ]
+
+
+def _health() -> Health:
+    return Health(state="no_data", score=None, components=[])
+
+
+def _git(folder: Path, *arguments: str, day: int = 1) -> str:
+    moment = f"2024-03-{day:02}T09:00:00+0000"
+    person = {
+        f"GIT_{role}_{part}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for part, value in (("NAME", "Ada"), ("EMAIL", "ada@example.org"), ("DATE", moment))
+    }
+    inherited = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
+    environment = inherited | person | {"GIT_CONFIG_GLOBAL": os.devnull}
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments], env=environment, capture_output=True, check=True
+    )
+    return done.stdout.decode()

@@ -1,0 +1,184 @@
+"""Why requests fail: from a traceback to the expression, the function and the commit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from selfheal.artifacts.anomalies import Anomaly
+from selfheal.artifacts.dataset import Dataset
+from selfheal.artifacts.diagnosis import Location, SuspectCommit, Verdict
+from selfheal.codebase.index import is_test
+from selfheal.config import DiagnoseConfig
+from selfheal.diagnosis.error_suspects import dependency_suspects, error_suspects, shorten
+from selfheal.diagnosis.failure import Failure, read_failure
+from selfheal.diagnosis.model import Cause, CodeRange
+from selfheal.diagnosis.suspects import change_size
+from selfheal.diagnosis.traces import InputHistory, input_history
+
+# A traceback without an earlier release shows where, not since when.
+TRACEBACK_ALONE = 0.5
+
+
+def explain_error(
+    anomaly: Anomaly, span: CodeRange, dataset: Dataset, config: DiagnoseConfig
+) -> Cause:
+    """The cause of one error anomaly, convicting or abstaining with the reason."""
+    failure = read_failure(anomaly.evidence, span, config.vendored)
+    suspects = error_suspects(failure, span, config.max_suspects)
+    suspects = dependency_suspects(failure, span, suspects, config)
+    inputs = input_history(
+        dataset, _trace_ids(anomaly.evidence), anomaly.detector.window.baseline_release
+    )
+    verdict, reason = _verdict(failure, span, suspects, inputs, config)
+    where = f" in {failure.frames[0].function}" if failure.frames else ""
+    return Cause(
+        anomaly_ids=[anomaly.id],
+        kind="error",
+        service=anomaly.service,
+        operation=anomaly.operation,
+        title=f"{failure.exception_type}{where} at {anomaly.operation}",
+        verdict=verdict,
+        reason=reason,
+        locations=_locations(failure, suspects, config.max_locations),
+        suspect_commits=suspects,
+        root_service=anomaly.service,
+        good_commit=span.good,
+        bad_commit=span.bad,
+        evidence=_evidence(anomaly.evidence, failure, span, suspects, inputs),
+    )
+
+
+def _verdict(
+    failure: Failure,
+    span: CodeRange,
+    suspects: list[SuspectCommit],
+    inputs: InputHistory | None,
+    config: DiagnoseConfig,
+) -> tuple[Verdict, str]:
+    best = suspects[0] if suspects else None
+    if best and best.score >= config.minimum_score:
+        if "required version" in best.reason:
+            return "dependency", f"{best.sha[:10]} {best.reason}."
+        return "code_cause", f"{best.sha[:10]} {best.reason}."
+    if span.bad is None:
+        return "insufficient_data", f"{'; '.join(span.gaps)}."
+    if not failure.frames:
+        return (
+            "insufficient_data",
+            "no frame of the traceback lies in this repository; a traceback with the service's own frames is needed.",
+        )
+    place = f"{failure.frames[0].file}:{failure.frames[0].line}"
+    if not span.compares:
+        if (
+            span.good is None
+            and span.pair.baseline is None
+            and config.minimum_score <= TRACEBACK_ALONE
+        ):
+            return (
+                "code_cause",
+                f"the traceback ends at {place}; there is no earlier release to compare.",
+            )
+        if span.good is None:
+            return (
+                "insufficient_data",
+                f"the traceback ends at {place}, but {'; '.join(span.gaps)}.",
+            )
+        return (
+            "no_code_cause",
+            f"both releases run the same commit; the error at {place} came without a change of code.",
+        )
+    return _without_suspect(place, span, inputs)
+
+
+def _without_suspect(
+    place: str, span: CodeRange, inputs: InputHistory | None
+) -> tuple[Verdict, str]:
+    """No commit touches the failure: was it sent other inputs, or did something else change?"""
+    base = f"none of the {len(span.changes)} commits between the releases changes what {place} depends on"
+    if inputs is None:
+        return "no_code_cause", f"{base}."
+    if inputs.seen == 0:
+        return (
+            "traffic_mix",
+            f"{base}, and none of the {inputs.failing} failing inputs was sent to the earlier release: an old fault met new inputs.",
+        )
+    return (
+        "no_code_cause",
+        f"{base}; {inputs.requests} earlier requests had the same inputs, of which {inputs.failed} failed: data or environment changed.",
+    )
+
+
+def _locations(failure: Failure, suspects: list[SuspectCommit], limit: int) -> list[Location]:
+    """Own frames innermost first, then the functions whose results reached the failure."""
+    found: list[Location] = []
+    for depth, frame in enumerate(failure.frames):
+        if is_test(frame.file):
+            continue
+        score = round(0.9 * 0.6**depth * (1 if frame.matches else 0.8), 4)
+        reasons = ["the innermost own frame" if depth == 0 else f"{depth} calls up the traceback"]
+        if depth == 0 and failure.expression:
+            reasons.append(f"evaluates {shorten(failure.expression.text)}")
+        if not frame.matches:
+            reasons.append(
+                "the deployed text differs from the commit, placed by the function's name"
+            )
+        found.append(
+            Location(
+                file=frame.file,
+                line=frame.line,
+                function=frame.function,
+                score=score,
+                reasons=reasons,
+            )
+        )
+    accused = " ".join(suspect.reason for suspect in suspects[:1])
+    for source in failure.sources:
+        score = 0.7 if f"changes {source.function}," in accused else 0.3
+        reason = "its result reaches the failing expression"
+        found.append(
+            Location(
+                file=source.file,
+                line=source.line or 1,
+                function=source.function,
+                score=score,
+                reasons=[reason],
+            )
+        )
+    unique: dict[tuple[str, str], Location] = {}
+    for location in found:
+        unique.setdefault((location.file, location.function), location)
+    ranked = sorted(unique.values(), key=lambda item: (-item.score, item.file, item.line))
+    return ranked[:limit]
+
+
+def _evidence(
+    given: Mapping[str, Any],
+    failure: Failure,
+    span: CodeRange,
+    suspects: list[SuspectCommit],
+    inputs: InputHistory | None,
+) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "exception_type": failure.exception_type,
+        "message": failure.message,
+        "frames": [frame.model_dump(mode="json") for frame in failure.frames],
+        "fingerprint": given.get("fingerprint"),
+        "trace_ids": _trace_ids(given),
+    }
+    if failure.expression:
+        found["expression"] = failure.expression.text
+        found["expression_kind"] = failure.expression.kind
+        found["expression_base"] = failure.expression.base
+        found["expression_line"] = failure.expression.line
+    if failure.library:
+        found["library"] = failure.library
+    if inputs:
+        found["inputs"] = inputs.model_dump(mode="json")
+    if suspects:
+        found["change"] = change_size(span, suspects)
+    return found
+
+
+def _trace_ids(evidence: Mapping[str, Any]) -> list[str]:
+    return [str(trace) for trace in evidence.get("trace_ids") or []]

@@ -1,0 +1,87 @@
+"""Which kinds of fix to try for a cause, by its facts; names are those of `selfheal.repair`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from selfheal.artifacts.diagnosis import Diagnosis, Recommendation
+from selfheal.diagnosis.model import Assessed, Cause
+
+_BY_PATTERN = {
+    "queries_in_loop": ("batch_queries", "one query for all turns of the loop"),
+    "nested_loops": ("index_join", "an index by key in place of the inner loop"),
+    "membership_in_list": ("membership_set", "a set answers membership in constant time"),
+    "repeated_call": ("hoist_call", "the call gives the same for every turn"),
+    "sort_in_loop": ("hoist_call", "sorting once is enough"),
+    "compile_in_loop": ("hoist_call", "compiling once is enough"),
+}
+_BY_EXCEPTION = {
+    "KeyError": ("default_value", "a default for the missing key"),
+    "IndexError": ("guard_index", "a test that the item is there"),
+    "ZeroDivisionError": ("guard_zero_division", "a test of the divisor"),
+    "DivisionByZero": ("guard_zero_division", "a test of the divisor"),
+    "StatisticsError": ("guard_index", "a test that there is data"),
+    "StopIteration": ("guard_index", "a default for the empty iterator"),
+    "ValueError": ("guard_conversion", "a test of what is converted"),
+    "InvalidOperation": ("guard_conversion", "a test of what is converted"),
+    "UnicodeDecodeError": ("guard_conversion", "a test of what is decoded"),
+    "JSONDecodeError": ("guard_conversion", "a test of what is decoded"),
+}
+_ACTS = ("code_cause", "dependency")
+
+
+def recommend(assessed: Assessed) -> Diagnosis:
+    """The finished diagnosis: the cause, its weight, and the strategies in order of priority.
+
+    A verdict that accuses no code gets no recommendation.
+    """
+    cause = assessed.cause
+    named: dict[str, str] = {}
+    if cause.verdict in _ACTS:
+        for strategy, reason in _strategies(cause):
+            named.setdefault(strategy, reason)
+    return Diagnosis(
+        id=cause.id,
+        **cause.model_dump(),
+        impact=assessed.impact,
+        complexity=assessed.complexity,
+        recommendations=[
+            Recommendation(strategy=strategy, reason=reason, priority=place)
+            for place, (strategy, reason) in enumerate(named.items(), start=1)
+        ],
+    )
+
+
+def _strategies(cause: Cause) -> Iterator[tuple[str, str]]:
+    """(strategy, reason), the one that fits best first."""
+    if cause.kind == "coverage":
+        yield "add_test", "a test from recorded requests covers it"
+        return
+    if cause.kind == "performance":
+        for pattern in cause.evidence.get("slow_patterns") or []:
+            yield _BY_PATTERN[pattern["name"]]
+    if cause.kind == "error":
+        yield from _guards(cause)
+    if cause.suspect_commits:
+        sha = cause.suspect_commits[0].sha[:10]
+        yield "revert_hunk", f"takes back what {sha} changed here"
+
+
+def _guards(cause: Cause) -> Iterator[tuple[str, str]]:
+    name = str(cause.evidence.get("exception_type", "")).rpartition(".")[2]
+    message = str(cause.evidence.get("message", ""))
+    kind = cause.evidence.get("expression_kind")
+    nothing = "NoneType" in message
+    converts = kind == "call"
+    if nothing and not converts:
+        yield "guard_none", "a test for the missing value"
+    if name == "TypeError" and converts:
+        yield "guard_conversion", "a test of what is converted"
+        yield "guard_none", "a test for the missing value"
+    if name == "InvalidOperation" and kind == "division":
+        yield _BY_EXCEPTION["ZeroDivisionError"]
+    if name in _BY_EXCEPTION and kind != "raise":
+        yield _BY_EXCEPTION[name]
+    if not nothing and name in ("TypeError", "AttributeError"):
+        yield "guard_none", "a test for a value of another kind"
+    yield "handle_exception", f"handles {name} where it rises"
