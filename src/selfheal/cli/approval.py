@@ -24,12 +24,17 @@ def run(arguments: Namespace, console: Console) -> Outcome:
         "approved" if arguments.verb == "approve" else "rejected"
     )
     artifacts = artifacts_folder(arguments)
-    recorded = record_approval(
+    folder = record_approval(
         artifacts, arguments.run, decision, by=arguments.by, reason=arguments.reason
     )
     console.data(
-        {"run_id": arguments.run, "approval": recorded},
-        lambda: f"{decision} by {arguments.by}",
+        {
+            "run_id": folder.run_id,
+            "decision": decision,
+            "by": arguments.by,
+            "reason": arguments.reason,
+        },
+        lambda: f"{decision} by {arguments.by}: run {folder.run_id}",
     )
-    console.note(f"go on with: selfheal resume {arguments.run}")
+    console.note(f"go on with: selfheal resume {folder.run_id}")
     return "succeeded"

@@ -22,5 +22,5 @@ def run(arguments: Namespace, console: Console) -> Outcome:
 
     configure_logging(console.log_format, quiet=console.quiet)
     with observer_for(console) as observer:
-        result = resume_run(artifacts_folder(arguments), arguments.run, observer)
+        result = resume_run(artifacts_folder(arguments), arguments.run, observer=observer)
     return report(result, console)
