@@ -1,0 +1,82 @@
+"""What detectors take and give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+from pydantic import Field
+
+from selfheal.artifacts import Anomaly, Dataset, Model
+from selfheal.artifacts.anomalies import DataWindow, Undecided
+from selfheal.telemetry.statistics import iso
+
+JudgementState = Literal["anomalous", "quiet", "inconclusive", "no_data"]
+
+
+class ReleaseWindow(Model):
+    """What telemetry holds of one release of a service: first and last time (ns), entry requests."""
+
+    version: str
+    start_ns: int
+    end_ns: int
+    requests: int
+
+
+class Comparison(Model):
+    """The two releases of a service that detectors compare. `baseline` is None where there is one only."""
+
+    service: str
+    baseline: ReleaseWindow | None
+    candidate: ReleaseWindow
+
+    @property
+    def window(self) -> DataWindow:
+        sides = [side for side in (self.baseline, self.candidate) if side is not None]
+        return DataWindow(
+            baseline_release=self.baseline.version if self.baseline else None,
+            candidate_release=self.candidate.version,
+            start=iso(min(side.start_ns for side in sides)),
+            end=iso(max(side.end_ns for side in sides)),
+        )
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether the releases ran side by side for at least half of the shorter window."""
+        first, second = self.baseline, self.candidate
+        if first is None:
+            return False
+        shared = min(first.end_ns, second.end_ns) - max(first.start_ns, second.start_ns)
+        shorter = min(first.end_ns - first.start_ns, second.end_ns - second.start_ns)
+        return shorter > 0 and shared >= shorter / 2
+
+
+class DetectionData(Model):
+    """What the detectors share: the dataset and which releases to compare."""
+
+    dataset: Dataset
+    comparisons: list[Comparison]
+
+    @property
+    def summary(self) -> str:
+        pairs = [
+            f"{pair.service} {pair.baseline.version if pair.baseline else '(no baseline)'}"
+            f" → {pair.candidate.version}"
+            for pair in self.comparisons
+        ]
+        return ", ".join(pairs) or "no release seen"
+
+
+class Findings(Model):
+    """What one detector found, and what it could not decide."""
+
+    anomalies: list[Anomaly] = Field(default_factory=list)
+    undecided: list[Undecided] = Field(default_factory=list)
+
+
+class Judgement(NamedTuple):
+    """The answer of a detector about other telemetry, with the numbers behind it."""
+
+    state: JudgementState
+    reason: str
+    evidence: Mapping[str, Any]
