@@ -15,6 +15,7 @@ from shop.telemetry import traced
 blueprint = Blueprint("recommendations", __name__)
 
 SHOWN = 8
+REMEMBERED = 240
 
 
 @dataclass(frozen=True)
@@ -26,37 +27,35 @@ class Purchase:
 
 
 def bought_with(db: Database, product: Product) -> list[Purchase]:
-    """What the buyers of a product bought from the same category, in all of their orders."""
+    """The latest purchases by customers who bought the product."""
     rows = db.execute(
         f"SELECT {COLUMNS}, order_lines.quantity FROM {JOINED}"
         " JOIN order_lines ON order_lines.product_id = products.id"
-        " JOIN orders ON orders.id = order_lines.order_id"
-        " WHERE categories.slug = ? AND orders.customer_id IN ("
+        " WHERE order_lines.order_id IN (SELECT id FROM orders WHERE customer_id IN ("
         "SELECT customer_id FROM orders JOIN order_lines ON order_lines.order_id = orders.id"
-        " WHERE order_lines.product_id = ?)",
-        (product.category, product.id),
+        " WHERE order_lines.product_id = ?)) ORDER BY order_lines.order_id DESC, position LIMIT ?",
+        (product.id, REMEMBERED),
     ).fetchall()
     return [Purchase(Product.of(row), row["quantity"]) for row in rows]
 
 
-def neighbours(db: Database, product: Product) -> list[Product]:
-    """The other products of the same category."""
+def others(db: Database, product: Product) -> list[Product]:
+    """Every product but one."""
     rows = db.execute(
-        f"SELECT {COLUMNS} FROM {JOINED} WHERE categories.slug = ? AND products.id <> ?"
-        " ORDER BY products.id",
-        (product.category, product.id),
+        f"SELECT {COLUMNS} FROM {JOINED} WHERE products.id <> ? ORDER BY products.id",
+        (product.id,),
     ).fetchall()
     return [Product.of(row) for row in rows]
 
 
 @traced
 def recommend(db: Database, product_id: int) -> list[dict[str, Any]]:
-    """The products of the same category that its buyers bought most."""
+    """The products that the buyers of a product bought most of late."""
     product = product_or_404(db, product_id)
     bought: defaultdict[Product, int] = defaultdict(int)
     for purchase in bought_with(db, product):
         bought[purchase.product] += purchase.quantity
-    ranked = [(bought[other], other) for other in neighbours(db, product)]
+    ranked = [(bought[other], other) for other in others(db, product)]
     ranked.sort(key=lambda entry: (-entry[0], entry[1].id))
     return [{**other.shown(), "bought": count} for count, other in ranked[:SHOWN]]
 

@@ -17,14 +17,15 @@ LAST_NAMES = ("Ahrens", "Brandt", "Costa", "Dahl", "Evers", "Fiala", "Grau", "Ho
 CURRENCIES = (("EUR", 1.0), ("USD", 1.08), ("GBP", 0.85), ("CHF", 0.95))
 
 PRODUCTS_PER_CATEGORY = 60
-CUSTOMERS = 120
-ORDERS_PER_CUSTOMER = 40
+CUSTOMERS = 48
+ORDERS_PER_CUSTOMER = 100
 FIRST_DAY = date(2024, 1, 1)
 
 
 def create(path: Path) -> None:
     """Write the schema and the sample rows to a new SQLite file at `path`."""
     connection = sqlite3.connect(path)
+    connection.execute("PRAGMA journal_mode = WAL")
     with connection:
         connection.executescript(resources.files("shop").joinpath("schema.sql").read_text("utf-8"))
         fill(connection, random.Random(20240101))
@@ -88,7 +89,7 @@ def insert_prices(connection: sqlite3.Connection) -> None:
                 (product_id, minimum, cents * percent // 100),
             )
     for number, category in enumerate(CATEGORIES):
-        for minimum in (2000, 5000, 9000, 15000):
+        for minimum in range(1000, 17000, 2000):
             rule = f"category={category.lower()};minimum={minimum};percent={2 + number % 4}"
             connection.execute("INSERT INTO discounts (rule) VALUES (?)", (rule,))
     connection.executemany("INSERT INTO currencies VALUES (?, ?)", CURRENCIES)

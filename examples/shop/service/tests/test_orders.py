@@ -23,7 +23,7 @@ def test_order_without_customer_is_refused(client: FlaskClient) -> None:
 
 def test_orders_are_listed_latest_first(client: FlaskClient) -> None:
     orders = client.get("/customers/7/orders").json
-    assert len(orders) == 40
+    assert len(orders) == 100
     days = [order["placed"] for order in orders]
     assert days == sorted(days, reverse=True)
     assert all(order["lines"] >= 1 for order in orders)
