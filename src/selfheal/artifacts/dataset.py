@@ -37,12 +37,17 @@ class Dataset(Model):
     """An immutable set of Parquet tables, content-hashed.
 
     `path` is relative to the run folder. A handle is bound to that folder by
-    `located` before it is read; the engine binds every handle that it passes.
+    `located` before it is read; the engine binds every handle that it passes, by
+    validating with the folder as ``context={"base": …}``.
     """
 
     path: str
     tables: dict[str, DatasetTable]
     _base: Path | None = PrivateAttr(default=None)
+
+    def model_post_init(self, context: Any) -> None:
+        if isinstance(context, Mapping) and "base" in context:
+            self._base = context["base"]
 
     def located(self, base: Path) -> Dataset:
         """The same handle, bound to the folder that `path` is relative to."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cached_property
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Literal, get_origin
 
@@ -93,8 +94,12 @@ class WiredSequence:
         """The artifacts that it takes from earlier phases."""
         return frozenset().union(*(beat.artifacts for beat in self.beats))
 
+    @cached_property
+    def _by_name(self) -> dict[str, WiredBeat]:
+        return {beat.id: beat for beat in self.beats}
+
     def beat(self, name: str) -> WiredBeat:
-        return next(beat for beat in self.beats if beat.id == name)
+        return self._by_name[name]
 
 
 def wire(
@@ -223,9 +228,9 @@ class _Wiring:
         if name == "contributed":
             return self._contributed(beat, handler, source, wanted)
         if name in ARTIFACT_NAMES:
-            return self._artifact(beat, handler, source, wanted)
+            return self._artifact(beat, handler, name, source, wanted)
         if name in self.beats and name != beat.id:
-            return self._result(beat, handler, source, wanted)
+            return self._result(beat, handler, name, source, wanted)
         if name in beat.with_:
             self._check_value(beat, handler, name, wanted)
             return source("value", name)
@@ -236,21 +241,20 @@ class _Wiring:
     def _contributed(
         self, beat: Beat, handler: AnyHandler, source: Callable[..., Source], wanted: Any
     ) -> Source:
-        for name in self.contributors:
-            returns = self.handlers[name].returns
-            if not fits(returns, wanted) or self.beats[name].foreach:
+        for contributor in self.contributors:
+            returns = self.handlers[contributor].returns
+            if not fits(returns, wanted) or self.beats[contributor].foreach:
                 raise self._wrong(
                     beat,
                     handler,
-                    f"{name} contributes {readable(returns)} to {beat.id}, "
+                    f"{contributor} contributes {readable(returns)} to {beat.id}, "
                     f"which takes {readable(wanted)}.",
                 )
-        return source("contributed", *(name for name in self.contributors if name != beat.id))
+        return source("contributed", *(other for other in self.contributors if other != beat.id))
 
     def _artifact(
-        self, beat: Beat, handler: AnyHandler, source: Callable[..., Source], wanted: Any
+        self, beat: Beat, handler: AnyHandler, name: str, source: Callable[..., Source], wanted: Any
     ) -> Source:
-        name = source().parameter
         if name not in self.available and self.writers.get(name) in (None, beat.id):
             raise self._unproduced(beat, handler, name)
         if not fits(payload_model(name), wanted):
@@ -258,9 +262,8 @@ class _Wiring:
         return source("artifact", name)
 
     def _result(
-        self, beat: Beat, handler: AnyHandler, source: Callable[..., Source], wanted: Any
+        self, beat: Beat, handler: AnyHandler, name: str, source: Callable[..., Source], wanted: Any
     ) -> Source:
-        name = source().parameter
         if beat.id in self.position and self.position[name] > self.position[beat.id]:
             raise self._wrong(
                 beat, handler, f"{beat.id} reads {name}, which comes later in the sequence."

@@ -1,0 +1,102 @@
+"""Running tasks on dask workers that share the file system with the coordinator.
+
+A dask worker does not run a handler itself: it keeps a worker process of our own, so
+that a time limit ends the whole process group there just as it does here.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any, ParamSpec, TypeVar
+from urllib.parse import urlsplit
+
+from selfheal.engine.pool import WorkerPool
+from selfheal.errors import ConfigurationError, MissingExtra
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CONNECT_SECONDS = "10s"
+
+_pools = threading.local()
+
+
+def dask_executor(address: str) -> Executor:
+    """An executor over the dask scheduler at ``dask://host:port``.
+
+    Off loopback the connection is TLS, with the certificates of dask's configuration
+    (``distributed.comm.tls``). Raises MissingExtra and ConfigurationError.
+    """
+    try:
+        from distributed import Client
+        from distributed.security import Security
+    except ImportError as error:
+        raise MissingExtra.of("distributed", "dask") from error
+    parts = urlsplit(address)
+    if not parts.hostname or not parts.port:
+        raise ConfigurationError(
+            f"{address!r} is no address of a scheduler.",
+            where="run.executor",
+            hint="Write dask://host:port.",
+        )
+    place = f"{parts.hostname}:{parts.port}"
+    security = None
+    if not _is_loopback(parts.hostname):
+        security = Security(require_encryption=True)
+        if not security.get_connection_args("client").get("ssl_context"):
+            raise ConfigurationError(
+                f"the scheduler {place} is not on this machine, and no TLS certificate is set.",
+                where="run.executor",
+                hint="Set distributed.comm.tls in dask's configuration (ca-file, client cert).",
+            )
+    try:
+        client = Client(
+            f"{'tls' if security else 'tcp'}://{place}", security=security, timeout=CONNECT_SECONDS
+        )
+    except OSError as error:
+        raise ConfigurationError(
+            f"no dask scheduler answers at {place}: {error}", where="run.executor"
+        ) from error
+    return _DaskExecutor(client)
+
+
+class _DaskExecutor(Executor):
+    """dask's own executor, with every task wrapped so that its time limit holds."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._inner = client.get_executor(pure=False, retries=0)
+        self.size = max(sum(client.nthreads().values()), 1)
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        if kwargs:
+            raise TypeError("tasks take positional arguments only.")
+        future: Future[T] = self._inner.submit(in_own_process, fn, *args)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        if self._client is None:
+            return
+        self._inner.shutdown(wait=wait, cancel_futures=cancel_futures)
+        self._client.close()
+        self._client = None
+
+
+def in_own_process(function: Callable[..., T], *arguments: Any) -> T:
+    """Run a task in the worker process of this dask thread, under its time limit."""
+    pool = getattr(_pools, "pool", None)
+    if pool is None:
+        pool = _pools.pool = WorkerPool(1)
+    return pool.submit(function, *arguments).result()
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
