@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from selfheal.artifacts import Candidate
+from selfheal.artifacts.patch import RecordedRequest
 from selfheal.artifacts.validation import Check, CheckVerdict
 from selfheal.config import TestsConfig, ValidateConfig
 from selfheal.errors import RepositoryError
@@ -110,15 +111,27 @@ class Bench:
         def compute() -> Work:
             requests = subject.sessions[0] if subject.sessions else []
             with self.checkout(commit, patch) as worktree:
-                return measure_work(
-                    worktree,
-                    self.tests,
-                    requests,
-                    timeout_seconds=self.config.timeout_seconds,
-                    memory_megabytes=self.config.memory_megabytes,
-                )
+                return self._measured(worktree, requests)
 
         return self._once(("work", commit, patch, subject.diagnosis_id), compute)
+
+    def timed(
+        self, worktree: Worktree, requests: Sequence[RecordedRequest], repetitions: int
+    ) -> list[float]:
+        """Seconds of answers to the last request by the test client; empty if it has none."""
+        return self._measured(worktree, requests, repetitions).seconds
+
+    def _measured(
+        self, worktree: Worktree, requests: Sequence[RecordedRequest], repetitions: int = 1
+    ) -> Work:
+        return measure_work(
+            worktree,
+            self.tests,
+            requests,
+            repetitions=repetitions,
+            timeout_seconds=self.config.timeout_seconds,
+            memory_megabytes=self.config.memory_megabytes,
+        )
 
     def _suite(self, worktree: Worktree, name: str) -> SuiteResult:
         return self._run(worktree, name, coverage=True)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from urllib.parse import unquote, urlsplit
 
+from selfheal.artifacts.validation import Check
 from selfheal.sandbox.changes import ChangedFile
 
 _LINK = re.compile(r"!?\[[^\]\n]*\]\(\s*<?([^)\s>]+)>?(?:\s+[\"'][^)]*)?\)")
@@ -16,6 +17,24 @@ _FENCE = re.compile(r"^ {0,3}(```|~~~).*?^ {0,3}\1[^\n]*$", re.MULTILINE | re.DO
 _CODE = re.compile(r"`[^`\n]+`")
 _HEADING = re.compile(r"^ {0,3}#{1,6}\s+(.+?)\s*#*\s*$", re.MULTILINE)
 _ANCHOR = re.compile(r"<a\s[^>]*(?:id|name)=[\"']([^\"']+)[\"']", re.IGNORECASE)
+
+
+def documentation_check(
+    files: Sequence[ChangedFile], linked: Mapping[str, str | None], *, expected: bool
+) -> Check:
+    """The check ``documentation``: an entry where one is `expected`, and no link broken."""
+    name, broken = "documentation", broken_links(files, linked)
+    if broken:
+        more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
+        return Check(name=name, verdict="failed", summary=f"breaks the link in {broken[0]}{more}")
+    if has_entry(files):
+        documents = sum(file.role == "documentation" for file in files)
+        summary = "has a documentation entry and breaks no link"
+        return Check(name=name, verdict="passed", summary=summary, counts={"files": documents})
+    if expected:
+        return Check(name=name, verdict="failed", summary="has no documentation entry")
+    summary = "documentation entries are not made in this project"
+    return Check(name=name, verdict="unavailable", summary=summary, required=False)
 
 
 def has_entry(files: Sequence[ChangedFile]) -> bool:

@@ -16,6 +16,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import Field
+
 from selfheal.artifacts import Model
 from selfheal.artifacts.canonical import short_id
 from selfheal.artifacts.patch import RecordedRequest
@@ -34,10 +36,12 @@ import sys
 import threading
 import time
 
+import pytest
+
 REQUESTS = json.loads({requests!r})
 REPORT = {report!r}
 EXECUTE = {{"execute", "executemany", "executescript"}}
-seconds = None
+seconds = []
 
 
 def send(client, request):
@@ -104,9 +108,9 @@ def test_warm({fixture}):
     timed({fixture})
 
 
-def test_timed({fixture}):
-    global seconds
-    seconds = timed({fixture})
+@pytest.mark.parametrize("repetition", range({repetitions}))
+def test_timed(repetition, {fixture}):
+    seconds.append(timed({fixture}))
 
 
 def test_counted({fixture}):
@@ -122,14 +126,14 @@ class Work(Model):
 
     `calls` are Python and C function calls, `statements` SQL statements that
     SQLite was given, `status` the HTTP status, or None where `exception`
-    left the client. `seconds` is one unprofiled answer by the clock.
+    left the client. `seconds` are unprofiled answers by the clock.
     """
 
     calls: int | None = None
     statements: int | None = None
     status: int | None = None
     exception: str | None = None
-    seconds: float | None = None
+    seconds: list[float] = Field(default_factory=list)
     unavailable: str | None = None
 
     @property
@@ -148,12 +152,13 @@ def measure_work(
     tests: TestsConfig,
     requests: Sequence[RecordedRequest],
     *,
+    repetitions: int = 1,
     timeout_seconds: float | None = None,
     memory_megabytes: int | None = None,
 ) -> Work:
     """Count the work of the last of `requests` in a checkout; those before it set the scene.
 
-    The probe is written beside the project's tests for as long as it runs. Never raises
+    `repetitions` answers are timed as well, each with a fresh fixture state. The probe is written beside the project's tests for as long as it runs. Never raises
     for what the project does: `Work.unavailable` tells.
     """
     folder = Path(worktree)
@@ -167,7 +172,12 @@ def measure_work(
     report = Path(tempfile.mkdtemp(prefix="selfheal-report-"))
     recorded = json.dumps([request.model_dump(mode="json") for request in requests])
     probe = folder / tests.folder / f"test_{short_id('work', recorded).replace('-', '_')}.py"
-    text = PROBE.format(requests=recorded, report=str(report / "work.json"), fixture=fixture)
+    text = PROBE.format(
+        requests=recorded,
+        report=str(report / "work.json"),
+        fixture=fixture,
+        repetitions=repetitions,
+    )
     try:
         probe.write_text(text)
         done = run(

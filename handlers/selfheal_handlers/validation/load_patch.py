@@ -1,0 +1,36 @@
+"""Load what the proof stands on: commits, the regression tests, recorded requests."""
+
+from __future__ import annotations
+
+from selfheal.artifacts import Anomalies, Diagnoses, Patch, Telemetry
+from selfheal.config import ValidateConfig
+from selfheal.contract import Failed, Workspace, handler
+from selfheal.sandbox.evidence import Subjects
+from selfheal.sandbox.isolation import is_isolated, isolation
+from selfheal.sandbox.plan import Plan, subjects
+from selfheal.sandbox.worktree import resolve
+from selfheal_handlers.validation import _examples
+from selfheal_handlers.validation._bench import repository_of
+
+
+@handler("load_patch", kind="stage-crew", example=_examples.load_patch)
+def load_patch(
+    validate_requested: Plan,
+    patch: Patch,
+    diagnosis: Diagnoses,
+    anomalies: Anomalies,
+    telemetry: Telemetry,
+    config: ValidateConfig,
+    workspace: Workspace,
+) -> Subjects | Failed:
+    """Fails where code may only run isolated and this machine cannot isolate it."""
+    found = subjects(validate_requested, patch, diagnosis, anomalies, telemetry.dataset)
+    if found and not (config.allow_unisolated or is_isolated()):
+        return Failed(
+            "candidates may only run isolated (validate.allow_unisolated is false), "
+            f"and here there is: {isolation()}",
+            hint="Install bubblewrap (bwrap), or set validate.allow_unisolated to true.",
+        )
+    for subject in found:
+        resolve(repository_of(workspace), subject.bad_commit)
+    return Subjects(subjects=found, isolation=isolation())

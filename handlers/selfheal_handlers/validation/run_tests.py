@@ -1,0 +1,29 @@
+"""Run each candidate's regression test without and with it, then the whole suite."""
+
+from __future__ import annotations
+
+from selfheal.artifacts import Patch
+from selfheal.config import TestsConfig, ValidateConfig
+from selfheal.contract import Workspace, handler
+from selfheal.sandbox.evidence import Applied, Subjects, Tested
+from selfheal.sandbox.rounds import run_in_rank_order
+from selfheal_handlers.validation import _examples
+from selfheal_handlers.validation._bench import bench_of
+
+
+@handler("run_tests", kind="stage-crew", example=_examples.run_tests)
+def run_tests(
+    load_patch: Subjects,
+    apply_patch: Applied,
+    patch: Patch,
+    tests: TestsConfig,
+    config: ValidateConfig,
+    workspace: Workspace,
+) -> Tested:
+    """The checks ``regression_test`` and ``suite``, best ranks first until enough pass."""
+    if not load_patch.subjects:
+        return Tested(candidates={})
+    bench = bench_of(workspace, tests, config)
+    tested = run_in_rank_order(bench, load_patch.subjects, patch.candidates, apply_patch)
+    workspace.measured("validation-tests", {"seconds": bench.seconds})
+    return tested

@@ -1,0 +1,53 @@
+"""Prove a composition as a whole, keep its patch, and write validation.json.
+
+The choice is pure and comes first, so the composition is proven here, by all the same
+checks; where it fails one, the gravest diagnosis's own fix is selected.
+"""
+
+from __future__ import annotations
+
+from selfheal.artifacts import Anomalies, Patch, Validation
+from selfheal.config import ServiceConfig, TestsConfig, ValidateConfig
+from selfheal.contract import Workspace, handler
+from selfheal.sandbox.evidence import Subjects
+from selfheal.sandbox.rounds import Live, prove_composition
+from selfheal.sandbox.verdict import Choice, concluded
+from selfheal_handlers.validation import _examples
+from selfheal_handlers.validation._bench import bench_of
+
+
+@handler(
+    "store_validation_results",
+    kind="stage-crew",
+    writes="validation",
+    example=_examples.store_validation_results,
+)
+def store_validation_results(
+    aggregate_validation_results: Choice,
+    load_patch: Subjects,
+    patch: Patch,
+    anomalies: Anomalies,
+    service: ServiceConfig,
+    tests: TestsConfig,
+    config: ValidateConfig,
+    workspace: Workspace,
+) -> Validation:
+    """The payload of validation.json; a proven composition's patch lies in ``patches/``."""
+    choice = aggregate_validation_results
+    if choice.composition is None:
+        return concluded(choice, load_patch.isolation)
+    live = Live(
+        bench=bench_of(workspace, tests, config),
+        service=service,
+        anomalies={anomaly.id: anomaly for anomaly in anomalies.anomalies},
+        folder=workspace.folder / "trials",
+        measured=workspace.measured,
+    )
+    checks = prove_composition(
+        live, choice, load_patch.subjects, documented=patch.documentation == "included"
+    )
+    validation = concluded(choice, load_patch.isolation, checks)
+    if validation.composition is not None:
+        kept = validation.composition
+        workspace.write(f"patches/{kept.id}.patch", kept.patch)
+    return validation

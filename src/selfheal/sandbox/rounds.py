@@ -1,0 +1,162 @@
+"""Taking candidates through the bar in the order of rank, until enough have passed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from selfheal.artifacts import Anomaly, Candidate
+from selfheal.artifacts.validation import Check
+from selfheal.config import ServiceConfig
+from selfheal.sandbox.bench import Bench, coverage_check
+from selfheal.sandbox.documentation import documentation_check
+from selfheal.sandbox.evidence import Applied, Checked, Subject, Tested, TestedCandidate, passed
+from selfheal.sandbox.live import prove_live
+from selfheal.sandbox.verdict import Choice, as_candidate
+
+AT_ONCE = 2
+
+
+@dataclass(frozen=True)
+class Live:
+    """What the proof on running services needs; `measured` keeps numbers under a name."""
+
+    bench: Bench
+    service: ServiceConfig
+    anomalies: Mapping[str, Anomaly]
+    folder: Path
+    measured: Callable[[str, Mapping[str, Any]], str]
+
+
+def run_in_rank_order(
+    bench: Bench, subjects: Sequence[Subject], candidates: Sequence[Candidate], applied: Applied
+) -> Tested:
+    """Test the candidates of every diagnosis, best rank first, until enough pass.
+
+    Two run at a time. Which ones are tried depends on verdicts alone, never on which
+    run ends first: of each diagnosis as many are started as still are wanted.
+    """
+    by_id = {candidate.id: candidate for candidate in candidates}
+    with ThreadPoolExecutor(AT_ONCE) as pool, ThreadPoolExecutor(len(subjects)) as leaders:
+
+        def lead(subject: Subject) -> dict[str, TestedCandidate]:
+            queue = _sound(subject, applied)
+            done: dict[str, TestedCandidate] = {}
+            while queue:
+                sound = sum(passed(each.checks) for each in done.values())
+                wanted = bench.config.enough - sound
+                if wanted <= 0:
+                    break
+                batch, queue = queue[:wanted], queue[wanted:]
+                jobs = [
+                    pool.submit(bench.prove, by_id[name], [subject], applied.candidates[name].files)
+                    for name in batch
+                ]
+                done |= {name: job.result() for name, job in zip(batch, jobs, strict=True)}
+            return done
+
+        tested: dict[str, TestedCandidate] = {}
+        for found in leaders.map(lead, subjects):
+            tested |= found
+    bases = sorted({by_id[name].base_commit for name in tested})
+    known = {base: sorted(bench.baseline(base).broken) for base in bases}
+    return Tested(candidates=tested, known_failures=known)
+
+
+def verify_in_rank_order(
+    live: Live,
+    subjects: Sequence[Subject],
+    candidates: Sequence[Candidate],
+    applied: Applied,
+    tested: Tested,
+    covered: Checked,
+) -> Checked:
+    """The live proof of the candidates that passed; one trial for those of a diagnosis.
+
+    Where none of them passes, the candidates next in rank are tested and tried.
+    """
+    by_id = {candidate.id: candidate for candidate in candidates}
+    checks: dict[str, list[Check]] = {}
+    for subject in subjects:
+        ready = [
+            name
+            for name in _sound(subject, applied)
+            if name in tested.candidates
+            and passed(tested.candidates[name].checks)
+            and passed(covered.checks.get(name, ()))
+        ]
+        reserve = [name for name in _sound(subject, applied) if name not in tested.candidates]
+        number = 1
+        while ready or reserve:
+            if ready:
+                found = _trial(live, [subject], [by_id[name] for name in ready], number)
+                for name, made in found.items():
+                    checks.setdefault(name, []).extend(made)
+                number += 1
+                if any(passed(made) for made in found.values()):
+                    break
+            ready = []
+            if reserve:
+                name, reserve = reserve[0], reserve[1:]
+                files = applied.candidates[name].files
+                proof = live.bench.prove(by_id[name], [subject], files)
+                checks[name] = list(proof.checks)
+                if passed(proof.checks):
+                    minimum = live.bench.config.minimum_changed_coverage
+                    checks[name].append(coverage_check(proof, minimum))
+                    ready = [name] if passed(checks[name]) else []
+    return Checked(checks=checks)
+
+
+def prove_composition(
+    live: Live, choice: Choice, subjects: Sequence[Subject], *, documented: bool
+) -> list[Check]:
+    """Every check of the choice's composition, proven as one change."""
+    composition, files = choice.composition, choice.files
+    if composition is None:
+        return []
+    healed = [
+        subject
+        for subject in subjects
+        if set(subject.candidate_ids) & set(composition.candidate_ids)
+    ]
+    candidate = as_candidate(composition, files, healed[0].bad_commit)
+    applied = live.bench.apply(candidate)
+    checks = list(applied.checks)
+    if not passed(checks):
+        return checks
+    checks.append(documentation_check(applied.files, applied.linked, expected=documented))
+    tested = live.bench.prove(candidate, healed, applied.files)
+    checks += tested.checks
+    if not passed(checks):
+        return checks
+    checks.append(coverage_check(tested, live.bench.config.minimum_changed_coverage))
+    if passed(checks):
+        checks += _trial(live, healed, [candidate], 1)[candidate.id]
+    return checks
+
+
+def _sound(subject: Subject, applied: Applied) -> list[str]:
+    """The subject's candidates that apply and weaken no test, in the order of rank."""
+    return [name for name in subject.candidate_ids if passed(applied.candidates[name].checks)]
+
+
+def _trial(
+    live: Live, subjects: Sequence[Subject], candidates: Sequence[Candidate], number: int
+) -> dict[str, list[Check]]:
+    of = subjects[0].diagnosis_id if len(subjects) == 1 else candidates[0].id
+    name = f"validation-{of}" if number == 1 else f"validation-{of}-{number}"
+    proof = prove_live(
+        live.bench,
+        live.service,
+        subjects,
+        candidates,
+        live.anomalies,
+        folder=live.folder / name,
+        measurements=f"measurements/{name}.json",
+    )
+    live.measured(name, proof.measured)
+    return proof.checks
