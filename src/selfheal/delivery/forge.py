@@ -70,6 +70,10 @@ class Forge(Protocol):
         """
         ...
 
+    def mark_merged(self, number: int, commit: str) -> Pull:
+        """Say of a pull request that `commit`, which is in the base, merged it."""
+        ...
+
     def mark_reverted(self, number: int, commit: str | None, note: str) -> Pull:
         """Say of a merged pull request that `commit` took it back, and why."""
         ...

@@ -80,6 +80,9 @@ class LocalForge:
         pull = self._pull(number)
         # A fast-forward push: the remote itself refuses it where the base moved on.
         workshop.push(self.remote, commit, pull.base)
+        return self.mark_merged(number, commit)
+
+    def mark_merged(self, number: int, commit: str) -> Pull:
         return self._update(number, state="merged", merge_commit=commit)
 
     def mark_reverted(self, number: int, commit: str | None, note: str) -> Pull:

@@ -123,7 +123,7 @@ def merge_pull(
         commit = find_merge(workshop, tip, pull.head) if tip else None
         if commit is None:
             return None
-        forge.merge(pull.number, workshop, commit)
+        forge.mark_merged(pull.number, commit)
         return Merge(merged=True, commit=commit, base=pull.base).model_dump(mode="json")
 
     return Merge.model_validate(effects.once(f"merge:{pull.branch}", perform, probe))

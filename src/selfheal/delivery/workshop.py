@@ -152,7 +152,8 @@ class Workshop:
         index = self.folder / "selfheal-index"
         index.unlink(missing_ok=True)
         self.git("read-tree", commit, index=index)
-        self.git("checkout-index", "--all", f"--prefix={partial}/", index=index)
+        places = (f"--git-dir={self.folder}", f"--work-tree={partial}")
+        self.git(*places, "checkout-index", "--all", index=index)
         partial.rename(folder)
         return folder
 
