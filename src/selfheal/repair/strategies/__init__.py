@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from selfheal.repair.strategies import (
     add_test,
+    batch_queries,
     default_value,
     guard_conversion,
     guard_index,
     guard_none,
     guard_zero_division,
     handle_exception,
+    hoist_call,
+    index_join,
+    membership_set,
     revert,
 )
 from selfheal.repair.strategies.base import Strategy
@@ -21,6 +25,10 @@ STRATEGIES: tuple[Strategy, ...] = (
     guard_zero_division.STRATEGY,
     guard_conversion.STRATEGY,
     handle_exception.STRATEGY,
+    batch_queries.STRATEGY,
+    index_join.STRATEGY,
+    membership_set.STRATEGY,
+    hoist_call.STRATEGY,
     add_test.STRATEGY,
     *revert.STRATEGIES,
 )
