@@ -84,7 +84,7 @@ class CodeIndex(Model):
         broken: list[Broken] = []
         for path, text in sorted(texts.items()):
             if not path.endswith(".py"):
-                documents[path] = sorted(set(_WORD.findall(text)))
+                documents[path] = sorted({word.rstrip(".:-") for word in _WORD.findall(text)})
                 continue
             try:
                 tree = ast.parse(text)

@@ -278,22 +278,21 @@ def _membership(
 
 def _call(node: ast.Call, loops: list[_Loop], helpers: Mapping[str, str]) -> Iterator[SlowPattern]:
     name = dotted(node.func)
+    last = name.rpartition(".")[2]
     text = ast.unparse(node)
-    if name in helpers or _is_query(name):
+    asks = name in helpers or _is_query(name)
+    cheap = last in CHEAP_CALLS or last in CHEAP_METHODS or "?" in name
+    used = {found.id for found in ast.walk(node) if isinstance(found, ast.Name)}
+    if asks:
         detail = f"runs a query for each turn: {text}"
         yield _pattern("queries_in_loop", node, loops, detail, helpers.get(name))
-        return
-    if name == "sorted" or name.endswith(".sort"):
+    elif name == "sorted" or last == "sort":
         yield _pattern("sort_in_loop", node, loops, f"sorts again for each turn: {text}")
         return
-    if name.startswith("re.") and node.args and isinstance(node.args[0], ast.BinOp | ast.JoinedStr):
+    elif name.startswith("re.") and node.args and not isinstance(node.args[0], ast.Constant):
         yield _pattern("compile_in_loop", node, loops, f"compiles for each turn: {text}")
         return
-    last = name.rpartition(".")[2]
-    if last in CHEAP_CALLS or last in CHEAP_METHODS or "?" in name:
-        return
-    used = {found.id for found in ast.walk(node) if isinstance(found, ast.Name)}
-    if used.isdisjoint(loops[-1].names):
+    if (asks or not cheap) and used.isdisjoint(loops[-1].names):
         yield _pattern("repeated_call", node, loops, f"gives the same for each turn: {text}")
 
 

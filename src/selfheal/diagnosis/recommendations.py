@@ -58,7 +58,13 @@ def _strategies(cause: Cause) -> Iterator[tuple[str, str]]:
         yield "add_test", "a test from recorded requests covers it"
         return
     if cause.kind == "performance":
-        for pattern in cause.evidence.get("slow_patterns") or []:
+        patterns = cause.evidence.get("slow_patterns") or []
+        # A query that asks the same in every turn is moved out of the loop, not batched.
+        same = {item["line"] for item in patterns if item["name"] == "repeated_call"}
+        asking = {item["line"] for item in patterns if item["name"] == "queries_in_loop"}
+        if same & asking:
+            yield _BY_PATTERN["repeated_call"]
+        for pattern in patterns:
             yield _BY_PATTERN[pattern["name"]]
     if cause.kind == "error":
         yield from _guards(cause)
