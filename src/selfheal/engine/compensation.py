@@ -32,7 +32,7 @@ def compensate(session: Session, phase: str, wired: WiredBeat) -> None:
         problem = f"{type(error).__name__}: {error}"
     session.folder.clean()
     if problem:
-        session.finished(
+        session.note(
             "compensation_failed",
             phase=phase,
             beat=wired.id,
@@ -43,5 +43,5 @@ def compensate(session: Session, phase: str, wired: WiredBeat) -> None:
         return
     EffectsLedger(session.folder.effects, f"{phase}/{wired.id}").undo()
     session.results.drop((phase, wired.id), wired.handler.writes)
-    session.finished("beat_compensated", phase=phase, beat=wired.id, by=undo.beat.handler)
+    session.note("beat_compensated", phase=phase, beat=wired.id, by=undo.beat.handler)
     session.observer.beat_finished(phase, undo.id, "succeeded", 0.0, f"undid {wired.id}", "")

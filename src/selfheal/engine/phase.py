@@ -174,7 +174,7 @@ class PhaseRunner:
 
     def _begin(self, attempt: Attempt) -> None:
         name = attempt.wired.id
-        self.session.finished("beat_started", phase=self.phase, beat=name, attempt=attempt.number)
+        self.session.note("beat_started", phase=self.phase, beat=name, attempt=attempt.number)
         self.session.observer.beat_started(self.phase, name, attempt.number)
         attempt.began = time.monotonic()
         self.attempts[name] = attempt
@@ -260,7 +260,7 @@ class PhaseRunner:
         pause = min(retry.interval * retry.backoff_rate ** (attempt.number - 1), retry.max_interval)
         if retry.jitter == "full":
             pause = random.uniform(0, pause)
-        self.session.finished(
+        self.session.note(
             "beat_retried",
             phase=self.phase,
             beat=attempt.wired.id,
@@ -314,9 +314,7 @@ class PhaseRunner:
         for name in ("reason", "hint", "slug", "summary", "files"):
             if getattr(reply, name):
                 fields[name] = getattr(reply, name)
-        self.session.finished(
-            "beat_finished", phase=self.phase, beat=wired.id, state=state, **fields
-        )
+        self.session.note("beat_finished", phase=self.phase, beat=wired.id, state=state, **fields)
         self.session.observer.beat_finished(
             self.phase, wired.id, state, reply.elapsed, reply.summary, reply.reason
         )

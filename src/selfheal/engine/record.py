@@ -65,11 +65,12 @@ def fold(events: Iterable[Event]) -> RunRecord:
     """The state after these events; any prefix of a journal folds to a consistent state."""
     record = RunRecord()
     for event in events:
-        _apply(record, event)
+        apply(record, event)
     return record
 
 
-def _apply(record: RunRecord, event: Event) -> None:
+def apply(record: RunRecord, event: Event) -> None:
+    """Take one more event into the state."""
     match event["event"]:
         case "session_started":
             record.state, record.reason, record.hint = "running", "", ""

@@ -9,7 +9,7 @@ from selfheal.engine.folder import Manifest, RunFolder, thawed_settings
 from selfheal.engine.journal import Journal
 from selfheal.engine.lock import RunLock
 from selfheal.engine.observer import Observer, RunResult
-from selfheal.engine.phase import LEFT_BEHIND, PhaseRunner
+from selfheal.engine.phase import PhaseRunner
 from selfheal.engine.pool import WorkerPool
 from selfheal.engine.record import BeatState, RunState
 from selfheal.engine.session import Session
@@ -44,7 +44,7 @@ def _session(session: Session) -> RunResult:
     from selfheal import __version__
 
     session.folder.clean()
-    session.finished("session_started", selfheal_version=__version__)
+    session.note("session_started", selfheal_version=__version__)
     phases = list(session.wired)
     session.observer.run_started(session.folder.run_id, session.folder.path, phases)
     try:
@@ -62,11 +62,11 @@ def _session(session: Session) -> RunResult:
 def _phases(session: Session) -> tuple[RunState, str, str, str]:
     for phase, wired in session.wired.items():
         begun = time.monotonic()
-        session.finished("phase_started", phase=phase)
+        session.note("phase_started", phase=phase)
         session.observer.phase_started(phase, len(wired.beats))
         state = PhaseRunner(session, phase).run()
         elapsed = round(time.monotonic() - begun, 6)
-        session.finished("phase_finished", phase=phase, state=state, elapsed=elapsed)
+        session.note("phase_finished", phase=phase, state=state, elapsed=elapsed)
         session.observer.phase_finished(phase, state, elapsed)
         if state == "failed":
             return _cause(session, phase, wired, "failed", ("failed", "timed_out"))
@@ -100,7 +100,7 @@ def _cancelled(session: Session) -> RunResult:
     _end_workers(session, kill=True)
     for (phase, name), beat in list(session.record.beats.items()):
         if beat.state == "running":
-            session.finished(
+            session.note(
                 "beat_finished",
                 phase=phase,
                 beat=name,
@@ -115,7 +115,7 @@ def _cancelled(session: Session) -> RunResult:
 
 
 def _ended(session: Session, state: RunState, reason: str, hint: str) -> None:
-    session.finished("session_finished", state=state, reason=reason, hint=hint)
+    session.note("session_finished", state=state, reason=reason, hint=hint)
     session.observer.run_finished(state, reason)
 
 
@@ -140,6 +140,3 @@ def _end_workers(session: Session, *, kill: bool) -> None:
         session.executor.shutdown(cancel_futures=kill, kill=kill)
     else:
         session.executor.shutdown(wait=not kill, cancel_futures=kill)
-
-
-__all__ = ["LEFT_BEHIND", "work_on"]

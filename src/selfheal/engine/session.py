@@ -14,7 +14,7 @@ from selfheal.engine.folder import Manifest, RunFolder, thawed_settings
 from selfheal.engine.journal import Journal
 from selfheal.engine.keys import ABSENT, SettingsHashes, difference, key_parts
 from selfheal.engine.observer import Observer
-from selfheal.engine.record import BeatId, RunRecord, fold
+from selfheal.engine.record import BeatId, RunRecord, apply, fold
 from selfheal.engine.results import Output, Results, output_file, stored
 from selfheal.engine.task import (
     Collected,
@@ -24,11 +24,12 @@ from selfheal.engine.task import (
     Nothing,
     RunContext,
     Service,
+    Stored,
 )
+from selfheal.errors import WiringError
 from selfheal.registry import Registry
-from selfheal.sequences import Catalogue, WiredBeat, WiredSequence, wire
+from selfheal.sequences import Catalogue, Source, WiredBeat, WiredSequence, wire
 from selfheal.sequences.expressions import evaluate, names_in
-from selfheal.sequences.wiring import Source
 
 
 class InputMissing(Exception):
@@ -60,8 +61,6 @@ def wire_phases(
 def _refuse_second_writer(
     sequence: WiredSequence, available: dict[str, str], wired: dict[str, WiredSequence]
 ) -> None:
-    from selfheal.errors import WiringError
-
     for artifact, beat in sequence.writers.items():
         if artifact in available:
             phase = available[artifact]
@@ -103,11 +102,9 @@ class Session:
     def context(self) -> RunContext:
         return run_context(self.folder, self.manifest, self.settings)
 
-    def finished(self, kind: str, **fields: Any) -> None:
+    def note(self, kind: str, **fields: Any) -> None:
         """Append an event and fold it into the record."""
-        from selfheal.engine.record import _apply
-
-        _apply(self.record, self.journal.append(kind, **fields))
+        apply(self.record, self.journal.append(kind, **fields))
 
     def approval(self) -> dict[str, str] | None:
         """The last decision, if it is on what stands now."""
@@ -214,8 +211,6 @@ class Session:
         return Collected(parts), " ".join(hashes)
 
     def _artifact(self, phase: str, source: Source) -> tuple[Given | None, str]:
-        from selfheal.engine.task import Stored
-
         name = source.names[0]
         if name in self.results.artifacts:
             return Stored(f"{name}.json", None, artifact=name), self.results.artifacts[name]

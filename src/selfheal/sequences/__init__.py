@@ -10,7 +10,8 @@ from selfheal.sequences.loader import (
     validate_file,
 )
 from selfheal.sequences.model import Beat, Movement, Overlay, Sequence, snake_case
-from selfheal.sequences.wiring import WiredBeat, WiredSequence, wire
+from selfheal.sequences.wired import Source, WiredBeat, WiredSequence
+from selfheal.sequences.wiring import wire
 
 __all__ = [
     "Beat",
@@ -20,6 +21,7 @@ __all__ = [
     "PhaseEntry",
     "Problem",
     "Sequence",
+    "Source",
     "WiredBeat",
     "WiredSequence",
     "builtin_folder",

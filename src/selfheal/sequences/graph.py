@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from selfheal.sequences.model import Sequence
-from selfheal.sequences.wiring import Lookup, WiredSequence, wire
+from selfheal.sequences.wired import Lookup, WiredSequence
+from selfheal.sequences.wiring import wire
 
 
 def graph(sequence: Sequence, lookup: Lookup, style: Literal["mermaid", "dot"] = "mermaid") -> str:

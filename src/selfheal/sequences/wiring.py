@@ -15,91 +15,34 @@ Only data and `needs` hand a skip on; plain order does not.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import cached_property
 from types import GenericAlias
-from typing import TYPE_CHECKING, Any, Literal, get_origin
+from typing import TYPE_CHECKING, Any, get_origin
 
 from selfheal.artifacts import Tables, payload_model
 from selfheal.config import Section, Settings
-from selfheal.contract import ARTIFACT_NAMES, SERVICES, Handler, Parameter
+from selfheal.contract import ARTIFACT_NAMES, SERVICES, Parameter
 from selfheal.errors import HandlerError, WiringError
 from selfheal.sequences.expressions import ExpressionError, names_in
 from selfheal.sequences.model import Beat, Sequence, snake_case
 from selfheal.sequences.typefit import fits, readable
+from selfheal.sequences.wired import (
+    AnyHandler,
+    Lookup,
+    Source,
+    SourceKind,
+    WiredBeat,
+    WiredSequence,
+)
 
 if TYPE_CHECKING:
     import networkx as nx
-
-AnyHandler = Handler[..., Any]
-Lookup = Callable[[str], AnyHandler]
-SourceKind = Literal[
-    "artifact", "result", "contributed", "config", "approval", "item", "service", "value", "default"
-]
 
 SECTIONS: dict[type[Section], str] = {
     info.annotation: info.alias or name
     for name, info in Settings.model_fields.items()
     if isinstance(info.annotation, type) and issubclass(info.annotation, Section)
 }
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where one parameter's value comes from.
-
-    `names` are the artifact, the beats, or the configuration's section ("" is all of
-    it). `nullable` says that None may be passed, `defaulted` that it may be left out.
-    """
-
-    parameter: str
-    kind: SourceKind
-    names: tuple[str, ...] = ()
-    nullable: bool = False
-    defaulted: bool = False
-
-
-@dataclass(frozen=True)
-class WiredBeat:
-    """A beat with its handler and everything that it waits for.
-
-    `reads` are beats whose results it takes or whose success it needs, `follows` beats
-    that only come first, `artifacts` what it takes from earlier phases.
-    """
-
-    beat: Beat
-    handler: AnyHandler
-    sources: tuple[Source, ...]
-    reads: frozenset[str]
-    follows: frozenset[str]
-    artifacts: frozenset[str]
-    compensation: WiredBeat | None = None
-
-    @property
-    def id(self) -> str:
-        return self.beat.id
-
-
-@dataclass(frozen=True)
-class WiredSequence:
-    """A sequence ready to run; `beats` are in an order that respects every edge."""
-
-    sequence: Sequence
-    beats: tuple[WiredBeat, ...]
-    writers: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def artifacts(self) -> frozenset[str]:
-        """The artifacts that it takes from earlier phases."""
-        return frozenset().union(*(beat.artifacts for beat in self.beats))
-
-    @cached_property
-    def _by_name(self) -> dict[str, WiredBeat]:
-        return {beat.id: beat for beat in self.beats}
-
-    def beat(self, name: str) -> WiredBeat:
-        return self._by_name[name]
 
 
 def wire(
