@@ -137,7 +137,7 @@ def _defect(error: Exception) -> int:
         file.write(f"arguments: {sys.argv[1:]}\n\n")
         traceback.print_exception(error, file=file)
     sys.stderr.write(
-        f"selfheal: error[fault]: {type(error).__name__}: {' '.join(str(error).split())} "
+        f"selfheal: error[fault]: {type(error).__name__}: {' '.join(str(error).split()).rstrip('.')}. "
         f"This is a defect of selfheal or of a handler; the traceback is in {file.name}.\n"
     )
     return FAILED

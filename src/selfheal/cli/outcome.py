@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from selfheal.cli.console import Console, Outcome
+from selfheal.cli.project import PHASES
+from selfheal.contract import ARTIFACT_NAMES
 from selfheal.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -38,6 +40,10 @@ def conclusion(result: RunResult) -> str:
     ]
     if result.hint:
         lines.append(result.hint)
+    if result.state == "succeeded" and result.beats:
+        last = result.beats[-1].phase
+        artifact = ARTIFACT_NAMES[PHASES.index(last)] if last in PHASES else result.run_id
+        lines.append(f"look at it with: selfheal show {artifact}")
     lines.append(f"everything is in {result.folder}")
     return "\n".join(lines)
 

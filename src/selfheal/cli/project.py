@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from selfheal.config import Settings
     from selfheal.configuration import Layer
 
+PHASES = ("parse", "detect", "diagnose", "fix", "validate", "deploy", "learn")
+
 
 @dataclass(frozen=True)
 class Project:

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 from selfheal.cli.console import Console, Outcome, output_options
 from selfheal.cli.outcome import report
-from selfheal.cli.project import Project, git_top, open_project, project_options
+from selfheal.cli.project import PHASES, Project, git_top, open_project, project_options
 from selfheal.errors import InvalidInput, RepositoryError
 
 if TYPE_CHECKING:
     from selfheal.engine.observer import RunResult
 
-PHASES = ("parse", "detect", "diagnose", "fix", "validate", "deploy", "learn")
 NEED_REPOSITORY = ("diagnose", "fix", "validate", "deploy")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from selfheal.cli.console import Console, Outcome, output_options
-from selfheal.cli.project import artifacts_folder, artifacts_option
+from selfheal.cli.project import PHASES, artifacts_folder, artifacts_option
 from selfheal.contract import ARTIFACT_NAMES
 from selfheal.errors import NotFound
 
@@ -42,7 +42,6 @@ def run(arguments: Namespace, console: Console) -> Outcome:
 
 def artifact_path(artifacts: Path, run_id: str | None, name: str) -> Path:
     """The file of an artifact of a run. Raises NotFound naming the command that makes it."""
-    from selfheal.cli.run import PHASES
     from selfheal.engine.folder import find_run
 
     folder = find_run(artifacts, run_id)

@@ -1,0 +1,41 @@
+"""``selfheal demo``: a real service gets sick and is healed, start to end."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from selfheal.cli.console import Console, Outcome
+
+OUTCOMES: dict[int, Outcome] = {0: "succeeded", 2: "unusable", 3: "waiting", 130: "cancelled"}
+
+
+def configure(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path("selfheal-demo"),
+        metavar="FOLDER",
+        help="where the service, its history and the run are made (default: selfheal-demo)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="which operations get sick, and of what (default: 0)",
+    )
+    parser.add_argument(
+        "--approve",
+        choices=("auto", "ask"),
+        default="ask" if sys.stdin.isatty() and sys.stderr.isatty() else "auto",
+        help="who approves the fix: a person at the terminal, or the demo in a person's place",
+    )
+
+
+def run(arguments: Namespace, _console: Console) -> Outcome:
+    from selfheal.demo import run_demo
+
+    code = run_demo(arguments.folder, seed=arguments.seed, approve=arguments.approve)
+    return OUTCOMES.get(code, "failed")
