@@ -6,12 +6,10 @@ from selfheal.artifacts import Patch
 from selfheal.contract import handler
 from selfheal.sandbox.evidence import Applied, Checked, Subjects, Tested
 from selfheal.sandbox.verdict import Choice, choose
-from selfheal_handlers.validation import _examples
+from selfheal_handlers.validation._examples import aggregate_validation_results as example
 
 
-@handler(
-    "aggregate_validation_results", kind="pure", example=_examples.aggregate_validation_results
-)
+@handler("aggregate_validation_results", kind="pure", example=example)
 def aggregate_validation_results(
     load_patch: Subjects,
     apply_patch: Applied,

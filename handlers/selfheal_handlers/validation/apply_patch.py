@@ -6,11 +6,11 @@ from selfheal.artifacts import Patch
 from selfheal.config import TestsConfig, ValidateConfig
 from selfheal.contract import Workspace, handler
 from selfheal.sandbox.evidence import Applied, Subjects
-from selfheal_handlers.validation import _examples
 from selfheal_handlers.validation._bench import bench_of
+from selfheal_handlers.validation._examples import apply_patch as example
 
 
-@handler("apply_patch", kind="stage-crew", example=_examples.apply_patch)
+@handler("apply_patch", kind="stage-crew", example=example)
 def apply_patch(
     load_patch: Subjects,
     patch: Patch,

@@ -6,10 +6,10 @@ from selfheal.config import ValidateConfig
 from selfheal.contract import Workspace, handler
 from selfheal.sandbox.bench import coverage_check
 from selfheal.sandbox.evidence import Checked, Tested, passed
-from selfheal_handlers.validation import _examples
+from selfheal_handlers.validation._examples import check_coverage as example
 
 
-@handler("check_coverage", kind="stage-crew", example=_examples.check_coverage)
+@handler("check_coverage", kind="stage-crew", example=example)
 def check_coverage(run_tests: Tested, config: ValidateConfig, workspace: Workspace) -> Checked:
     """The check ``changed_coverage`` of every candidate whose tests pass."""
     sound = {name: tested for name, tested in run_tests.candidates.items() if passed(tested.checks)}

@@ -9,11 +9,11 @@ from selfheal.sandbox.evidence import Subjects
 from selfheal.sandbox.isolation import is_isolated, isolation
 from selfheal.sandbox.plan import Plan, subjects
 from selfheal.sandbox.worktree import resolve
-from selfheal_handlers.validation import _examples
 from selfheal_handlers.validation._bench import repository_of
+from selfheal_handlers.validation._examples import load_patch as example
 
 
-@handler("load_patch", kind="stage-crew", example=_examples.load_patch)
+@handler("load_patch", kind="stage-crew", example=example)
 def load_patch(
     validate_requested: Plan,
     patch: Patch,

@@ -7,11 +7,11 @@ from selfheal.config import TestsConfig, ValidateConfig
 from selfheal.contract import Workspace, handler
 from selfheal.sandbox.evidence import Applied, Subjects, Tested
 from selfheal.sandbox.rounds import run_in_rank_order
-from selfheal_handlers.validation import _examples
 from selfheal_handlers.validation._bench import bench_of
+from selfheal_handlers.validation._examples import run_tests as example
 
 
-@handler("run_tests", kind="stage-crew", example=_examples.run_tests)
+@handler("run_tests", kind="stage-crew", example=example)
 def run_tests(
     load_patch: Subjects,
     apply_patch: Applied,

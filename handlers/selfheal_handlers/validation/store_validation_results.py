@@ -12,15 +12,15 @@ from selfheal.contract import Workspace, handler
 from selfheal.sandbox.evidence import Subjects
 from selfheal.sandbox.rounds import Live, prove_composition
 from selfheal.sandbox.verdict import Choice, concluded
-from selfheal_handlers.validation import _examples
 from selfheal_handlers.validation._bench import bench_of
+from selfheal_handlers.validation._examples import store_validation_results as example
 
 
 @handler(
     "store_validation_results",
     kind="stage-crew",
     writes="validation",
-    example=_examples.store_validation_results,
+    example=example,
 )
 def store_validation_results(
     aggregate_validation_results: Choice,

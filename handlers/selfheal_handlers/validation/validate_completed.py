@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from selfheal.artifacts import Model, Validation
 from selfheal.contract import handler
-from selfheal_handlers.validation import _examples
+from selfheal_handlers.validation._examples import validate_completed as example
 
 
 class Completed(Model):
@@ -21,7 +21,7 @@ class Completed(Model):
         return f"selected {chosen}: {self.healed} of {self.diagnoses} diagnoses have a proven fix"
 
 
-@handler("validate_completed", kind="pure", example=_examples.validate_completed)
+@handler("validate_completed", kind="pure", example=example)
 def validate_completed(validation: Validation) -> Completed:
     """The end of the phase; that nothing was selected is an answer, not a failure."""
     selections = validation.selections

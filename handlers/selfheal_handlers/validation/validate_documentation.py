@@ -6,10 +6,10 @@ from selfheal.artifacts import Patch
 from selfheal.contract import handler
 from selfheal.sandbox.documentation import documentation_check
 from selfheal.sandbox.evidence import Applied, Checked
-from selfheal_handlers.validation import _examples
+from selfheal_handlers.validation._examples import validate_documentation as example
 
 
-@handler("validate_documentation", kind="pure", example=_examples.validate_documentation)
+@handler("validate_documentation", kind="pure", example=example)
 def validate_documentation(apply_patch: Applied, patch: Patch) -> Checked:
     """The check ``documentation`` of every candidate that applies."""
     expected = patch.documentation == "included"

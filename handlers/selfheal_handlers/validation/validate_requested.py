@@ -6,10 +6,10 @@ from selfheal.artifacts import Diagnoses, Patch
 from selfheal.config import ValidateConfig
 from selfheal.contract import handler
 from selfheal.sandbox.plan import Plan, plan
-from selfheal_handlers.validation import _examples
+from selfheal_handlers.validation._examples import validate_requested as example
 
 
-@handler("validate_requested", kind="pure", example=_examples.validate_requested)
+@handler("validate_requested", kind="pure", example=example)
 def validate_requested(patch: Patch, diagnosis: Diagnoses, config: ValidateConfig) -> Plan:
     """The best-ranked candidates of each diagnosis, gravest diagnosis first."""
     return plan(patch, diagnosis, config.max_candidates)

@@ -7,11 +7,11 @@ from selfheal.config import ServiceConfig, TestsConfig, ValidateConfig
 from selfheal.contract import Workspace, handler
 from selfheal.sandbox.evidence import Applied, Checked, Subjects, Tested
 from selfheal.sandbox.rounds import Live, verify_in_rank_order
-from selfheal_handlers.validation import _examples
 from selfheal_handlers.validation._bench import bench_of
+from selfheal_handlers.validation._examples import verify_performance as example
 
 
-@handler("verify_performance", kind="stage-crew", example=_examples.verify_performance)
+@handler("verify_performance", kind="stage-crew", example=example)
 def verify_performance(
     load_patch: Subjects,
     apply_patch: Applied,

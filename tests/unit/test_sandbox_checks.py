@@ -1,0 +1,139 @@
+"""The pure checks of a patch: weakened tests, documentation, the ratio of times."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from selfheal.sandbox.changes import ChangedFile, role_of
+from selfheal.sandbox.comparison import compare
+from selfheal.sandbox.documentation import (
+    anchors,
+    broken_links,
+    documentation_check,
+    link_targets,
+)
+from selfheal.sandbox.weakening import weakenings
+
+TEST = "def test_a():\n    assert f(1) == 2\n    assert f(2) == 4\n"
+CODE = "def f(x):\n    return 2 * x\n"
+
+
+def changed(path: str, before: str | None, after: str | None) -> ChangedFile:
+    return ChangedFile(path=path, role=role_of(path), before=before, after=after)
+
+
+@pytest.mark.parametrize(
+    ("path", "before", "after", "word"),
+    [
+        ("tests/test_a.py", TEST, None, "removes a file"),
+        ("tests/test_a.py", TEST, "def test_b():\n    assert f(1) == 2\n", "removes test_a"),
+        ("tests/test_a.py", TEST, TEST.replace("    assert f(2) == 4\n", ""), "assertion"),
+        ("tests/test_a.py", TEST, TEST.replace("== 4", "== 5"), "assertion"),
+        ("tests/test_a.py", TEST, "import pytest\n@pytest.mark.skip\n" + TEST, "skips"),
+        ("tests/test_a.py", TEST, "import pytest\n@pytest.mark.xfail\n" + TEST, "skips"),
+        ("tests/test_a.py", TEST, TEST.replace("    assert f(1)", "    pytest.skip()\n    assert f(1)"), "skips"),
+        (
+            "tests/test_a.py",
+            "class TestA:\n    def test_x(self):\n        self.assertEqual(f(1), 2)\n",
+            "class TestA:\n    def test_x(self):\n        pass\n",
+            "assertion of TestA.test_x",
+        ),
+        ("tests/conftest.py", "x = 1\n", "x = 2\n", "fixtures"),
+        ("pytest.ini", "[pytest]\n", "[pytest]\naddopts = -k nothing\n", "how the tests are run"),
+        ("pyproject.toml", "[tool.pytest.ini_options]\n", "[tool.pytest.ini_options]\naddopts = '-x'\n", "how the tests"),
+        ("app.py", CODE, "def f(x):\n    try:\n        return 2 * x\n    except:\n        return 0\n", "everything"),
+        ("app.py", CODE, "def f(x):\n    try:\n        return 2 * x\n    except Exception:\n        pass\n", "silence"),
+    ],
+)  # fmt: skip
+def test_asking_less_is_seen(path: str, before: str, after: str | None, word: str) -> None:
+    (found,) = weakenings([changed(path, before, after)])
+    assert found.startswith(f"{path}: ")
+    assert word in found
+
+
+@pytest.mark.parametrize(
+    ("path", "before", "after"),
+    [
+        ("tests/test_b.py", None, TEST),
+        ("tests/test_a.py", TEST, TEST + "def test_more():\n    assert f(3) == 6\n"),
+        ("tests/test_a.py", TEST, TEST.replace("(1)", "( 1 )")),
+        ("pyproject.toml", "[project]\nversion='1'\n", "[project]\nversion='2'\n"),
+        (
+            "app.py",
+            CODE,
+            "def f(x):\n    try:\n        return 2 * x\n    except TypeError:\n        return 0\n",
+        ),
+    ],
+)
+def test_asking_as_much_or_more_is_left_alone(path: str, before: str | None, after: str) -> None:
+    assert weakenings([changed(path, before, after)]) == []
+
+
+def test_links_that_a_patch_breaks_are_found_and_old_ones_left_alone() -> None:
+    before = "# Top\n\n## Gone\n\n[old](missing.md) [here](#gone)\n"
+    after = (
+        "# Top\n\n[old](missing.md) [here](#gone) [new](other.md#part-two) [bad](other.md#no)\n"
+        "[web](https://example.org/x) ![image](/img/a.png) [lost](nothing.md)\n"
+        "`[code](not-a-link.md)`\n```\n[code](neither.md)\n```\n"
+    )
+    file = changed("docs/a.md", before, after)
+    targets = link_targets([file])
+    assert targets == ["docs/missing.md", "docs/nothing.md", "docs/other.md", "img/a.png"]
+    linked = {
+        "docs/missing.md": None,
+        "docs/nothing.md": None,
+        "docs/other.md": "## Part two\n",
+        "img/a.png": "",
+    }
+    assert broken_links([file], linked) == [
+        "docs/a.md: #gone",
+        "docs/a.md: nothing.md",
+        "docs/a.md: other.md#no",
+    ]
+
+
+def test_anchors_are_made_as_github_makes_them() -> None:
+    text = "# A `b` c!\n## Same\n## Same\n## [Link](x.md) text\n<a id='own'></a>\n```\n# no\n```\n"
+    assert anchors(text) == {"a-b-c", "same", "same-1", "link-text", "own"}
+
+
+def test_an_entry_is_asked_for_only_where_it_is_expected() -> None:
+    code, log = changed("a.py", "", "x = 1\n"), changed("CHANGELOG.md", "# Log\n", "# Log\n- it\n")
+    assert documentation_check([code, log], {}, expected=True).verdict == "passed"
+    assert documentation_check([code], {}, expected=True).verdict == "failed"
+    spared = documentation_check([code], {}, expected=False)
+    assert (spared.verdict, spared.required) == ("unavailable", False)
+
+
+@given(st.text())
+def test_any_text_can_be_read_for_links(text: str) -> None:
+    file = changed("a.md", None, text)
+    broken_links([file], dict.fromkeys(link_targets([file])))
+
+
+SECONDS = st.lists(st.lists(st.floats(0.001, 10), min_size=1, max_size=4), min_size=3, max_size=12)
+
+
+@given(SECONDS, st.floats(0.1, 10))
+def test_a_constant_factor_is_found_exactly(before: list[list[float]], factor: float) -> None:
+    after = [[value * factor for value in values] for values in before]
+    found = compare(before, after)
+    assert found is not None
+    assert found.ratio == pytest.approx(factor)
+    assert found.low == pytest.approx(factor)
+    assert found.high == pytest.approx(factor)
+
+
+@given(SECONDS)
+def test_equal_times_are_neither_faster_nor_slower(before: list[list[float]]) -> None:
+    found = compare(before, before)
+    assert found is not None
+    assert found.low <= 1.0 + 1e-9
+    assert found.high >= 1.0 - 1e-9
+
+
+def test_no_rounds_give_no_comparison() -> None:
+    assert compare([], []) is None
+    assert compare([[]], [[1.0]]) is None
