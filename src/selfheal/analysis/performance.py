@@ -55,7 +55,7 @@ def detect_performance(data: DetectionData, config: DetectConfig) -> Findings:
                     anomalies.append(
                         _by_release(data.dataset, comparison, test, p_value, latency, config)
                     )
-                elif test.entry and test.ratio >= config.minimum_ratio and test.p_value < 1:
+                elif test.entry and test.ratio >= config.minimum_ratio and test.p_value < 0.5:
                     undecided.append(_not_sure(test, p_value))
             undecided.extend(_untested(comparison, latency, config))
         anomalies.extend(_over_time(data.dataset, comparison, slower, config))

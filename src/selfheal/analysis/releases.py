@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from selfheal.analysis.model import Comparison, ReleaseWindow
 from selfheal.artifacts import Dataset
 from selfheal.errors import ConfigurationError
@@ -25,6 +23,24 @@ FROM seen GROUP BY 1, 2 ORDER BY service, start_ns, version
 """
 
 
+def windows(dataset: Dataset) -> dict[str, list[ReleaseWindow]]:
+    """The releases of each service in the order of their first appearance."""
+    found: dict[str, list[ReleaseWindow]] = {}
+    for row in dataset.rows(_WINDOWS):
+        found.setdefault(row.pop("service"), []).append(ReleaseWindow(**row))
+    return found
+
+
+def two_sides(dataset: Dataset, service: str, baseline: str, candidate: str) -> Comparison | None:
+    """Two named releases of a service; None where the candidate is not there."""
+    releases = {release.version: release for release in windows(dataset).get(service, ())}
+    if candidate not in releases:
+        return None
+    return Comparison(
+        service=service, baseline=releases.get(baseline), candidate=releases[candidate]
+    )
+
+
 def compare(
     dataset: Dataset, *, baseline: str | None = None, candidate: str | None = None
 ) -> list[Comparison]:
@@ -34,13 +50,11 @@ def compare(
     instead. Services without the named candidate are left out. Raises
     ConfigurationError where no service has a named release.
     """
-    windows: dict[str, list[ReleaseWindow]] = {}
-    for row in dataset.rows(_WINDOWS):
-        windows.setdefault(row.pop("service"), []).append(ReleaseWindow(**row))
+    seen = windows(dataset)
     for name in (baseline, candidate):
-        _check(name, windows)
+        _check(name, seen)
     found = []
-    for service, releases in windows.items():
+    for service, releases in seen.items():
         pair = _pair(releases, baseline, candidate)
         if pair is not None:
             found.append(Comparison(service=service, baseline=pair[0], candidate=pair[1]))
@@ -68,9 +82,9 @@ def _pair(
     return (before[-1] if before else None), judged[0]
 
 
-def _check(name: str | None, windows: dict[str, Any]) -> None:
-    versions = sorted({release.version for of in windows.values() for release in of})
-    if name is not None and windows and name not in versions:
+def _check(name: str | None, seen: dict[str, list[ReleaseWindow]]) -> None:
+    versions = sorted({release.version for releases in seen.values() for release in releases})
+    if name is not None and seen and name not in versions:
         raise ConfigurationError(
             f"the telemetry has no release {name!r}.",
             where="detect",

@@ -90,8 +90,7 @@ def find(paths: Sequence[Path], *, format: str = AUTO) -> Found:
 def _recognised(path: Path) -> Reader:
     reader = recognise(head_of(path))
     if reader is None:
-        what = "this file is empty" if path.stat().st_size == 0 else "this file is not telemetry"
-        raise TelemetryError(f"{what}.", where=str(path), hint=_hint())
+        raise TelemetryError("this file is not telemetry.", where=str(path), hint=_hint())
     return reader
 
 

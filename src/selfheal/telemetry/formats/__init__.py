@@ -59,6 +59,8 @@ def _json_or_none(row: str) -> object:
 
 
 READERS: tuple[Reader, ...] = (
+    # A log file that nothing was written to yet.
+    Reader("empty", lambda head: not head.strip(), lambda lines, sink: None),
     Reader("otlp-json", _is_otlp, otlp.read),
     Reader(
         "coverage-json", lambda head: _COVERAGE.match(head) is not None, coverage_report.read_json
