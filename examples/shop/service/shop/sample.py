@@ -25,7 +25,6 @@ FIRST_DAY = date(2024, 1, 1)
 def create(path: Path) -> None:
     """Write the schema and the sample rows to a new SQLite file at `path`."""
     connection = sqlite3.connect(path)
-    connection.execute("PRAGMA journal_mode = WAL")
     with connection:
         connection.executescript(resources.files("shop").joinpath("schema.sql").read_text("utf-8"))
         fill(connection, random.Random(20240101))
