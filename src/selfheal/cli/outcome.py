@@ -33,11 +33,10 @@ def conclusion(result: RunResult) -> str:
     lines = [
         f"{result.state}: run {result.run_id}" + (f" — {result.reason}" if result.reason else "")
     ]
-    lines += [
-        f"  {beat.phase} {beat.beat}: {beat.reason}"
-        for beat in result.beats
-        if beat.state in ("failed", "timed_out") and beat.reason not in result.reason
-    ]
+    for beat in result.beats:
+        told = beat.reason and beat.reason in result.reason
+        if beat.state in ("failed", "timed_out") and not told:
+            lines.append(f"  {beat.phase} {beat.beat}: {beat.reason} {beat.hint}".rstrip())
     if result.hint:
         lines.append(result.hint)
     if result.state == "succeeded" and result.beats:

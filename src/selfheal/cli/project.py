@@ -77,7 +77,7 @@ def open_project(arguments: Namespace, flags: Mapping[str, Any] | None = None) -
     """
     from selfheal.configuration import find_configuration, layers, resolve
 
-    repository: Path | None = getattr(arguments, "repo", None)
+    repository: Path | None = getattr(arguments, "repo", None) or git_top(Path.cwd())
     explicit: Path | None = getattr(arguments, "config", None)
     folders = [repository] if repository else []
     if explicit is not None and not explicit.is_file():
