@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from selfheal.artifacts import Anomalies, Candidate, Model, Patch, Patterns, Validation
@@ -194,3 +195,16 @@ def test_an_artifact_that_was_not_made_names_the_command(
 ) -> None:
     assert main(["show", "deployment"]) == 1
     assert "selfheal run --phase deploy" in capsys.readouterr().err
+
+
+def test_the_schema_of_an_artifact_accepts_the_artifact(
+    artifacts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store(artifacts, "patch", PATCH)
+    assert main(["show", "patch", "--schema"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    jsonschema.Draft202012Validator(schema).validate(
+        json.loads((artifacts / "patch.json").read_bytes())
+    )
+    assert main(["show", "pach", "--schema"]) == 1
+    assert "there is no artifact" in capsys.readouterr().err

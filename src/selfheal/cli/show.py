@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,11 +30,16 @@ def configure(parser: ArgumentParser) -> None:
         "candidate, a pattern or a run (its beginning is enough)",
     )
     parser.add_argument("--run", metavar="ID", help="the run to look into (default: the latest)")
+    parser.add_argument(
+        "--schema", action="store_true", help="print the JSON Schema of the artifact instead"
+    )
     artifacts_option(parser)
     output_options(parser)
 
 
 def run(arguments: Namespace, console: Console) -> Outcome:
+    if arguments.schema:
+        return _schema(arguments.what, console)
     artifacts = artifacts_folder(arguments)
     if arguments.what in ARTIFACT_NAMES:
         return _artifact(artifacts, arguments.run, arguments.what, console)
@@ -53,6 +59,14 @@ def artifact_path(artifacts: Path, run_id: str | None, name: str) -> Path:
             hint=f"Make it with: selfheal run --phase {phase}",
         )
     return path
+
+
+def _schema(name: str, console: Console) -> Outcome:
+    from selfheal.artifacts.envelope import artifact_schema
+
+    schema = artifact_schema(name)
+    console.data(schema, lambda: json.dumps(schema, indent=2))
+    return "succeeded"
 
 
 def _artifact(artifacts: Path, run_id: str | None, name: str, console: Console) -> Outcome:
