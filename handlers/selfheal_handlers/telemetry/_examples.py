@@ -36,33 +36,6 @@ def extracted_and_normalized(folder: Path) -> tuple[Extracted, Dataset]:
     return rows, write_tables(normalize(rows.dataset), folder, "normalized")
 
 
-class FolderWorkspace:
-    """A workspace that is one folder, for examples that run without a run."""
-
-    def __init__(self, folder: Path) -> None:
-        self.run_id = "example"
-        self.started_at = "2024-05-01T12:00:00Z"
-        self.run_folder = self.artifacts_folder = folder
-        self.repository: Path | None = None
-        self.folder = folder / "work"
-        self.folder.mkdir(exist_ok=True)
-
-    def write(self, relative: str, content: str | bytes) -> Path:
-        path = self.run_folder / relative
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
-    def measured(self, name: str, values: Any) -> str:
-        path = self.write(f"measurements/{name}.json", json.dumps(values))
-        return path.relative_to(self.run_folder).as_posix()
-
-    def measurements(self, name: str) -> dict[str, Any]:
-        path = self.run_folder / f"measurements/{name}.json"
-        values: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-        return values
-
-
 def _export_request(number: int) -> dict[str, Any]:
     start = 1_714_564_800_000_000_000 + number * 250_000_000
     failed = number % 10 == 7

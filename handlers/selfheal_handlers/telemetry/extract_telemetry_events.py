@@ -7,8 +7,9 @@ from typing import Any
 
 from selfheal.config import TelemetryConfig
 from selfheal.contract import Workspace, handler
+from selfheal.standalone import FolderWorkspace
 from selfheal.telemetry.extract import Extracted, Found, extract
-from selfheal_handlers.telemetry._examples import FolderWorkspace, found
+from selfheal_handlers.telemetry._examples import found
 
 
 def example(folder: Path) -> dict[str, Any]:

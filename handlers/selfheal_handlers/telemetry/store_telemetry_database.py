@@ -7,12 +7,13 @@ from typing import Any
 
 from selfheal.artifacts import Dataset, Telemetry
 from selfheal.contract import Workspace, handler
+from selfheal.standalone import FolderWorkspace
 from selfheal.telemetry.extract import Extracted
 from selfheal.telemetry.ingest import counts
 from selfheal.telemetry.normalize import connect
 from selfheal.telemetry.statistics import Aggregates, aggregate
 from selfheal.telemetry.store import store
-from selfheal_handlers.telemetry._examples import FolderWorkspace, extracted_and_normalized
+from selfheal_handlers.telemetry._examples import extracted_and_normalized
 
 
 def example(folder: Path) -> dict[str, Any]:

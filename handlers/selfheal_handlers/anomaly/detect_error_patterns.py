@@ -1,0 +1,26 @@
+"""Beat 6 of detect: what fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from selfheal.analysis.errors import detect_errors
+from selfheal.analysis.model import DetectionData
+from selfheal.config import DetectConfig
+from selfheal.contract import handler
+from selfheal_handlers.anomaly._examples import detection_data
+from selfheal_handlers.anomaly._results import Finding
+
+
+def example(folder: Path) -> dict[str, Any]:
+    return {"load_telemetry_data": detection_data(folder), "config": DetectConfig()}
+
+
+@handler("detect_error_patterns", kind="pure", contributes=True, example=example)
+def detect_error_patterns(
+    load_telemetry_data: DetectionData, config: DetectConfig
+) -> list[Finding]:
+    """Errors by fingerprint that are new or became more frequent."""
+    findings = detect_errors(load_telemetry_data, config)
+    return [*findings.anomalies, *findings.undecided]
