@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from selfheal.analysis.latency import (
     BUCKETS_PER_WINDOW,
     MAX_BUCKET_SECONDS,
-    MINIMUM_ENTRIES_FOR_HOST_FACTOR,
+    MINIMUM_ENTRIES_FOR_COMMON_FACTOR,
 )
 from selfheal.analysis.model import ReleaseWindow
 from selfheal.analysis.statistics.change_point import upward_change
@@ -111,7 +111,7 @@ def _without_host(series: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]
     import numpy as np
 
     entries = [one for one in series.values() if one["entry"]]
-    if len(entries) < MINIMUM_ENTRIES_FOR_HOST_FACTOR:
+    if len(entries) < MINIMUM_ENTRIES_FOR_COMMON_FACTOR:
         return series
     buckets = np.concatenate([one["bucket"] for one in entries])
     distances = np.concatenate([one["level"] / np.median(one["level"]) for one in entries])

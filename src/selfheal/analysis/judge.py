@@ -16,9 +16,6 @@ from selfheal.config import DetectConfig
 from selfheal.errors import InvalidInput
 from selfheal.telemetry.statistics import UNKNOWN, significant
 
-# Above this p-value a test does not even hint at what it looks for.
-NO_HINT = 0.5
-
 _OCCURRENCES = f"""
 SELECT count(*) FILTER (fingerprint = $fingerprint)::BIGINT AS same,
     count(*) FILTER (fingerprint <> $fingerprint)::BIGINT AS alike
@@ -79,11 +76,14 @@ def _judge_latency(
         return Judgement("no_data", f"no telemetry of the baseline of {anomaly.service}", {})
     names = performance.parameters_of(DetectConfig())
     config = DetectConfig(**{name: asked[name] for name in names if name in asked})
-    # What the host did shows only in the other operations.
-    alone = anomaly.operation if sides.concurrent else None
-    latency = compare_latency(dataset, sides, config, operation=alone)
-    test = next((test for test in latency.tests if test.operation == anomaly.operation), None)
-    if test is None:
+    latency = compare_latency(
+        dataset,
+        sides,
+        config,
+        operation=anomaly.operation,
+        keep_common_factor=bool(asked.get("keep_common_factor")),
+    )
+    if not latency.tests:
         buckets = latency.untested.get(anomaly.operation, (0, 0))
         if 0 in buckets:
             return Judgement("no_data", f"{anomaly.operation} did not run in both releases", {})
@@ -92,15 +92,18 @@ def _judge_latency(
             f"{min(buckets)} of {config.minimum_buckets} buckets with requests",
             {"buckets": list(buckets), "bucket_seconds": latency.bucket_seconds},
         )
+    (test,) = latency.tests
     evidence = {
         **test.evidence(),
-        "host_factor": latency.host_factor,
+        "common_factor": latency.common_factor,
         "bucket_seconds": latency.bucket_seconds,
     }
     told = f"{test.ratio:.2f} times the {test.measure.upper()} of the baseline (p = {test.p_value:.2g})"
     if test.p_value <= config.significance:
         return Judgement("anomalous", told, evidence)
-    return Judgement("inconclusive" if test.p_value < NO_HINT else "quiet", told, evidence)
+    return Judgement(
+        "inconclusive" if test.p_value < performance.NO_HINT else "quiet", told, evidence
+    )
 
 
 def _judge_errors(

@@ -7,9 +7,10 @@ pooled P95 is exceeded. A test counts only where its measure grew by the practic
 `minimum_ratio`. The smaller p-value is doubled (Bonferroni) and adjusted over the
 operations of the service (Benjamini-Hochberg).
 
-Releases that ran one after the other may differ because the host did. Where most entry
-operations became slower alike, that common factor (at most `MAX_HOST_FACTOR`) is taken
-out before operations are accused, and reported as an open question.
+Where most entry operations became slower alike, the reason is not in each of them: the
+host, if the releases ran one after the other, code that they share, or the load that a
+few slow ones make. That common factor (at the most `MAX_COMMON_FACTOR`) is taken out
+before operations are accused.
 
 Failed requests are left out (an early failure is no speed), and so are single database
 statements, whose time is part of the operations around them.
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 
 MAX_BUCKET_SECONDS = 60.0
 BUCKETS_PER_WINDOW = 30
-MAX_HOST_FACTOR = 2.0
-MINIMUM_ENTRIES_FOR_HOST_FACTOR = 5
+MAX_COMMON_FACTOR = 2.0
+MINIMUM_ENTRIES_FOR_COMMON_FACTOR = 5
 
 # What is timed: the finished, not failed spans of the two releases.
 _TIMED = f"""
@@ -45,7 +46,6 @@ SELECT operation, coalesce(release, '{UNKNOWN}') = $candidate AS candidate,
 FROM spans
 WHERE coalesce(service, '{UNKNOWN}') = $service
     AND coalesce(release, '{UNKNOWN}') IN ($baseline, $candidate)
-    AND ($operation IS NULL OR operation = $operation)
     AND duration_ms IS NOT NULL AND start_ns IS NOT NULL AND db_statement IS NULL
     AND status <> 'error' AND coalesce(http_status, 0) < 500
 """
@@ -83,7 +83,7 @@ class LatencyTest(NamedTuple):
     """The answer for one operation.
 
     `measure` is the one whose test convicts more (p50 or p95), `ratio` its growth with
-    the host's factor taken out, `p_value` that of both tests together.
+    the common factor taken out, `p_value` that of both tests together.
     """
 
     operation: str
@@ -124,7 +124,7 @@ class ServiceLatency(NamedTuple):
 
     tests: list[LatencyTest]
     untested: dict[str, tuple[int, int]]
-    host_factor: float
+    common_factor: float
     bucket_seconds: float
 
 
@@ -143,11 +143,12 @@ def compare_latency(
     config: DetectConfig,
     *,
     operation: str | None = None,
+    keep_common_factor: bool = False,
 ) -> ServiceLatency:
-    """Test every operation of a service (or one) that both releases have.
+    """Test every operation of a service, or only `operation`, that both releases have.
 
     `comparison` has a baseline. An operation with fewer than `minimum_buckets` buckets
-    on a side is not tested.
+    on a side is not tested. `keep_common_factor` compares what was measured as it is.
     """
     assert comparison.baseline is not None
     bucket_seconds = bucket_seconds_of(comparison, config.bucket_seconds)
@@ -155,7 +156,6 @@ def compare_latency(
         "service": comparison.service,
         "baseline": comparison.baseline.version,
         "candidate": comparison.candidate.version,
-        "operation": operation,
     }
     with dataset.connect() as connection:
         connection.execute(_TIMED, scope)
@@ -169,11 +169,11 @@ def compare_latency(
             return _sides(connection.execute(_BUCKETS, values).fetchnumpy(), rows)
 
         found = sides()
-        if not comparison.concurrent:
-            factor = host_factor(found, config.minimum_buckets)
+        if not keep_common_factor:
+            factor = common_factor(found, config.minimum_buckets)
             found = sides() if factor > 1 else found
     tests, untested = [], {}
-    for name in sorted({name for name, _ in found}):
+    for name in sorted({name for name, _ in found if operation in (None, name)}):
         before, after = found.get((name, False)), found.get((name, True))
         buckets = (len(before.medians) if before else 0, len(after.medians) if after else 0)
         if before is None or after is None or min(buckets) < config.minimum_buckets:
@@ -183,7 +183,7 @@ def compare_latency(
     return ServiceLatency(tests, untested, factor, bucket_seconds)
 
 
-def host_factor(sides: Mapping[tuple[str, bool], Side], minimum_buckets: int) -> float:
+def common_factor(sides: Mapping[tuple[str, bool], Side], minimum_buckets: int) -> float:
     """By how much most entry operations became slower alike: the median of their ratios."""
     import numpy as np
 
@@ -195,9 +195,9 @@ def host_factor(sides: Mapping[tuple[str, bool], Side], minimum_buckets: int) ->
         and (name, False) in sides
         and min(len(side.medians), len(sides[name, False].medians)) >= minimum_buckets
     ]
-    if len(ratios) < MINIMUM_ENTRIES_FOR_HOST_FACTOR:
+    if len(ratios) < MINIMUM_ENTRIES_FOR_COMMON_FACTOR:
         return 1.0
-    return significant(min(max(float(np.median(ratios)), 1.0), MAX_HOST_FACTOR))
+    return significant(min(max(float(np.median(ratios)), 1.0), MAX_COMMON_FACTOR))
 
 
 def _sides(

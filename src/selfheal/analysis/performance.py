@@ -17,6 +17,8 @@ from selfheal.telemetry.statistics import UNKNOWN, iso, significant
 
 BY_RELEASE = "latency_by_release"
 OVER_TIME = "latency_over_time"
+# Above this p-value a test does not even hint at what it looks for.
+NO_HINT = 0.5
 
 # Who called an operation, and which code stood behind it, in the judged release.
 _SURROUNDINGS = f"""
@@ -46,19 +48,51 @@ def detect_performance(data: DetectionData, config: DetectConfig) -> Findings:
     anomalies: list[Anomaly] = []
     undecided: list[Undecided] = []
     for comparison in data.comparisons:
-        slower: set[str] = set()
+        found = Findings()
         if comparison.baseline is not None:
-            latency = compare_latency(data.dataset, comparison, config)
-            for test, p_value in _adjusted(latency.tests):
-                if p_value <= config.significance:
-                    slower.add(test.operation)
-                    anomalies.append(
-                        _by_release(data.dataset, comparison, test, p_value, latency, config)
-                    )
-                elif test.entry and test.ratio >= config.minimum_ratio and test.p_value < 0.5:
-                    undecided.append(_not_sure(test, p_value))
-            undecided.extend(_untested(comparison, latency, config))
-        anomalies.extend(_over_time(data.dataset, comparison, slower, config))
+            found = _between_releases(data.dataset, comparison, config)
+        slower = {anomaly.operation for anomaly in found.anomalies}
+        anomalies += found.anomalies
+        anomalies += _over_time(data.dataset, comparison, slower, config)
+        undecided += found.undecided
+    return Findings(anomalies=anomalies, undecided=undecided)
+
+
+def _between_releases(dataset: Dataset, comparison: Comparison, config: DetectConfig) -> Findings:
+    """Operations slower than most; where there is none, what is slower together.
+
+    Releases that served side by side had the same host: if all operations of one became
+    slower alike and none more than the others, the release did that. Of releases that
+    ran one after the other this cannot be told.
+    """
+    latency = compare_latency(dataset, comparison, config)
+    found = _convicted(dataset, comparison, latency, config)
+    if latency.common_factor < config.minimum_ratio:
+        return found
+    if comparison.concurrent and not found.anomalies:
+        latency = compare_latency(dataset, comparison, config, keep_common_factor=True)
+        return _convicted(dataset, comparison, latency, config, keep_common_factor=True)
+    return found.model_copy(
+        update={"undecided": [*found.undecided, _slower_together(comparison, latency)]}
+    )
+
+
+def _convicted(
+    dataset: Dataset,
+    comparison: Comparison,
+    latency: ServiceLatency,
+    config: DetectConfig,
+    *,
+    keep_common_factor: bool = False,
+) -> Findings:
+    parameters = {**parameters_of(config), "keep_common_factor": keep_common_factor}
+    anomalies = []
+    undecided = _untested(latency, config)
+    for test, p_value in _adjusted(latency.tests):
+        if p_value <= config.significance:
+            anomalies.append(_by_release(dataset, comparison, test, p_value, latency, parameters))
+        elif test.entry and test.ratio >= config.minimum_ratio and p_value < NO_HINT:
+            undecided.append(_not_sure(test, p_value))
     return Findings(anomalies=anomalies, undecided=undecided)
 
 
@@ -73,7 +107,7 @@ def _by_release(
     test: LatencyTest,
     p_value: float,
     latency: ServiceLatency,
-    config: DetectConfig,
+    parameters: dict[str, Any],
 ) -> Anomaly:
     evidence = test.evidence()
     measure = f"{test.measure}_ms"
@@ -93,13 +127,11 @@ def _by_release(
         first_seen=iso(test.candidate.figures["first_ns"]),
         last_seen=iso(test.candidate.figures["last_ns"]),
         count=test.candidate.figures["count"],
-        detector=Detector(
-            name=BY_RELEASE, parameters=parameters_of(config), window=comparison.window
-        ),
+        detector=Detector(name=BY_RELEASE, parameters=parameters, window=comparison.window),
         evidence={
             **evidence,
             "adjusted_p_value": significant(p_value),
-            "host_factor": latency.host_factor,
+            "common_factor": latency.common_factor,
             "bucket_seconds": latency.bucket_seconds,
             **_surroundings(dataset, comparison, test.operation),
         },
@@ -170,40 +202,45 @@ def _not_sure(test: LatencyTest, p_value: float) -> Undecided:
     from scipy.stats import norm
 
     buckets = min(len(test.baseline.medians), len(test.candidate.medians))
-    reached = max(float(norm.isf(min(p_value, 0.49))), 0.1)
-    more = max(1, round(buckets * ((float(norm.isf(0.01)) / reached) ** 2 - 1)))
+    wanted = float(norm.isf(0.01)) / max(float(norm.isf(p_value)), 0.1)
+    more = max(1, round(buckets * (wanted**2 - 1)))
     return Undecided(
         detector=BY_RELEASE,
         operation=test.operation,
         reason=f"{test.ratio:.2f} times slower, which chance explains (p = {p_value:.2g})",
-        needed=f"about {more} more buckets of each release" if reached > 0.5 else None,
+        needed=f"about {more} more buckets of each release",
     )
 
 
-def _untested(
-    comparison: Comparison, latency: ServiceLatency, config: DetectConfig
-) -> list[Undecided]:
-    """Operations with too little data on a side, and what all operations share."""
-    found = [
+def _untested(latency: ServiceLatency, config: DetectConfig) -> list[Undecided]:
+    """Operations that both releases have, with too little data on a side."""
+    return [
         Undecided(
             detector=BY_RELEASE,
             operation=operation,
-            reason=f"{before} and {after} buckets of {latency.bucket_seconds:g} s with requests in the two releases",
+            reason=(
+                f"{before} and {after} buckets of {latency.bucket_seconds:g} s "
+                "with requests in the two releases"
+            ),
             needed=f"{config.minimum_buckets} buckets of each release",
         )
         for operation, (before, after) in sorted(latency.untested.items())
         if before and after
     ]
-    if latency.host_factor >= config.minimum_ratio:
-        found.append(
-            Undecided(
-                detector=BY_RELEASE,
-                operation=f"{comparison.service} (most operations)",
-                reason=(
-                    f"most operations are {latency.host_factor:.2f} times slower alike; the releases "
-                    "ran one after the other, so the host may be the reason"
-                ),
-                needed="both releases side by side",
-            )
+
+
+def _slower_together(comparison: Comparison, latency: ServiceLatency) -> Undecided:
+    alike = f"most operations of {comparison.service} are {latency.common_factor:.2f} times slower alike"
+    if comparison.concurrent:
+        return Undecided(
+            detector=BY_RELEASE,
+            operation=comparison.service,
+            reason=f"{alike}: code that they share, or the load that the slowest ones make",
+            needed="the slowest ones healed",
         )
-    return found
+    return Undecided(
+        detector=BY_RELEASE,
+        operation=comparison.service,
+        reason=f"{alike}; the releases ran one after the other, so the host may be the reason",
+        needed="both releases side by side",
+    )

@@ -64,7 +64,7 @@ def find(paths: Sequence[Path], *, format: str = AUTO) -> Found:
                 raise
             refused.append(RefusedLine(file=name, line=0, reason=error.message))
             continue
-        if sha256 in seen:
+        if size and sha256 in seen:
             reason = f"the same content as {seen[sha256]}"
             refused.append(RefusedLine(file=name, line=0, reason=reason))
             continue

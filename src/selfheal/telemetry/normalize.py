@@ -75,7 +75,7 @@ WITH mentions AS (
         -- Spans know the time and the sender best; then in the order of reading.
         (e.origin <> 'span', e.id) AS precedence,
         split_part(coalesce(e.exception_type, ''), '.', -1) AS bare_type,
-        split_part(coalesce(e.exception_message, ''), chr(10), 1) AS first_line
+        trim(split_part(coalesce(e.exception_message, ''), chr(10), 1), ' ''"') AS first_line
     FROM raw_exceptions AS e
     LEFT JOIN spans AS s ON e.trace_id = s.trace_id AND e.span_id = s.span_id
 )

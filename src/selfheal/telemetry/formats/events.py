@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from selfheal.telemetry.formats.attributes import json_text
 from selfheal.telemetry.sink import Sink
-from selfheal.telemetry.tracebacks import HEADER, parse_traceback
+from selfheal.telemetry.tracebacks import HEADER, bare_type, parse_traceback
 
 SEVERITIES = ("trace", "debug", "info", "warn", "error", "fatal")
 _INT64_MAX = 2**63 - 1
@@ -94,6 +94,7 @@ def add_exception(
     line: int,
 ) -> None:
     """Add one mention of an exception."""
+    error = _as_raised(error)
     sink.exceptions.add(
         (
             sink.exceptions.written,
@@ -109,6 +110,22 @@ def add_exception(
             sink.source,
             line,
         )
+    )
+
+
+def _as_raised(error: ErrorDetails) -> ErrorDetails:
+    """With the message as the traceback ends with it.
+
+    Recorders differ (OpenTelemetry's logging handler writes the first argument, its
+    spans the exception as text: KeyError "x" and "'x'"); the traceback is what they share.
+    """
+    parsed = parse_traceback(error.stacktrace) if error.stacktrace else None
+    if parsed is None or bare_type(parsed.exception_type) != bare_type(
+        error.exception_type or parsed.exception_type
+    ):
+        return error
+    return ErrorDetails(
+        error.exception_type or parsed.exception_type, parsed.message, error.stacktrace
     )
 
 
