@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Literal
 
 from selfheal.artifacts.model import Model
@@ -26,7 +26,18 @@ class FailingExpression(Model):
     names: list[str]
 
 
-Match = Callable[[ast.AST, str], str | None]
+# Which calls raise which exception on account of their argument.
+_CONVERTS = ("int", "float", "fromisoformat", "strptime", "fromtimestamp", "UUID")
+_RAISES = {
+    "ValueError": (*_CONVERTS, "index", "remove", "max", "min", "loads", "json", "Decimal"),
+    "JSONDecodeError": ("loads", "load", "json", "get_json"),
+    "UnicodeDecodeError": ("decode", "str"),
+    "InvalidOperation": ("Decimal", "quantize"),
+    "StatisticsError": ("mean", "fmean", "median", "mode", "stdev", "variance", "quantiles"),
+    "StopIteration": ("next",),
+    "IndexError": ("choice",),
+}
+_HASHES = ("get", "pop", "setdefault", "add", "set", "frozenset", "fromkeys", "discard")
 
 
 def failing_expression(
@@ -92,9 +103,10 @@ def _explain(node: ast.AST, name: str, message: str) -> Iterator[tuple[Expressio
         if wanted is None or wanted[1] == node.attr:
             yield "attribute", ast.unparse(node.value)
     elif isinstance(node, ast.Subscript):
-        if (name in ("KeyError", "IndexError") and _same_key(node.slice, message)) or (
-            name == "TypeError" and re.search(r"subscriptable|item assignment|indices", message)
-        ):
+        if name == "TypeError" and "unhashable" in message:
+            if not isinstance(node.slice, ast.Constant):
+                yield "subscript", ast.unparse(node.slice)
+        elif _subscript_fails(node, name, message):
             yield "subscript", ast.unparse(node.value)
     elif isinstance(node, ast.BinOp | ast.AugAssign):
         yield from _operation(node, name, message)
@@ -108,6 +120,14 @@ def _explain(node: ast.AST, name: str, message: str) -> Iterator[tuple[Expressio
         yield "unpacking", ast.unparse(node.value)
     elif isinstance(node, ast.For | ast.comprehension) and "not iterable" in message:
         yield "operation", ast.unparse(node.iter)
+
+
+def _subscript_fails(node: ast.Subscript, name: str, message: str) -> bool:
+    if name in ("KeyError", "IndexError"):
+        return _same_key(node.slice, message)
+    return name == "TypeError" and any(
+        part in message for part in ("subscriptable", "item assignment", "indices")
+    )
 
 
 def _operation(
@@ -125,27 +145,16 @@ def _operation(
 
 
 def _call(node: ast.Call, name: str, message: str) -> Iterator[tuple[ExpressionKind, str]]:
-    called = dotted(node.func)
-    last = called.rpartition(".")[2]
+    last = dotted(node.func).rpartition(".")[2]
     argument = ast.unparse(node.args[0]) if node.args else ""
-    converts = {"ValueError": ("int", "float", "fromisoformat", "strptime", "index", "remove")}
-    if name == "TypeError" and "not callable" in message:
-        yield "call", ast.unparse(node.func)
-    elif (
-        (name == "TypeError" and f"{last}()" in message)
-        or (
-            name in ("ValueError", "JSONDecodeError")
-            and (last in converts["ValueError"] or last in ("loads", "json"))
-        )
-        or (name in ("InvalidOperation", "ConversionSyntax") and last == "Decimal")
-        or (name == "ValueError" and last in ("max", "min", "mean", "Decimal"))
-        or name == "StatisticsError"
-        or (name == "StopIteration" and last == "next")
-    ):
+    if name == "TypeError":
+        if "not callable" in message:
+            yield "call", ast.unparse(node.func)
+        elif f"{last}()" in message or ("unhashable" in message and last in _HASHES):
+            yield "call", argument
+    elif last in _RAISES.get(name, ()):
         yield "call", argument
-    elif (name == "KeyError" and last == "pop" and len(node.args) == 1) or (
-        name == "IndexError" and last == "pop"
-    ):
+    elif last == "pop" and name in ("KeyError", "IndexError") and len(node.args) < 2:
         yield "subscript", dotted(node.func).rpartition(".")[0]
 
 

@@ -14,7 +14,7 @@ from selfheal.diagnosis.error_suspects import dependency_suspects, error_suspect
 from selfheal.diagnosis.failure import Failure, read_failure
 from selfheal.diagnosis.model import Cause, CodeRange
 from selfheal.diagnosis.suspects import change_size
-from selfheal.diagnosis.traces import InputHistory, input_history
+from selfheal.diagnosis.traffic import InputHistory, input_history
 
 # A traceback without an earlier release shows where, not since when.
 TRACEBACK_ALONE = 0.5

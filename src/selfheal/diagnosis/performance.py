@@ -25,14 +25,13 @@ from selfheal.diagnosis.suspects import change_size
 from selfheal.diagnosis.traces import (
     CodePlace,
     Growth,
-    MixShift,
     code_of,
     entries_of,
     growth_between,
-    mix_shift,
     repeated_statement,
     slow_traces,
 )
+from selfheal.diagnosis.traffic import MixShift, mix_shift
 
 Place = tuple[str, str]
 UNTOUCHED = 0.2

@@ -12,10 +12,6 @@ from selfheal.artifacts.dataset import Dataset
 from selfheal.artifacts.model import Model
 
 ENTRY = "(kind = 'server' OR parent_span_id IS NULL OR parent_span_id = '')"
-INPUT = (
-    "coalesce(http_method, '') || ' ' || coalesce(http_path, '') || '?' || coalesce(http_query, '')"
-    " || ' ' || coalesce(request_body, '')"
-)
 
 
 class CodePlace(Model):
@@ -71,6 +67,8 @@ class Edge(Model):
 
     def repeats(self, child: Node) -> bool:
         """Whether it grew by more calls, each of which takes about as long as it did."""
+        if not self.calls:
+            return self.late_calls >= 2
         more = self.late_calls >= self.calls + 1 and self.late_calls >= 1.5 * self.calls
         return more and child.late_total < 1.5 * child.total
 
@@ -124,14 +122,17 @@ def growth_between(dataset: Dataset, baseline: str | None, candidate: str | None
         side = "late_" if row["late"] else ""
         node["is_query"] |= bool(row["is_query"])
         node |= {f"{side}count": row["count"]}
-        node |= {f"{side}{key}": _round(row[key]) for key in ("total", "own", "queries")}
+        node |= {f"{side}{key}": significant(row[key]) for key in ("total", "own", "queries")}
     edges: dict[tuple[str, str, str, str], dict[str, float]] = {}
     for row in dataset.rows(_EDGES, sides):
         key = (row["p_service"], row["p_operation"], row["service"], row["operation"])
         side = "late_" if row["late"] else ""
         count = nodes[key[:2]].get(f"{side}count") or 1
         edges.setdefault(key, {}).update(
-            {f"{side}total": _round(row["ms"] / count), f"{side}calls": _round(row["n"] / count)}
+            {
+                f"{side}total": significant(row["ms"] / count),
+                f"{side}calls": significant(row["n"] / count),
+            }
         )
     return Growth(
         nodes=[
@@ -229,7 +230,7 @@ def repeated_statement(
         " AND c.db_statement IS NOT NULL GROUP BY 1 ORDER BY each DESC, statement LIMIT 1",
         [service, operation, release, release],
     )
-    return (rows[0]["statement"], _round(rows[0]["each"])) if rows else None
+    return (rows[0]["statement"], significant(rows[0]["each"])) if rows else None
 
 
 def callers_of(
@@ -302,104 +303,7 @@ def _count(dataset: Dataset, table: str, sql: str, parameters: list[Any]) -> int
     return int(dataset.rows(sql, parameters)[0]["n"])
 
 
-class MixShift(Model):
-    """How much of an operation's growth is due to other inputs rather than slower code.
-
-    `crude` is the ratio of the releases' mean durations, `standardised` the same with the
-    baseline's mix of inputs (direct standardisation over the inputs that both releases
-    saw at least `SEEN` times); `matched` is the share of requests in such inputs, the
-    smaller of the two releases'.
-    """
-
-    crude: float
-    standardised: float | None
-    matched: float
-
-    @property
-    def explains(self) -> bool:
-        return (
-            self.standardised is not None
-            and self.matched >= 0.5
-            and self.crude >= 1.1
-            and self.standardised <= 1 + 0.25 * (self.crude - 1)
-        )
-
-
-SEEN = 3
-
-
-def mix_shift(
-    dataset: Dataset, service: str, operation: str, baseline: str | None, candidate: str | None
-) -> MixShift | None:
-    """Compare an operation input by input; None where there is nothing to compare."""
-    if "spans" not in dataset.tables or not baseline or not candidate or baseline == candidate:
-        return None
-    rows = dataset.rows(
-        f"WITH e AS (SELECT trace_id, any_value({INPUT} ORDER BY span_id) AS input FROM spans"
-        f" WHERE {ENTRY} GROUP BY trace_id),"
-        " x AS (SELECT trace_id, release, avg(duration_ms) AS ms FROM spans"
-        " WHERE service = $service AND operation = $operation AND release IN ($good, $bad)"
-        " GROUP BY ALL)"
-        " SELECT input, release = $bad AS late, count(*) AS n, avg(ms) AS mean, median(ms) AS mid"
-        " FROM x JOIN e USING (trace_id) GROUP BY ALL ORDER BY input, late",
-        {"service": service, "operation": operation, "good": baseline, "bad": candidate},
-    )
-    sides: tuple[dict[str, tuple[int, float, float]], ...] = ({}, {})
-    for row in rows:
-        sides[row["late"]][row["input"]] = (row["n"], row["mean"], row["mid"])
-    early, late = sides
-    if not early or not late:
-        return None
-    totals = [sum(n for n, _, _ in side.values()) for side in sides]
-    means = [sum(n * mean for n, mean, _ in side.values()) for side in sides]
-    crude = (means[1] / totals[1]) / max(means[0] / totals[0], 1e-9)
-    both = sorted(key for key in early if key in late and min(early[key][0], late[key][0]) >= SEEN)
-    matched = min(
-        sum(side[key][0] for key in both) / total for side, total in zip(sides, totals, strict=True)
-    )
-    old = sum(early[key][0] * early[key][2] for key in both)
-    new = sum(early[key][0] * late[key][2] for key in both)
-    return MixShift(
-        crude=_round(crude),
-        standardised=_round(new / old) if old > 0 else None,
-        matched=_round(matched),
-    )
-
-
-class InputHistory(Model):
-    """Failing requests against what the baseline was sent.
-
-    `failing` distinct inputs failed in the candidate; `seen` of them were sent to the
-    baseline too, `requests` counts those earlier requests and `failed` those of them that
-    had an error.
-    """
-
-    failing: int
-    seen: int
-    requests: int
-    failed: int
-
-
-def input_history(dataset: Dataset, traces: list[str], baseline: str | None) -> InputHistory | None:
-    """How the baseline answered the inputs of some failing traces; None without spans of them."""
-    if "spans" not in dataset.tables or not baseline or not traces:
-        return None
-    rows = dataset.rows(
-        f"WITH e AS (SELECT trace_id, release, status, http_status, {INPUT} AS input FROM spans"
-        f" WHERE {ENTRY}),"
-        " f AS (SELECT DISTINCT input FROM e WHERE list_contains($traces, trace_id)),"
-        " g AS (SELECT input, count(*) AS n,"
-        " count(*) FILTER (WHERE status = 'error' OR http_status >= 500) AS bad"
-        " FROM e WHERE release = $good GROUP BY input)"
-        " SELECT count(*) AS failing, count(g.input) AS seen,"
-        " coalesce(sum(g.n), 0)::BIGINT AS requests, coalesce(sum(g.bad), 0)::BIGINT AS failed"
-        " FROM f LEFT JOIN g USING (input)",
-        {"traces": traces, "good": baseline},
-    )
-    return InputHistory(**rows[0]) if rows and rows[0]["failing"] else None
-
-
-def _round(value: float | None) -> float:
+def significant(value: float | None) -> float:
     """Six significant digits: what a sum's order of addition cannot change."""
     return float(f"{value or 0.0:.6g}")
 
