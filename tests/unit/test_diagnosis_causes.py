@@ -68,6 +68,19 @@ def test_changed_steps_join_the_error_that_they_follow_from() -> None:
     assert joined[0].kind == "error"
 
 
+def test_an_error_that_follows_from_another_joins_it_whatever_the_order() -> None:
+    follows = cause(
+        "error", "a2", verdict="no_code_cause", function="g", follows_fingerprints=["x"]
+    )
+    for order in (
+        [follows, cause("error", "z1", fingerprint="x")],
+        [cause("error", "z1", fingerprint="x"), follows],
+    ):
+        joined = join_causes(order, [])
+        assert [item.anomaly_ids for item in joined] == [["a2", "z1"]]
+        assert joined[0].locations[0].function == "f"
+
+
 def test_different_roots_stay_apart() -> None:
     joined = join_causes(
         [

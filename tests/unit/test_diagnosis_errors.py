@@ -24,6 +24,7 @@ from selfheal.diagnosis import Cause
 from selfheal.diagnosis.errors import explain_error
 from selfheal.diagnosis.loading import load_codebase
 from selfheal.diagnosis.model import anomaly_set
+from selfheal.diagnosis.traffic import earlier_failures
 
 SHOP = """RATES = {"EUR": 1.0, "USD": 1.1}
 
@@ -321,3 +322,19 @@ def test_an_unknown_release_is_insufficient_data_that_says_what_is_needed(tmp_pa
     none = load_codebase(None, anomaly_set([found]), telemetry_of(dataset, []), DiagnoseConfig())
     cause = explain_error(found, none.range_of(found), dataset, DiagnoseConfig())
     assert (cause.verdict, cause.reason) == ("insufficient_data", "no repository was given.")
+
+
+def test_an_error_after_another_one_in_its_session_follows_from_that(tmp_path: Path) -> None:
+    entry = {"service": "items", "kind": "server", "release": "1.1", "span_id": "s"}
+    spans = [
+        {**entry, "trace_id": f"{name}{n}", "session_id": f"{session}{n}", "start_ns": start}
+        for n in range(5)
+        for name, session, start in (("first", "a", 1), ("then", "a", 2), ("alone", "b", 2))
+    ]
+    errors = [{"trace_id": f"first{n}", "release": "1.1", "fingerprint": "root"} for n in range(5)]
+    dataset = spans_dataset(tmp_path, spans, errors)
+    follows = [f"then{n}" for n in range(5)]
+    assert earlier_failures(dataset, follows, "own") == ["root"]
+    assert earlier_failures(dataset, follows, "root") == []
+    assert earlier_failures(dataset, [f"alone{n}" for n in range(5)], "own") == []
+    assert earlier_failures(dataset, [*follows, "alone0", "alone1"], "own") == []

@@ -148,8 +148,10 @@ def anomaly(
     )
 
 
-def spans_dataset(base: Path, spans: Sequence[Mapping[str, Any]]) -> Dataset:
-    """A dataset with the given spans (missing columns are null) and no errors."""
+def spans_dataset(
+    base: Path, spans: Sequence[Mapping[str, Any]], errors: Sequence[Mapping[str, Any]] = ()
+) -> Dataset:
+    """A dataset with the given spans and errors; missing columns are null."""
     import pyarrow as pa
 
     columns = {
@@ -160,32 +162,19 @@ def spans_dataset(base: Path, spans: Sequence[Mapping[str, Any]]) -> Dataset:
     }
     schema = pa.schema(list(columns.items()))
     rows = [{name: span.get(name) for name in columns} for span in spans]
-    errors = pa.schema([(name, pa.string()) for name in ("trace_id", "release", "fingerprint")])
+    of_errors = pa.schema([(name, pa.string()) for name in ("trace_id", "release", "fingerprint")])
     tables = {
         "spans": pa.Table.from_pylist(rows, schema),
-        "errors": pa.Table.from_pylist([], errors),
+        "errors": pa.Table.from_pylist([dict(error) for error in errors], of_errors),
     }
     return write_tables(tables, base, "dataset")
 
 
-_TEXT = [
-    "trace_id",
-    "span_id",
-    "parent_span_id",
-    "service",
-    "release",
-    "operation",
-    "kind",
-    "status",
-    "code_function",
-    "code_file",
-    "http_method",
-    "http_route",
-    "http_path",
-    "http_query",
-    "request_body",
-    "db_statement",
-]
+_TEXT = (
+    *("trace_id", "span_id", "parent_span_id", "service", "release", "operation", "kind"),
+    *("status", "code_function", "code_file", "http_method", "http_route", "http_path"),
+    *("http_query", "request_body", "db_statement", "session_id"),
+)
 
 
 def _dataset(base: Path) -> Dataset:

@@ -14,7 +14,8 @@ _LEADING = ("error", "performance", "behavioral")
 def join_causes(causes: Iterable[Cause], anomalies: Sequence[Anomaly]) -> list[Cause]:
     """Causes with each root named once; every anomaly is in one of them.
 
-    Errors raised at the same place are one cause. A change of behaviour joins the error
+    Errors raised at the same place are one cause, and an error that follows from another
+    in the same sessions joins that one. A change of behaviour joins the error
     or slowness that shares its traces or its guilty commit and operation. An anomaly
     that no analysis took up is given a cause that says so.
     """
@@ -29,16 +30,17 @@ def join_causes(causes: Iterable[Cause], anomalies: Sequence[Anomaly]) -> list[C
     return [*found, *(_unexplained(item) for item in anomalies if item.id not in explained)]
 
 
-def _order(cause: Cause) -> tuple[int, str]:
+def _order(cause: Cause) -> tuple[int, bool, str]:
     kind = _LEADING.index(cause.kind) if cause.kind in _LEADING else len(_LEADING)
-    return kind, cause.id
+    return kind, bool(cause.evidence.get("follows_fingerprints")), cause.id
 
 
 def _same_root(one: Cause, other: Cause) -> bool:
     if one.service != other.service or one.kind == "coverage" or other.kind == "coverage":
         return False
     if one.kind == other.kind == "error":
-        return _place(one) is not None and _place(one) == _place(other)
+        follows = one.evidence.get("fingerprint") in other.evidence.get("follows_fingerprints", ())
+        return follows or (_place(one) is not None and _place(one) == _place(other))
     if other.kind != "behavioral":
         return False
     if other.evidence.get("follows_errors") and one.kind == "error":
@@ -68,7 +70,8 @@ def _share_traces(one: Cause, other: Cause) -> bool:
 def _joined(first: Cause, second: Cause) -> Cause:
     evidence = dict(first.evidence)
     traces = [*(first.evidence.get("trace_ids") or []), *(second.evidence.get("trace_ids") or [])]
-    if first.kind == second.kind:
+    follows = second.evidence.get("follows_fingerprints")
+    if first.kind == second.kind and not follows:
         evidence["trace_ids"] = list(dict.fromkeys(traces))
     operations = {first.operation, second.operation, *evidence.get("operations", [])}
     if len(operations) > 1:

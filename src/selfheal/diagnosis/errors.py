@@ -14,7 +14,7 @@ from selfheal.diagnosis.error_suspects import dependency_suspects, error_suspect
 from selfheal.diagnosis.failure import Failure, read_failure
 from selfheal.diagnosis.model import Cause, CodeRange
 from selfheal.diagnosis.suspects import change_size
-from selfheal.diagnosis.traffic import InputHistory, input_history
+from selfheal.diagnosis.traffic import InputHistory, earlier_failures, input_history
 
 # A traceback without an earlier release shows where, not since when.
 TRACEBACK_ALONE = 0.5
@@ -31,6 +31,14 @@ def explain_error(
         dataset, _trace_ids(anomaly.evidence), anomaly.detector.window.baseline_release
     )
     verdict, reason = _verdict(failure, span, suspects, inputs, config)
+    follows = (
+        _follows(anomaly.evidence, dataset) if verdict in ("no_code_cause", "traffic_mix") else []
+    )
+    if follows:
+        verdict, reason = (
+            "no_code_cause",
+            "another error struck the same sessions before it: it follows from that.",
+        )
     where = f" in {failure.frames[0].function}" if failure.frames else ""
     return Cause(
         anomaly_ids=[anomaly.id],
@@ -45,7 +53,8 @@ def explain_error(
         root_service=anomaly.service,
         good_commit=span.good,
         bad_commit=span.bad,
-        evidence=_evidence(anomaly.evidence, failure, span, suspects, inputs),
+        evidence=_evidence(anomaly.evidence, failure, span, suspects, inputs)
+        | ({"follows_fingerprints": follows} if follows else {}),
     )
 
 
@@ -178,6 +187,10 @@ def _evidence(
     if suspects:
         found["change"] = change_size(span, suspects)
     return found
+
+
+def _follows(evidence: Mapping[str, Any], dataset: Dataset) -> list[str]:
+    return earlier_failures(dataset, _trace_ids(evidence), str(evidence.get("fingerprint")))
 
 
 def _trace_ids(evidence: Mapping[str, Any]) -> list[str]:

@@ -17,6 +17,8 @@ INPUT = (
 SEEN = 3
 # The ratio of durations from which an operation is slower with equal inputs too.
 SLOWER = 1.1
+# The share of failing traces that must have an earlier error in their session.
+FOLLOWS = 0.8
 
 
 class MixShift(Model):
@@ -111,3 +113,25 @@ def input_history(dataset: Dataset, traces: list[str], baseline: str | None) -> 
         {"traces": traces, "good": baseline},
     )
     return InputHistory(**rows[0]) if rows and rows[0]["failing"] else None
+
+
+def earlier_failures(dataset: Dataset, traces: list[str], fingerprint: str) -> list[str]:
+    """Other errors that struck the sessions of most failing traces before those failed.
+
+    Returns their fingerprints, the commonest first, where at least `FOLLOWS` of the traces
+    have such an error earlier in their session; else nothing.
+    """
+    if not {"spans", "errors"} <= dataset.tables.keys() or not traces:
+        return []
+    rows = dataset.rows(
+        "WITH entry AS (SELECT trace_id, session_id, min(start_ns) AS start_ns FROM spans"
+        f" WHERE {ENTRY} AND session_id IS NOT NULL GROUP BY ALL),"
+        " f AS (SELECT * FROM entry WHERE list_contains($traces, trace_id)),"
+        " e AS (SELECT DISTINCT entry.*, fingerprint FROM errors JOIN entry USING (trace_id)"
+        " WHERE fingerprint IS NOT NULL AND fingerprint <> $own)"
+        " SELECT e.fingerprint, count(DISTINCT f.trace_id) AS n FROM f JOIN e"
+        " ON e.session_id = f.session_id AND e.start_ns < f.start_ns"
+        " GROUP BY 1 ORDER BY n DESC, 1",
+        {"traces": traces, "own": fingerprint},
+    )
+    return [row["fingerprint"] for row in rows if row["n"] >= FOLLOWS * len(set(traces))]
