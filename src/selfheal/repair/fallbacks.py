@@ -13,11 +13,13 @@ import builtins
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from selfheal.repair.edit import Splice
 from selfheal.repair.problem import Place, Problem
 from selfheal.repair.source import (
     COMPREHENSIONS,
     Function,
     Source,
+    module_names,
     names_bound,
     names_in,
     same,
@@ -59,14 +61,28 @@ def expressions(
         *_neutral_by_use(place, node),
         Fallback("None", 0.4, "neutral", "gives None"),
     ]
+    for function, text in _siblings(problem, place, subject):
+        found.append(Fallback(text, 0.7, "sibling", f"as in {function.name}"))
+    return [each for each in _distinct(found) if bindings(place, each.text) == []]
+
+
+def stand_ins(problem: Problem, place: Place, subject: ast.expr) -> list[Fallback]:
+    """Values that other code takes for `subject` itself, where it is missing."""
+    found = [
+        Fallback(text, 0.9, "sibling", f"as in {function.name}")
+        for function, text in _siblings(problem, place, subject)
+        if text != "None"
+    ]
+    return [each for each in _distinct(found) if bindings(place, each.text) == []]
+
+
+def _siblings(problem: Problem, place: Place, subject: ast.expr) -> Iterator[tuple[Function, str]]:
+    """How other functions of the project stand in for the key of a subscript."""
     for source in problem.python():
         for function in source.functions():
             if function is not place.function:
-                found += [
-                    Fallback(each.text, 0.7, "sibling", f"as in {function.name}")
-                    for each in _default_of_key(source, function, subject)
-                ]
-    return _distinct(found)
+                for text in _default_of_key(source, function, subject):
+                    yield function, text
 
 
 def _distinct(found: list[Fallback]) -> list[Fallback]:
@@ -130,24 +146,58 @@ def _guards(source: Source, function: Function, subject: ast.expr) -> Iterator[s
 
 def _understood(text: str, function: Function, source: Source) -> bool:
     """Whether every name of a borrowed statement exists where it is to stand."""
-    if "\n" in text:
-        return False
+    return "\n" not in text and not _unknown(text, function, source)
+
+
+def _unknown(text: str, function: Function, source: Source) -> set[str]:
     known = {each.arg for each in ast.walk(function) if isinstance(each, ast.arg)}
     known |= names_bound(function) | module_names(source) | set(dir(builtins))
-    return names_in(ast.parse(text)) <= known
+    tree = ast.parse(text)
+    return names_in(tree) - known - names_bound(tree)
 
 
-def module_names(source: Source) -> set[str]:
-    """The names that a module defines or imports at its top level."""
-    found: set[str] = set()
-    for node in source.tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            found.add(node.name)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            found |= {(each.asname or each.name).split(".")[0] for each in node.names}
-        else:
-            found |= names_bound(node)
-    return found
+def bindings(place: Place, text: str) -> list[Splice] | None:
+    """What must be bound for a borrowed expression: splices; None where that is not possible.
+
+    A name that the good version binds to the value of an expression is bound again where
+    the accused version computes that value and drops it.
+    """
+    source, function = place.source, place.function
+    try:
+        missing = _unknown(text, function, source)
+    except SyntaxError:
+        return None
+    splices: list[Splice] = []
+    for name in sorted(missing):
+        made = _made_by(place, name)
+        dropped = next(
+            (
+                each
+                for each in function.body
+                if isinstance(each, ast.Expr)
+                and same(each.value, made)
+                and each.lineno < place.line
+            ),
+            None,
+        )
+        if made is None or dropped is None:
+            return None
+        start, _ = source.span(dropped)
+        splices.append(Splice(path=source.path, start=start, stop=start, text=f"{name} = "))
+    return splices
+
+
+def _made_by(place: Place, name: str) -> ast.expr | None:
+    """The expression that the good version assigns to a name, if it does so once."""
+    if place.good is None:
+        return None
+    values = [
+        node.value
+        for node in walk_own(place.good[1])
+        if isinstance(node, ast.Assign)
+        and any(isinstance(each, ast.Name) and each.id == name for each in node.targets)
+    ]
+    return values[0] if len(values) == 1 else None
 
 
 def _loop_around(source: Source, node: ast.AST) -> ast.AST | None:
@@ -210,7 +260,8 @@ def _learned_values(place: Place, node: ast.expr, subject: ast.expr) -> Iterator
             text = source.segment(each.values[-1])
             if same(each.values[0], subject) or same(each.values[0], node):
                 yield Fallback(text, 0.95, "good_release", "as the good release did")
-    yield from _default_of_key(source, function, subject)
+    for text in _default_of_key(source, function, subject):
+        yield Fallback(text, 0.95, "good_release", "as the good release did")
 
 
 def _asks_absence(test: ast.expr) -> bool:
@@ -219,8 +270,8 @@ def _asks_absence(test: ast.expr) -> bool:
     return isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Is | ast.Eq | ast.NotIn)
 
 
-def _default_of_key(source: Source, function: Function, subject: ast.expr) -> Iterator[Fallback]:
-    """The default that ``.get(key, default)`` gives elsewhere for the key of a subscript."""
+def _default_of_key(source: Source, function: Function, subject: ast.expr) -> Iterator[str]:
+    """What stands in for a key elsewhere: ``.get(key, default)`` or ``x[key] or default``."""
     key = subject.slice if isinstance(subject, ast.Subscript) else None
     if not isinstance(key, ast.Constant):
         return
@@ -232,8 +283,11 @@ def _default_of_key(source: Source, function: Function, subject: ast.expr) -> It
             and each.args
             and same(each.args[0], key)
         ):
-            text = source.segment(each.args[1]) if len(each.args) > 1 else "None"
-            yield Fallback(text, 0.95, "good_release", "as the good release did")
+            yield source.segment(each.args[1]) if len(each.args) > 1 else "None"
+        elif isinstance(each, ast.BoolOp) and isinstance(each.op, ast.Or):
+            first = each.values[0]
+            if isinstance(first, ast.Subscript) and same(first.slice, key):
+                yield source.segment(each.values[-1])
 
 
 def _neutral_by_use(place: Place, node: ast.expr) -> Iterator[Fallback]:

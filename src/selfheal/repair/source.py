@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import io
 import re
 import tokenize
@@ -172,9 +173,9 @@ class Source:
 
     def fresh(self, function: ast.AST, wish: str) -> str:
         """A name like `wish` that is used nowhere in the function nor at module level."""
-        taken = {node.id for node in ast.walk(self.tree) if isinstance(node, ast.Name)}
+        taken = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
         taken |= {node.arg for node in ast.walk(function) if isinstance(node, ast.arg)}
-        taken |= {each.name for each in self.functions()}
+        taken |= module_names(self) | set(dir(builtins))
         name, number = wish, 2
         while name in taken:
             name, number = f"{wish}_{number}", number + 1
@@ -188,6 +189,19 @@ def parse(path: str, text: str) -> Source | None:
         return Source(path, text)
     except (SyntaxError, ValueError):
         return None
+
+
+def module_names(source: Source) -> set[str]:
+    """The names that a module defines or imports at its top level."""
+    found: set[str] = set()
+    for node in source.tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {(each.asname or each.name).split(".")[0] for each in node.names}
+        else:
+            found |= names_bound(node)
+    return found
 
 
 def first_line(function: Function) -> int:

@@ -14,11 +14,13 @@ from selfheal.repair.strategies import (
     hoist_call,
     index_join,
     membership_set,
+    restore_expression,
     revert,
 )
 from selfheal.repair.strategies.base import Strategy
 
 STRATEGIES: tuple[Strategy, ...] = (
+    restore_expression.STRATEGY,
     guard_none.STRATEGY,
     default_value.STRATEGY,
     guard_index.STRATEGY,

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from selfheal.repair.edit import Edit
-from selfheal.repair.fallbacks import expressions, in_comprehension
+from selfheal.repair.fallbacks import expressions, in_comprehension, stand_ins
 from selfheal.repair.problem import Place, Problem
 from selfheal.repair.source import is_plain
 from selfheal.repair.strategies.base import (
@@ -65,6 +65,9 @@ def _guards(problem: Problem, place: Place, missing: ast.expr, whole: ast.expr) 
     what = f"{text} is None"
     if "\n" in text:
         return
+    for fallback in stand_ins(problem, place, missing):
+        replaced = f"({text} or {fallback.text})"
+        yield replacement(place, missing, replaced, fallback, NAME, what, "or_default")
     if is_plain(missing):
         yield from early_exits(problem, place, whole, missing, what, NAME, what)
         for fallback in expressions(problem, place, whole, missing):

@@ -23,16 +23,29 @@ def propose(problem: Problem) -> Iterator[Edit]:
                 continue
             source = place.source
             whole = _rounded(source.parent(node), node)
-            text = source.segment(node.right)
+            subject = _counted(node.right)
+            text = source.segment(subject)
             if "\n" in text:
                 continue
-            what = f"{text} is zero"
-            values = expressions(problem, place, whole, node.right)
+            what = f"{text} is {'zero' if subject is node.right else 'empty'}"
+            values = expressions(problem, place, whole, subject)
             values.append(Fallback("0", 0.5, "neutral", "gives zero"))
             for fallback in values:
                 yield conditional(place, whole, text, fallback, NAME, what)
-            negated = f"not {text}" if _simple(node.right) else f"not ({text})"
-            yield from early_exits(problem, place, node, node.right, negated, NAME, what)
+            negated = f"not {text}" if _simple(subject) else f"not ({text})"
+            yield from early_exits(problem, place, node, subject, negated, NAME, what)
+
+
+def _counted(divisor: ast.expr) -> ast.expr:
+    """``len(xs)`` is zero where `xs` is empty."""
+    if (
+        isinstance(divisor, ast.Call)
+        and ast.unparse(divisor.func) == "len"
+        and len(divisor.args) == 1
+        and isinstance(divisor.args[0], ast.Name | ast.Attribute)
+    ):
+        return divisor.args[0]
+    return divisor
 
 
 def _divides(node: ast.BinOp) -> bool:
@@ -63,7 +76,7 @@ STRATEGY = Strategy(
     examples=(
         Example(
             before="def mean(xs):\n    return round(sum(xs) / len(xs), 2)\n",
-            after="def mean(xs):\n    return round(sum(xs) / len(xs), 2) if len(xs) else None\n",
+            after="def mean(xs):\n    return round(sum(xs) / len(xs), 2) if xs else None\n",
             line=2,
             evidence={"exception_type": "ZeroDivisionError", "message": "division by zero"},
         ),

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 
 from selfheal.repair.edit import Edit, Splice
-from selfheal.repair.fallbacks import Fallback, module_names, statements
+from selfheal.repair.fallbacks import Fallback, statements
 from selfheal.repair.problem import Place, Problem
-from selfheal.repair.source import Source, names_bound
+from selfheal.repair.source import Source, module_names, names_bound
 from selfheal.repair.strategies.base import Example, Strategy, import_splices
 from selfheal.repair.strategies.guard_conversion import attempted, exception_expression
 

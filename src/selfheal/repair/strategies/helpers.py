@@ -101,7 +101,8 @@ def batch_helper(
         return None
     source = loop.source
     generators, lines, splices = materialized(loop, _list_name(loop))
-    wish = plural(helper.function.name.removeprefix("get_").lstrip("_"))
+    base = helper.function.name.removeprefix("get_").strip("_")
+    wish = plural(base.removesuffix("_of").removesuffix("_for"))
     results = source.fresh(loop.function, wish)
     called, imports = _called(loop, call, helper, twin)
     arguments = ", ".join(
@@ -189,13 +190,20 @@ def _twin(helper: Helper, key: _Key, twin: str) -> list[str] | None:
     body = _per_key(helper, splices, f"{results}[{key.parameter}]")
     if body is None:
         return None
+    kind = next(each.annotation for each in function.args.args if each.arg == key.parameter)
+    typed = source.segment(kind) if kind is not None else None
     signature = [
-        keys if each.arg == key.parameter else source.segment(each) for each in function.args.args
+        (f"{keys}: list[{typed}]" if typed else keys)
+        if each.arg == key.parameter
+        else source.segment(each)
+        for each in function.args.args
     ]
+    given = source.segment(function.returns) if typed and function.returns else None
+    returns = f" -> dict[{typed}, {given}]" if given else ""
     return [
         "",
         "",
-        f"def {twin}({', '.join(signature)}):",
+        f"def {twin}({', '.join(signature)}){returns}:",
         f'{unit}"""`{function.name}` for many `{key.parameter}`, as a dictionary by it."""',
         *(f"{unit}{line}" for line in fetched),
         f"{unit}{results} = {{}}",

@@ -27,7 +27,57 @@ _EFFECTS = re.compile(
     re.IGNORECASE,
 )
 _CHEAP = frozenset(
-    ["len", "int", "str", "float", "bool", "range", "enumerate", "zip", "isinstance", "getattr", "hasattr", "min", "max", "abs", "round", "tuple", "list", "dict", "set", "frozenset", "repr", "super", "type", "id", "iter", "divmod", "Decimal", "ord", "chr", "format", "strip", "lower", "upper", "split", "join", "startswith", "endswith", "replace", "items", "keys", "values", "get", "isoformat", "sum", "any", "all", "map", "filter", "reversed"]
+    [
+        "len",
+        "int",
+        "str",
+        "float",
+        "bool",
+        "range",
+        "enumerate",
+        "zip",
+        "isinstance",
+        "getattr",
+        "hasattr",
+        "min",
+        "max",
+        "abs",
+        "round",
+        "tuple",
+        "list",
+        "dict",
+        "set",
+        "frozenset",
+        "repr",
+        "super",
+        "type",
+        "id",
+        "iter",
+        "divmod",
+        "Decimal",
+        "ord",
+        "chr",
+        "format",
+        "strip",
+        "lower",
+        "upper",
+        "split",
+        "join",
+        "startswith",
+        "endswith",
+        "replace",
+        "items",
+        "keys",
+        "values",
+        "get",
+        "isoformat",
+        "sum",
+        "any",
+        "all",
+        "map",
+        "filter",
+        "reversed",
+    ]
 )
 
 
@@ -86,6 +136,8 @@ def _hoisted(enclosing: list[Loop], calls: list[ast.Call], factor: float) -> Edi
     """Each distinct call before the outermost loop that does not change what it reads."""
     source = enclosing[0].source
     function = enclosing[0].function
+    if len(calls) == 1 and _movable(enclosing[-1], calls[0]):
+        return _moved(enclosing, calls[0], factor)
     names: dict[str, str] = {}
     splices: list[Splice] = []
     lines: dict[int, tuple[Loop, list[str]]] = {}
@@ -110,6 +162,48 @@ def _hoisted(enclosing: list[Loop], calls: list[ast.Call], factor: float) -> Edi
         fit=round(0.85 * factor, 6),
         parameters={"calls": sorted(names)},
         splices=splices,
+    )
+
+
+def _movable(loop: Loop, call: ast.Call) -> bool:
+    """``name = call`` on a line of its own, the only binding of the name in the loop."""
+    statement = loop.source.statement(call)
+    if not isinstance(statement, ast.Assign) or statement.value is not call:
+        return False
+    target = statement.targets[0]
+    bound = [
+        node
+        for node in loop.nodes()
+        if isinstance(node, ast.Name)
+        and isinstance(target, ast.Name)
+        and node.id == target.id
+        and not isinstance(node.ctx, ast.Load)
+    ]
+    alone = statement.lineno == statement.end_lineno and len(statement.targets) == 1
+    block = loop.source.parent(statement)
+    others = len(getattr(block, "body", ())) > 1
+    return alone and others and len(bound) == 1 and loop.source.insertable(statement)
+
+
+def _moved(enclosing: list[Loop], call: ast.Call, factor: float) -> Edit:
+    """The statement goes before the loop as it is."""
+    source = enclosing[0].source
+    statement = source.statement(call)
+    loop = next(each for each in enclosing if _free(enclosing, each, call))
+    line = Splice(
+        path=source.path,
+        start=source.line_start(statement.lineno),
+        stop=source.next_line(statement),
+        text="",
+    )
+    text = source.segment(statement)
+    return Edit(
+        strategy=NAME,
+        template="hoist",
+        explanation=f"In {loop.function.name}, `{text}` is done once before the loop.",
+        fit=round(0.9 * factor, 6),
+        parameters={"calls": [source.segment(call)]},
+        splices=[loop.prepare([text]), line],
     )
 
 

@@ -65,8 +65,7 @@ def _generators(loop: Loop) -> Iterator[tuple[ast.expr, ast.expr, list[ast.expr]
             yield node.iter, node.target, [first.test]
         elif isinstance(first, ast.If) and isinstance(first.body[0], ast.Continue):
             yield node.iter, node.target, [ast.UnaryOp(ast.Not(), first.test)]
-        return
-    if len(node.generators) == 1:
+    elif len(node.generators) == 1:
         generator = node.generators[0]
         yield generator.iter, generator.target, [*generator.ifs, *_summed(node)]
 
@@ -88,9 +87,8 @@ def _equalities(condition: ast.expr) -> Iterator[tuple[ast.expr, ast.expr]]:
         inner = condition.operand
         if isinstance(inner, ast.Compare) and isinstance(inner.ops[0], ast.NotEq):
             yield inner.left, inner.comparators[0]
-    elif isinstance(condition, ast.Compare) and len(condition.ops) == 1:
-        if isinstance(condition.ops[0], ast.Eq):
-            yield condition.left, condition.comparators[0]
+    elif isinstance(condition, ast.Compare) and [type(each) for each in condition.ops] == [ast.Eq]:
+        yield condition.left, condition.comparators[0]
 
 
 def _indexed(outer: list[Loop], inner: Loop, search: _Search, factor: float) -> Edit | None:
@@ -105,7 +103,7 @@ def _indexed(outer: list[Loop], inner: Loop, search: _Search, factor: float) -> 
     wanted = source.segment(search.wanted)
     if any("\n" in text for text in (*texts, wanted)):
         return None
-    iterable, target, own = texts
+    iterable, _, own = texts
     element = search.target.id if isinstance(search.target, ast.Name) else None
     if element is None or _mutates(inner, element):
         return None
