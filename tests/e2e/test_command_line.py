@@ -85,11 +85,6 @@ def test_logs_in_json_are_one_object_a_line(small_telemetry: Path, tmp_path: Pat
     assert {"phase", "beat", "state", "elapsed_seconds", "summary"} <= finished[0].keys()
 
 
-def test_quiet_says_nothing_on_stderr(small_telemetry: Path, tmp_path: Path) -> None:
-    done = selfheal(tmp_path, "run", "--to", "parse", "--telemetry", str(small_telemetry), "-q")
-    assert done.stderr == ""
-
-
 def test_what_was_found_can_be_shown(place: Path) -> None:
     telemetry = in_json(place, "show", "telemetry")
     assert isinstance(telemetry, dict)
@@ -314,17 +309,19 @@ def test_no_runs_is_an_answer_to_runs(tmp_path: Path) -> None:
 # Where things are
 
 
-def test_the_environment_and_the_flag_move_the_artifacts(
+def test_the_environment_moves_the_artifacts_and_quiet_says_nothing(
     tmp_path: Path, small_telemetry: Path
 ) -> None:
-    telemetry = str(small_telemetry)
-    selfheal(
-        tmp_path, "run", "--to", "parse", "--telemetry", telemetry, SELFHEAL_RUN__ARTIFACTS="there"
-    )
+    """Read from a single file, packed by gzip."""
+    packed = tmp_path / "traces.jsonl.gz"
+    with (small_telemetry / "traces.jsonl").open("rb") as source, gzip.open(packed, "wb") as out:
+        shutil.copyfileobj(source, out)
+    arguments = ["run", "--to", "parse", "--telemetry", str(packed), "--quiet"]
+    done = selfheal(tmp_path, *arguments, SELFHEAL_RUN__ARTIFACTS="there")
+    assert done.stderr == ""
     assert (tmp_path / "there" / "latest" / "telemetry.json").is_file()
-    selfheal(tmp_path, "run", "--to", "parse", "--telemetry", telemetry, "--artifacts", "here")
-    assert (tmp_path / "here" / "latest" / "telemetry.json").is_file()
     assert nothing_written(tmp_path)
+    assert in_json(tmp_path, "runs", "--artifacts", "there") != []
 
 
 def test_the_configuration_of_the_repository_is_read_first(tmp_path: Path) -> None:
@@ -336,13 +333,6 @@ def test_the_configuration_of_the_repository_is_read_first(tmp_path: Path) -> No
     assert isinstance(shown, dict)
     assert shown["settings"]["run"]["workers"] == 3
     assert shown["folder"] == str(repository)
-
-
-def test_gzip_and_single_files_are_telemetry_too(tmp_path: Path, small_telemetry: Path) -> None:
-    packed = tmp_path / "traces.jsonl.gz"
-    with (small_telemetry / "traces.jsonl").open("rb") as source, gzip.open(packed, "wb") as out:
-        shutil.copyfileobj(source, out)
-    selfheal(tmp_path, "run", "--to", "parse", "--telemetry", str(packed))
 
 
 # Interrupted
