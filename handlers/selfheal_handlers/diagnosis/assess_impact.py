@@ -21,7 +21,7 @@ from selfheal_handlers.diagnosis.analyze_performance_issues import analyze_perfo
 
 def example(base: Path) -> Mapping[str, Any]:
     given = of_errors(base)
-    read = {name: given[name] for name in ("load_anomalies", "load_codebase_info")}
+    read = {name: value for name, value in given.items() if name != "config"}
     return {
         "contributed": [
             *analyze_performance_issues(**given),

@@ -79,3 +79,12 @@ class Diagnoses(Model):
     """The payload of diagnosis.json, gravest first."""
 
     diagnoses: list[Diagnosis]
+
+    @property
+    def summary(self) -> str:
+        """One line on what was found."""
+        if not self.diagnoses:
+            return "nothing to diagnose"
+        first = self.diagnoses[0]
+        others = f" and {len(self.diagnoses) - 1} more" if len(self.diagnoses) > 1 else ""
+        return f"{first.title}{others}"

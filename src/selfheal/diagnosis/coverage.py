@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from selfheal.artifacts.anomalies import Anomaly
+from selfheal.artifacts.dataset import Dataset
 from selfheal.artifacts.diagnosis import Location
 from selfheal.codebase.index import Definition
 from selfheal.diagnosis.model import Cause, CodeRange
+from selfheal.diagnosis.traces import entries_of, first_traces
 
 
-def explain_coverage(anomaly: Anomaly, span: CodeRange) -> Cause:
-    """The cause of a coverage gap: the function is known, and no commit needs to be accused."""
+def explain_coverage(anomaly: Anomaly, span: CodeRange, dataset: Dataset) -> Cause:
+    """The cause of a coverage gap: the function is known, and no commit needs to be accused.
+
+    Its evidence names traces of production that run the function: a test can be made of them.
+    """
     evidence = anomaly.evidence
     file = span.index.locate(str(evidence.get("file", "")))
     definition = _definition(span, file, evidence) if file else None
@@ -34,6 +39,7 @@ def explain_coverage(anomaly: Anomaly, span: CodeRange) -> Cause:
                 reasons=["runs in production and in no test"],
             )
         ]
+    place = (anomaly.service, anomaly.operation, span.pair.candidate)
     return Cause(
         anomaly_ids=[anomaly.id],
         kind="coverage",
@@ -55,9 +61,12 @@ def explain_coverage(anomaly: Anomaly, span: CodeRange) -> Cause:
                 "executed_count",
                 "covered_lines",
                 "total_lines",
-                "trace_ids",
             )
             if key in evidence
+        }
+        | {
+            "trace_ids": evidence.get("trace_ids") or first_traces(dataset, *place),
+            "entry_operations": entries_of(dataset, *place),
         },
     )
 

@@ -33,8 +33,12 @@ def assess(cause: Cause, anomalies: Sequence[Anomaly], dataset: Dataset) -> Asse
             share=share,
             explanation=f"{affected}{of} {what} in release {release or 'unknown'}.",
         ),
-        complexity=complexity(cause.evidence.get("change") or {}),
+        complexity="low" if cause.kind == "coverage" else _of_change(cause),
     )
+
+
+def _of_change(cause: Cause) -> Complexity:
+    return complexity(cause.evidence.get("change") or {})
 
 
 def complexity(change: Mapping[str, int]) -> Complexity:

@@ -202,6 +202,21 @@ def entries_of(dataset: Dataset, service: str, operation: str, release: str | No
     return [row["operation"] for row in rows]
 
 
+def first_traces(
+    dataset: Dataset, service: str, operation: str, release: str | None, limit: int = 5
+) -> list[str]:
+    """The earliest traces that hold an operation."""
+    if "spans" not in dataset.tables:
+        return []
+    rows = dataset.rows(
+        "SELECT trace_id, min(start_ns) AS start_ns FROM spans"
+        " WHERE service = ? AND operation = ? AND (? IS NULL OR release = ?)"
+        f" GROUP BY trace_id ORDER BY start_ns, trace_id LIMIT {int(limit)}",
+        [service, operation, release, release],
+    )
+    return [row["trace_id"] for row in rows]
+
+
 def slow_traces(
     dataset: Dataset, service: str, operation: str, release: str | None, limit: int = 5
 ) -> list[str]:
