@@ -125,7 +125,7 @@ def detect_errors(data: DetectionData, config: DetectConfig) -> Findings:
         for group, p_value in zip(groups, adjusted, strict=True):
             if _is_anomalous(group, p_value, config):
                 anomalies.append(_anomaly(group, p_value, comparison, config))
-            elif group.new or (group.p_value is None and group.facts["unhandled"]):
+            elif group.facts["unhandled"] and (group.new or group.p_value is None):
                 undecided.append(_open(group, config))
     return Findings(anomalies=anomalies, undecided=undecided)
 

@@ -98,15 +98,16 @@ _PLACEHOLDERS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     for pattern, placeholder in (
         (r"https?://\S+", "<url>"),
         (r"[\w.+-]+@[\w-]+\.[\w.]+", "<email>"),
-        (r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b", "<id>"),
+        (r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b", "<n>"),
         (r"\b0x[0-9a-fA-F]+\b", "<address>"),
         # What is quoted at the end of a message, or is all of it, is data: KeyError: 'x'.
-        (r"""(^|: )(['"]).*\2$""", r"\1<value>"),
-        (r"""(['"])(?=[^'"]*[^A-Za-z_'"])[^'"]*\1""", "<value>"),
-        (r"\b(?=[0-9a-fA-F]*\d)[0-9a-fA-F]{8,}\b", "<id>"),
+        (r"""(^|: )(['"])(?:(?!\2).)*\2$""", r"\1<value>"),
+        (r"\b(?=[0-9a-fA-F]*\d)[0-9a-fA-F]{8,}\b", "<n>"),
         (r"[-+]?\d+(?:[.,:]\d+)*", "<n>"),
     )
 )
+
+_QUOTED = re.compile(r"""(?<!\w)(?P<quote>['"])(?P<content>[^'"]*)(?P=quote)(?!\w)""")
 
 
 def normalised_message(message: str) -> str:
@@ -118,7 +119,11 @@ def normalised_message(message: str) -> str:
     text = message.strip().partition("\n")[0][:500]
     for pattern, placeholder in _PLACEHOLDERS:
         text = pattern.sub(placeholder, text)
-    return text[:200]
+    return _QUOTED.sub(_unless_a_word, text)[:200]
+
+
+def _unless_a_word(quoted: re.Match[str]) -> str:
+    return quoted[0] if quoted["content"].isidentifier() else "<value>"
 
 
 def fingerprint(exception_type: str | None, message: str, frames: Sequence[Frame]) -> str:

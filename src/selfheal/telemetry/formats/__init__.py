@@ -31,6 +31,13 @@ class Reader(NamedTuple):
     read: Callable[[Lines, Sink], None]
 
 
+def _read_nothing(lines: Lines, sink: Sink) -> None:
+    """A file without content has no events."""
+    del sink
+    for _ in lines:
+        pass
+
+
 def _is_otlp(head: str) -> bool:
     return head.lstrip()[:1] in ("{", "[") and _EXPORT_REQUEST.search(head) is not None
 
@@ -60,7 +67,7 @@ def _json_or_none(row: str) -> object:
 
 READERS: tuple[Reader, ...] = (
     # A log file that nothing was written to yet.
-    Reader("empty", lambda head: not head.strip(), lambda lines, sink: None),
+    Reader("empty", lambda head: not head.strip(), _read_nothing),
     Reader("otlp-json", _is_otlp, otlp.read),
     Reader(
         "coverage-json", lambda head: _COVERAGE.match(head) is not None, coverage_report.read_json

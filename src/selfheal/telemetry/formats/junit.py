@@ -22,7 +22,7 @@ from selfheal.telemetry.sources import Lines
 from selfheal.telemetry.tracebacks import HEADER
 
 _PLACE = re.compile(r"(?P<file>[^\s:][^:]*\.py):(?P<line>\d+): (?:in (?P<function>\S+)|.*)$")
-_DEFINED = re.compile(r"[> ]\s*(?:async )?def (?P<name>\w+)\(")
+_DEFINED = re.compile(r">?\s*(?:async )?def (?P<name>\w+)\(")
 _RAISED = re.compile(r"E\s+(?P<type>[A-Za-z_][\w.]*)(?:: (?P<message>.*))?$")
 
 

@@ -29,7 +29,7 @@ _LEVEL_FIRST = re.compile(rf"(?P<level>{_LEVEL}):(?P<logger>[\w.]+):(?P<body>.*)
 
 def begins_record(text: str) -> bool:
     """Whether a line begins a record or a traceback."""
-    return bool(_RECORD.match(text) or _LEVEL_FIRST.match(text) or text.startswith(HEADER))
+    return bool(_RECORD.match(text) or _LEVEL_FIRST.match(text) or HEADER in text)
 
 
 def read(lines: Lines, sink: Sink) -> None:
@@ -42,7 +42,7 @@ def read(lines: Lines, sink: Sink) -> None:
             record, began = [text], lines.read
         elif record:
             record.append(text)
-        elif text.startswith(HEADER):
+        elif HEADER in text:
             record, began = [text], lines.read
         elif text.strip():
             sink.refuse(lines.read, "this line belongs to no log record")

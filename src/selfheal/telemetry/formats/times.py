@@ -35,11 +35,17 @@ def _from_text(text: str) -> int | None:
     try:
         moment = datetime.fromisoformat(text.replace(" UTC", "+00:00"))
     except ValueError:
-        try:
-            return time_ns(float(text))
-        except ValueError:
-            return None
+        return _from_number(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     nanoseconds = (moment - _EPOCH) // _MICROSECOND * 1000
     return nanoseconds if 0 < nanoseconds < 2**63 else None
+
+
+def _from_number(text: str) -> int | None:
+    for kind in (int, float):
+        try:
+            return time_ns(kind(text))
+        except ValueError:
+            continue
+    return None
