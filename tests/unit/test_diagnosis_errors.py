@@ -17,6 +17,7 @@ from selfheal_handlers.diagnosis._examples import (
     telemetry_of,
 )
 
+from selfheal.artifacts.anomalies import DataWindow
 from selfheal.artifacts.telemetry import Release
 from selfheal.codebase.history import History
 from selfheal.config import DiagnoseConfig
@@ -338,3 +339,44 @@ def test_an_error_after_another_one_in_its_session_follows_from_that(tmp_path: P
     assert earlier_failures(dataset, follows, "root") == []
     assert earlier_failures(dataset, [f"alone{n}" for n in range(5)], "own") == []
     assert earlier_failures(dataset, [*follows, "alone0", "alone1"], "own") == []
+
+
+def test_a_failing_assertion_accuses_what_the_test_calls(tmp_path: Path) -> None:
+    bad = SHOP.replace("* average", "+ average")
+    suite = "from shop.core import price\n\n\ndef test_price():\n    assert price([], 1) == 20\n"
+    evidence = {
+        "exception_type": "AssertionError",
+        "message": "assert 9 == 20",
+        "frames": [{"file": "tests/test_core.py", "line": 5, "function": "test_price"}],
+    }
+    cause, commits = diagnose(
+        tmp_path,
+        [
+            ("First", {"shop/core.py": SHOP, "tests/test_core.py": suite}),
+            ("Guilty", {"shop/core.py": bad}),
+            ("Decoy", {"shop/core.py": bad.replace("no. {", "number {")}),
+        ],
+        evidence,
+    )
+    assert (cause.verdict, cause.suspect_commits[0].sha) == ("code_cause", commits[1])
+    assert [location.function for location in cause.locations] == ["price"]
+    assert cause.evidence["test"] == "tests/test_core.py::test_price"
+
+
+def test_without_an_earlier_release_the_traceback_still_shows_where(tmp_path: Path) -> None:
+    bad = SHOP.replace("RATES.get(currency, 1.0)", "RATES[currency]")
+    make_repository(tmp_path / "repo", [("First", {"shop/core.py": bad})])
+    found = anomaly("error", "GET /a", failure(bad, {"currency": "CHF"}))
+    detector = found.detector.model_copy(update={"window": DataWindow()})
+    found = found.model_copy(update={"detector": detector})
+    dataset = spans_dataset(tmp_path, [])
+    code = load_codebase(
+        History(tmp_path / "repo"),
+        anomaly_set([found]),
+        telemetry_of(dataset, []),
+        DiagnoseConfig(),
+    )
+    cause = explain_error(found, code.range_of(found), dataset, DiagnoseConfig())
+    assert (cause.verdict, cause.suspect_commits) == ("code_cause", [])
+    assert "no earlier release" in cause.reason
+    assert (cause.locations[0].file, cause.locations[0].line) == ("shop/core.py", 20)

@@ -14,7 +14,6 @@ from selfheal.artifacts.diagnosis import SuspectCommit
 from selfheal.codebase.changes import MODULE, CommitChange, FunctionChange
 from selfheal.codebase.index import dotted
 from selfheal.codebase.slices import parse_function, slice_of
-from selfheal.config import DiagnoseConfig
 from selfheal.diagnosis.failure import Failure
 from selfheal.diagnosis.model import CodeRange
 from selfheal.diagnosis.suspects import Target, Weight, rank_suspects, touches_module_names
@@ -41,28 +40,23 @@ _BROADER = {
 
 def error_suspects(failure: Failure, span: CodeRange, limit: int) -> list[SuspectCommit]:
     """The commits of a range that can have caused a failure, most suspect first."""
-    if not failure.frames or not span.changes:
-        return []
-    first = failure.frames[0]
-    targets = [Target(file=first.file, function=first.function, line=first.line)]
-    targets += failure.sources
-    targets += [Target(file=first.file, function=MODULE)]
-    callers = {(frame.file, frame.function): frame for frame in failure.frames[1:]}
-    targets += [
+    targets = [
         Target(file=frame.file, function=frame.function, line=frame.line)
-        for frame in callers.values()
-        if frame.function != first.function
+        for frame in failure.frames
     ]
-    sources = {(source.file, source.function) for source in failure.sources}
+    first = (targets[0].file, targets[0].function) if targets else None
+    sources = {(source.file, source.function) for source in failure.sources} - {first}
+    targets += failure.sources
+    targets += [Target(file=target.file, function=MODULE) for target in targets[:1]]
 
     def judge(change: CommitChange, touched: FunctionChange, target: Target) -> Weight:
         place = (target.file, target.function)
-        if place == (first.file, first.function):
+        if place == first:
             return _failing_function(change, touched, failure, span)
         if target.function == MODULE:
             return _module(touched, failure)
         if place in sources:
-            return _value_source(touched)
+            return _value_source(touched, failure)
         return _caller(touched, failure, target)
 
     return rank_suspects(span, targets, judge, limit)
@@ -130,12 +124,13 @@ def _contains(source: str, expression: str) -> bool:
     )
 
 
-def _value_source(touched: FunctionChange) -> Weight:
-    """Weigh a change of a function whose result reaches the failing expression."""
-    return Weight(
-        score=SOURCE_CHANGED,
-        reason=f"changes {touched.function}, whose result reaches the failing expression",
-    )
+def _value_source(touched: FunctionChange, failure: Failure) -> Weight:
+    """Weigh a change of a function whose result reaches the failure."""
+    if failure.test is not None:
+        reason = f"changes {touched.function}, which {failure.test.function} tests"
+    else:
+        reason = f"changes {touched.function}, whose result reaches the failing expression"
+    return Weight(score=SOURCE_CHANGED, reason=reason)
 
 
 def _module(touched: FunctionChange, failure: Failure) -> Weight:
@@ -180,15 +175,12 @@ def _calls_to(source: str, name: str) -> list[object]:
     return [*(ast.unparse(call) for call in calls), slice_of(source, passed)]
 
 
-def dependency_suspects(
-    failure: Failure, span: CodeRange, suspects: list[SuspectCommit], config: DiagnoseConfig
-) -> list[SuspectCommit]:
-    """Where the exception rose in a library and no own code is convicted, the commits that changed its version."""
-    convicted = suspects and suspects[0].score >= config.minimum_score
-    if convicted or failure.library in (None, "stdlib"):
-        return suspects
+def dependency_suspects(failure: Failure, span: CodeRange) -> list[SuspectCommit]:
+    """The commits that changed the required version of the library in which the exception rose."""
+    if failure.library in (None, "stdlib"):
+        return []
     wanted = re.sub(r"[-_.]+", "-", str(failure.library)).lower()
-    found = [
+    return [
         SuspectCommit(
             sha=change.sha,
             score=LIBRARY_CHANGED,
@@ -200,7 +192,6 @@ def dependency_suspects(
         for change in span.changes
         if wanted in change.requirements
     ]
-    return [*found, *suspects][: config.max_suspects]
 
 
 def shorten(text: str, width: int = 80) -> str:

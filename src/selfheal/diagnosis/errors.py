@@ -8,16 +8,12 @@ from typing import Any
 from selfheal.artifacts.anomalies import Anomaly
 from selfheal.artifacts.dataset import Dataset
 from selfheal.artifacts.diagnosis import Location, SuspectCommit, Verdict
-from selfheal.codebase.index import is_test
 from selfheal.config import DiagnoseConfig
 from selfheal.diagnosis.error_suspects import dependency_suspects, error_suspects, shorten
 from selfheal.diagnosis.failure import Failure, read_failure
 from selfheal.diagnosis.model import Cause, CodeRange
 from selfheal.diagnosis.suspects import change_size
 from selfheal.diagnosis.traffic import InputHistory, earlier_failures, input_history
-
-# A traceback without an earlier release shows where, not since when.
-TRACEBACK_ALONE = 0.5
 
 
 def explain_error(
@@ -26,19 +22,20 @@ def explain_error(
     """The cause of one error anomaly, convicting or abstaining with the reason."""
     failure = read_failure(anomaly.evidence, span, config.vendored)
     suspects = error_suspects(failure, span, config.max_suspects)
-    suspects = dependency_suspects(failure, span, suspects, config)
-    inputs = input_history(
-        dataset, _trace_ids(anomaly.evidence), anomaly.detector.window.baseline_release
-    )
-    verdict, reason = _verdict(failure, span, suspects, inputs, config)
-    follows = (
-        _follows(anomaly.evidence, dataset) if verdict in ("no_code_cause", "traffic_mix") else []
-    )
-    if follows:
-        verdict, reason = (
-            "no_code_cause",
-            "another error struck the same sessions before it: it follows from that.",
-        )
+    pins: list[SuspectCommit] = []
+    if not suspects or suspects[0].score < config.minimum_score:
+        pins = dependency_suspects(failure, span)
+        suspects = [*pins, *suspects][: config.max_suspects]
+    traces = _trace_ids(anomaly.evidence)
+    inputs = input_history(dataset, traces, span.pair.baseline)
+    evidence = _evidence(anomaly.evidence, failure, span, suspects, inputs)
+    verdict, reason = _conviction(suspects, pins, config) or _abstention(failure, span, inputs)
+    if verdict in ("no_code_cause", "traffic_mix"):
+        follows = earlier_failures(dataset, traces, str(anomaly.evidence.get("fingerprint")))
+        if follows:
+            evidence["follows_fingerprints"] = follows
+            verdict = "no_code_cause"
+            reason = "another error struck the same sessions before it: it follows from that."
     where = f" in {failure.frames[0].function}" if failure.frames else ""
     return Cause(
         anomaly_ids=[anomaly.id],
@@ -48,51 +45,49 @@ def explain_error(
         title=f"{failure.exception_type}{where} at {anomaly.operation}",
         verdict=verdict,
         reason=reason,
-        locations=_locations(failure, suspects, config.max_locations),
+        locations=_locations(failure, span, suspects, config.max_locations),
         suspect_commits=suspects,
         root_service=anomaly.service,
         good_commit=span.good,
         bad_commit=span.bad,
-        evidence=_evidence(anomaly.evidence, failure, span, suspects, inputs)
-        | ({"follows_fingerprints": follows} if follows else {}),
+        evidence=evidence,
     )
 
 
-def _verdict(
-    failure: Failure,
-    span: CodeRange,
-    suspects: list[SuspectCommit],
-    inputs: InputHistory | None,
-    config: DiagnoseConfig,
-) -> tuple[Verdict, str]:
+def _conviction(
+    suspects: list[SuspectCommit], pins: list[SuspectCommit], config: DiagnoseConfig
+) -> tuple[Verdict, str] | None:
     best = suspects[0] if suspects else None
-    if best and best.score >= config.minimum_score:
-        if "required version" in best.reason:
-            return "dependency", f"{best.sha[:10]} {best.reason}."
-        return "code_cause", f"{best.sha[:10]} {best.reason}."
+    if best is None or best.score < config.minimum_score:
+        return None
+    verdict: Verdict = "dependency" if best in pins else "code_cause"
+    return verdict, f"{best.sha[:10]} {best.reason}."
+
+
+def _abstention(
+    failure: Failure, span: CodeRange, inputs: InputHistory | None
+) -> tuple[Verdict, str]:
+    """No commit is convicted: what is missing, or what else it was.
+
+    A traceback without an earlier release to compare still shows where the fault is.
+    """
     if span.bad is None:
         return "insufficient_data", f"{'; '.join(span.gaps)}."
-    if not failure.frames:
+    if not failure.frames and not failure.sources:
         return (
             "insufficient_data",
-            "no frame of the traceback lies in this repository; a traceback with the service's own frames is needed.",
+            "no frame of the traceback lies in the service's code in this repository; a traceback with its own frames is needed.",
         )
-    place = f"{failure.frames[0].file}:{failure.frames[0].line}"
+    frame = failure.frames[0] if failure.frames else failure.test
+    place = f"{frame.file}:{frame.line}" if frame else "the failure"
+    if span.good is None and span.pair.baseline is None:
+        return (
+            "code_cause",
+            f"the traceback ends at {place}; there is no earlier release to compare.",
+        )
+    if span.good is None:
+        return "insufficient_data", f"the traceback ends at {place}, but {'; '.join(span.gaps)}."
     if not span.compares:
-        if (
-            span.good is None
-            and span.pair.baseline is None
-            and config.minimum_score <= TRACEBACK_ALONE
-        ):
-            return (
-                "code_cause",
-                f"the traceback ends at {place}; there is no earlier release to compare.",
-            )
-        if span.good is None:
-            return (
-                "insufficient_data",
-                f"the traceback ends at {place}, but {'; '.join(span.gaps)}.",
-            )
         return (
             "no_code_cause",
             f"both releases run the same commit; the error at {place} came without a change of code.",
@@ -118,12 +113,12 @@ def _without_suspect(
     )
 
 
-def _locations(failure: Failure, suspects: list[SuspectCommit], limit: int) -> list[Location]:
+def _locations(
+    failure: Failure, span: CodeRange, suspects: list[SuspectCommit], limit: int
+) -> list[Location]:
     """Own frames innermost first, then the functions whose results reached the failure."""
     found: list[Location] = []
     for depth, frame in enumerate(failure.frames):
-        if is_test(frame.file):
-            continue
         score = round(0.9 * 0.6**depth * (1 if frame.matches else 0.8), 4)
         reasons = ["the innermost own frame" if depth == 0 else f"{depth} calls up the traceback"]
         if depth == 0 and failure.expression:
@@ -141,10 +136,13 @@ def _locations(failure: Failure, suspects: list[SuspectCommit], limit: int) -> l
                 reasons=reasons,
             )
         )
-    accused = " ".join(suspect.reason for suspect in suspects[:1])
+    accused = span.commit(suspects[0].sha) if suspects else None
     for source in failure.sources:
-        score = 0.7 if f"changes {source.function}," in accused else 0.3
+        changed = accused is not None and any(accused.of(source.file, source.function))
+        score = 0.7 if changed else 0.3
         reason = "its result reaches the failing expression"
+        if failure.test is not None:
+            reason = f"{failure.test.function} tests it"
         found.append(
             Location(
                 file=source.file,
@@ -180,6 +178,8 @@ def _evidence(
         found["expression_kind"] = failure.expression.kind
         found["expression_base"] = failure.expression.base
         found["expression_line"] = failure.expression.line
+    if failure.test:
+        found["test"] = f"{failure.test.file}::{failure.test.function}"
     if failure.library:
         found["library"] = failure.library
     if inputs:
@@ -187,10 +187,6 @@ def _evidence(
     if suspects:
         found["change"] = change_size(span, suspects)
     return found
-
-
-def _follows(evidence: Mapping[str, Any], dataset: Dataset) -> list[str]:
-    return earlier_failures(dataset, _trace_ids(evidence), str(evidence.get("fingerprint")))
 
 
 def _trace_ids(evidence: Mapping[str, Any]) -> list[str]:

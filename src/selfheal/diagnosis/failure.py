@@ -10,7 +10,7 @@ from typing import Any
 from selfheal.artifacts.model import Model
 from selfheal.codebase.changes import MODULE
 from selfheal.codebase.expressions import FailingExpression, failing_expression
-from selfheal.codebase.index import Definition, is_vendored
+from selfheal.codebase.index import Definition, is_test, is_vendored
 from selfheal.codebase.slices import Slice, slice_of
 from selfheal.diagnosis.model import CodeRange
 from selfheal.diagnosis.suspects import Target
@@ -26,9 +26,15 @@ class OwnFrame(Model):
 
 
 class Failure(Model):
-    """A traceback read against the code: own frames innermost first, and what failed there."""
+    """A traceback read against the code: own frames innermost first, and what failed there.
+
+    `sources` are the functions whose results reach the failing expression. Where only a
+    test is in the traceback (its assertion failed), `test` is its frame, there are no
+    `frames`, and `sources` are the functions that the test calls.
+    """
 
     frames: list[OwnFrame]
+    test: OwnFrame | None
     library: str | None
     expression: FailingExpression | None
     slice: Slice | None
@@ -50,16 +56,21 @@ def read_failure(
     innermost = str(frames[-1].get("file", "")) if frames else ""
     name = str(evidence.get("exception_type", "Exception"))
     message = str(evidence.get("message", ""))
+    code = [frame for frame in own if not is_test(frame.file)]
+    tests = [frame for frame in own if is_test(frame.file)]
     expression = None
-    if own and own[0].file in span.sources:
-        expression = failing_expression(span.sources[own[0].file], own[0].line, name, message)
-    value = _slice(own[0], expression, span) if own and expression else None
+    if code and code[0].file in span.sources:
+        expression = failing_expression(span.sources[code[0].file], code[0].line, name, message)
+    value = _slice(code[0], expression, span) if code and expression else None
     return Failure(
-        frames=own,
+        frames=code,
+        test=tests[-1] if tests and not code else None,
         library=library_of(innermost),
         expression=expression,
         slice=value,
-        sources=_value_sources(own[0], expression, value, span) if own else [],
+        sources=_value_sources(code[0], expression, value, span)
+        if code
+        else _tested(tests[-1:], span),
         exception_type=name,
         message=message,
     )
@@ -134,6 +145,18 @@ def _value_sources(
     return [
         Target(file=found.file, function=found.qualified_name, line=found.line)
         for found in span.index.callees(feeding)
+    ]
+
+
+def _tested(tests: Sequence[OwnFrame], span: CodeRange) -> list[Target]:
+    """The functions of the service that a failing test calls by name."""
+    definitions = (definition_of(span, frame.file, frame.function) for frame in tests)
+    return [
+        Target(file=found.file, function=found.qualified_name, line=found.line)
+        for definition in definitions
+        if definition is not None
+        for found in span.index.callees(definition)
+        if not is_test(found.file)
     ]
 
 
