@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Lock
 
 from selfheal.artifacts.patch import RecordedRequest
 from selfheal.config import TestsConfig
@@ -13,11 +15,16 @@ from selfheal.sandbox.work import measure_work
 from selfheal.sandbox.worktree import Worktree
 
 Session = Sequence[RecordedRequest]
-SLOW_TRIALS = 2
+SLOW_TRIALS = 3
+CLEAR_GROWTH = 2.0
+AT_ONCE = 2
 
 
 class Bench:
-    """Work trees by commit, made when first needed and removed with `stack`."""
+    """Work trees by commit, made when first needed and removed with `stack`.
+
+    Threads may ask at once: each test process is one of its own.
+    """
 
     def __init__(
         self, repository: Path, folder: Path, tests: TestsConfig, stack: ExitStack
@@ -26,6 +33,7 @@ class Bench:
         self._stack = stack
         self._trees: dict[str, Worktree] = {}
         self._known: dict[tuple[str, str], Work] = {}
+        self._lock = Lock()
 
     def work(self, commit: str, session: Session, fixture: str) -> Work:
         """The counted work of the last request at a commit; each question is asked once."""
@@ -43,10 +51,19 @@ class Bench:
         return self._known[key]
 
     def _tree(self, commit: str) -> Worktree:
-        if commit not in self._trees:
-            tree = Worktree(self._repository, commit, self._folder / f"tree-{commit[:12]}")
-            self._trees[commit] = self._stack.enter_context(tree)
-        return self._trees[commit]
+        with self._lock:
+            if commit not in self._trees:
+                tree = Worktree(self._repository, commit, self._folder / f"tree-{commit[:12]}")
+                self._trees[commit] = self._stack.enter_context(tree)
+            return self._trees[commit]
+
+
+def reproduce_all(
+    found: Sequence[tuple[Problem, Sequence[Session]]], bench: Bench
+) -> list[Problem]:
+    """`reproduced` of each problem with its sessions, some at once."""
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        return list(pool.map(lambda each: reproduced(each[0], each[1], bench), found))
 
 
 def reproduced(problem: Problem, found: Sequence[Session], bench: Bench) -> Problem:
@@ -102,12 +119,17 @@ def _trials(session: Session) -> list[Session]:
 
 
 def _slowest(problem: Problem, found: Sequence[Session], bench: Bench) -> Problem:
-    """The session whose work grew most from the good commit to the bad one."""
+    """The first session whose work clearly grew from the good commit to the bad one.
+
+    Without a clear one, that which grew most.
+    """
     assert problem.client is not None
-    tried = []
-    for session in found[:SLOW_TRIALS]:
+    tried: list[Problem] = []
+    for session in [trial for each in found for trial in _trials(each)][:SLOW_TRIALS]:
         work = bench.work(problem.base_commit, session, problem.client.fixture)
         tried.append(_with(problem, session, work, bench))
+        if work.unavailable or _growth(tried[-1]) >= CLEAR_GROWTH:
+            break
     return max(tried, key=_growth)
 
 

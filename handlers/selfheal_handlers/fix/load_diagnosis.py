@@ -9,7 +9,7 @@ from typing import Any
 
 from selfheal.artifacts import Anomalies, Diagnoses, Diagnosis, Telemetry
 from selfheal.artifacts.envelope import read_artifact
-from selfheal.artifacts.patch import Dropped
+from selfheal.artifacts.patch import Dropped, RecordedRequest
 from selfheal.artifacts.patterns import Patterns
 from selfheal.codebase.history import History
 from selfheal.config import TestsConfig
@@ -18,7 +18,7 @@ from selfheal.errors import RepositoryError
 from selfheal.repair import Problem
 from selfheal.repair.gather import gather, sessions
 from selfheal_handlers.fix._examples import cycle
-from selfheal_handlers.fix._reproduce import Bench, reproduced
+from selfheal_handlers.fix._reproduce import Bench, reproduce_all
 from selfheal_handlers.fix._results import FixMaterial, FixRequest
 
 
@@ -39,20 +39,21 @@ def load_diagnosis(
         raise RepositoryError("no repository is given.", hint="Name one with --repo.")
     history = History(workspace.repository)
     wanted = set(generate_fix_requested.diagnosis_ids)
-    problems: list[Problem] = []
+    found: list[tuple[Problem, list[list[RecordedRequest]]]] = []
     declined = list(generate_fix_requested.declined)
+    for each in diagnosis.diagnoses:
+        if each.id not in wanted:
+            continue
+        try:
+            problem = _gathered(each, history, config, generate_fix_requested.changelog)
+        except RepositoryError as error:
+            declined.append(_declined(each, str(error)))
+            continue
+        own = [anomaly for anomaly in anomalies.anomalies if anomaly.id in each.anomaly_ids]
+        found.append((problem, sessions(each, own, telemetry.dataset)))
     with ExitStack() as stack:
         bench = Bench(workspace.repository, workspace.folder, config, stack)
-        for each in diagnosis.diagnoses:
-            if each.id not in wanted:
-                continue
-            try:
-                problem = _gathered(each, history, config, generate_fix_requested.changelog)
-            except RepositoryError as error:
-                declined.append(_declined(each, str(error)))
-                continue
-            own = [anomaly for anomaly in anomalies.anomalies if anomaly.id in each.anomaly_ids]
-            problems.append(reproduced(problem, sessions(each, own, telemetry.dataset), bench))
+        problems = reproduce_all(found, bench)
     return FixMaterial(
         problems=problems,
         declined=declined,

@@ -114,7 +114,7 @@ def _candidate(
         after[docs.path] = docs.after if touched is None else with_entry(touched, docs.entry)
     kind, context = problem.diagnosis.kind, problem.context
     known = matching_pattern(library, kind, edit.strategy, edit.template, context)
-    location = problem.diagnosis.locations[0].score if problem.diagnosis.locations else 0.0
+    location = _location_score(problem, after)
     score, parts = score_parts(location, edit.fit, cost, known[1] if known else None)
     patch = patch_of(before, after)
     return Candidate(
@@ -136,6 +136,13 @@ def _candidate(
         },
         pattern_id=known[0].id if known else None,
     )
+
+
+def _location_score(problem: Problem, after: Mapping[str, str | None]) -> float:
+    """The score of the accused place that an edit changes; of the first where it changes none."""
+    locations = problem.diagnosis.locations
+    changed = [each.score for each in locations if each.file in after]
+    return max(changed, default=locations[0].score if locations else 0.0)
 
 
 def syntax_fault(candidate: Candidate, before: Mapping[str, str | None]) -> str | None:

@@ -216,13 +216,16 @@ def _loop_around(source: Source, node: ast.AST) -> ast.AST | None:
 def _bad_input_replies(problem: Problem, place: Place) -> Iterator[Fallback]:
     """How this module, else the project, answers bad input: its 4xx replies and errors."""
     fit = 0.6 if _answers_requests(place.function) else 0.5
+    seen: set[str] = set()
     nearest = sorted(problem.python(), key=lambda each: each.path != place.source.path)
     for source in nearest:
         for function in source.functions():
             for node in walk_own(function):
                 if isinstance(node, ast.Raise | ast.Return | ast.Expr) and _refuses(node):
                     text = source.segment(node)
-                    if _understood(text, place.function, place.source):
+                    kind = text.partition("(")[0] if isinstance(node, ast.Raise) else text
+                    if kind not in seen and _understood(text, place.function, place.source):
+                        seen.add(kind)
                         near = 0.0 if source.path == place.source.path else 0.1
                         yield Fallback(text, fit - near, "bad_input", f"as {function.name} does")
 

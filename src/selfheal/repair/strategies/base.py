@@ -111,7 +111,7 @@ def replacement(
     """`node` becomes `text`."""
     return Edit(
         strategy=strategy,
-        template=f"{template}_{fallback.origin}",
+        template=template if template == fallback.origin else f"{template}_{fallback.origin}",
         explanation=f"In {place.function.name}, when {what}: `{fallback.text}` {fallback.why}.",
         fit=fallback.fit,
         parameters={"fallback": fallback.text, "origin": fallback.origin},
