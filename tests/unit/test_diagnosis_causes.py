@@ -103,6 +103,16 @@ def test_every_anomaly_is_in_a_cause_even_if_nobody_explained_it() -> None:
     assert "kind state" in joined[1].reason
 
 
+def test_a_cause_that_convicts_nobody_names_no_suspect() -> None:
+    (spared,) = join_causes(
+        [cause("error", "e1", verdict="no_code_cause", change={"lines": 3})], []
+    )
+    assert spared.suspect_commits == []
+    assert spared.evidence == {
+        "not_convicted": [{"sha": "c1", "score": 0.9, "reason": "changes it"}]
+    }
+
+
 def test_impact_counts_requests_of_the_candidate_release(tmp_path: Path) -> None:
     spans = [
         {"trace_id": f"{release}-{number}", "span_id": "s", "service": "items", "release": release,

@@ -17,7 +17,8 @@ def join_causes(causes: Iterable[Cause], anomalies: Sequence[Anomaly]) -> list[C
     Errors raised at the same place are one cause, and an error that follows from another
     in the same sessions joins that one. A change of behaviour joins the error
     or slowness that shares its traces or its guilty commit and operation. An anomaly
-    that no analysis took up is given a cause that says so.
+    that no analysis took up is given a cause that says so. A cause that convicts nobody
+    names no suspects; those looked at are in its evidence as ``not_convicted``.
     """
     found: list[Cause] = []
     for cause in sorted(causes, key=_order):
@@ -27,7 +28,8 @@ def join_causes(causes: Iterable[Cause], anomalies: Sequence[Anomaly]) -> list[C
         else:
             found[position] = _joined(found[position], cause)
     explained = {anomaly for cause in found for anomaly in cause.anomaly_ids}
-    return [*found, *(_unexplained(item) for item in anomalies if item.id not in explained)]
+    left = [_unexplained(item) for item in anomalies if item.id not in explained]
+    return [*map(_spared, found), *left]
 
 
 def _order(cause: Cause) -> tuple[int, bool, str]:
@@ -87,6 +89,19 @@ def _joined(first: Cause, second: Cause) -> Cause:
             "anomaly_ids": sorted({*first.anomaly_ids, *second.anomaly_ids}),
             "evidence": evidence,
         }
+    )
+
+
+def _spared(cause: Cause) -> Cause:
+    if cause.verdict in ("code_cause", "dependency") or not cause.suspect_commits:
+        return cause
+    looked_at = [
+        {"sha": suspect.sha, "score": suspect.score, "reason": suspect.reason}
+        for suspect in cause.suspect_commits
+    ]
+    evidence = {key: value for key, value in cause.evidence.items() if key != "change"}
+    return cause.model_copy(
+        update={"suspect_commits": [], "evidence": evidence | {"not_convicted": looked_at}}
     )
 
 
