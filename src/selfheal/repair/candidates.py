@@ -32,24 +32,20 @@ class Documentation(Model):
 
 
 def propose(problem: Problem, only: Sequence[str] = ()) -> list[Edit]:
-    """The distinct edits for a problem, by strategy in the order of the table.
+    """The edits for a problem, by strategy in the order of the table, best fit first.
 
-    Two edits that make the same text count once, for the better fit. `only` limits the
-    strategies (empty: all).
+    Two edits of one strategy that make the same text count once, and the best few of each
+    strategy are kept. `only` limits the strategies (empty: all).
     """
-    wanted = [
-        strategy
-        for strategy in STRATEGIES
-        if problem.diagnosis.kind in strategy.kinds and (not only or strategy.name in only)
-    ]
-    found: dict[str, Edit] = {}
-    for strategy in wanted:
-        edits = sorted(strategy.propose(problem), key=lambda each: -each.fit)
-        distinct = {_result(problem, edit): edit for edit in reversed(edits)}
-        for result, edit in sorted(distinct.items(), key=lambda each: -each[1].fit)[:PER_STRATEGY]:
-            if result not in found or found[result].fit < edit.fit:
-                found[result] = edit
-    return list(found.values())
+    found: list[Edit] = []
+    for strategy in STRATEGIES:
+        if problem.diagnosis.kind not in strategy.kinds or (only and strategy.name not in only):
+            continue
+        distinct: dict[str, Edit] = {}
+        for edit in sorted(strategy.propose(problem), key=lambda each: -each.fit):
+            distinct.setdefault(_result(problem, edit), edit)
+        found += list(distinct.values())[:PER_STRATEGY]
+    return found
 
 
 def _result(problem: Problem, edit: Edit) -> str:
@@ -84,9 +80,13 @@ def candidates(
     library: Patterns | None,
     maximum: int,
 ) -> list[Candidate]:
-    """The best candidates of one diagnosis, ranked from 1; a revert is always among them."""
+    """The best candidates of one diagnosis, ranked from 1; a revert is always among them.
+
+    Of candidates with the same patch, the one that scores best counts.
+    """
     found = [_candidate(problem, edit, test, docs, library) for edit in edits]
-    ranked = sorted(found, key=lambda each: (-each.score, each.id))
+    best = {each.patch: each for each in sorted(found, key=lambda each: each.score)}
+    ranked = sorted(best.values(), key=lambda each: (-each.score, each.id))
     chosen = ranked[:maximum]
     if ranked[maximum:] and not any(each.strategy in REVERTS for each in chosen):
         revert = next((each for each in ranked if each.strategy in REVERTS), None)
