@@ -21,9 +21,9 @@ SELECT count(*) FILTER (fingerprint = $fingerprint)::BIGINT AS same,
     count(*) FILTER (fingerprint <> $fingerprint)::BIGINT AS alike
 FROM errors
 WHERE coalesce(service, '{UNKNOWN}') = $service AND coalesce(release, '{UNKNOWN}') = $candidate
-    AND (fingerprint = $fingerprint OR (operation = $operation
-        AND split_part(coalesce(exception_type, ''), '.', -1)
-            = split_part(coalesce($exception_type, ''), '.', -1)))
+    AND coalesce(operation, '{UNKNOWN}') = $operation AND (fingerprint = $fingerprint
+        OR split_part(coalesce(exception_type, ''), '.', -1)
+            = split_part(coalesce($exception_type, ''), '.', -1))
 """
 
 
@@ -42,7 +42,8 @@ def judge(
     ``{"expected_rate": 1.0}`` where only requests are replayed that failed before.
 
     * performance: is the operation slower in `candidate` than in `baseline`?
-    * error, behavioural: does it still happen in `candidate`? Its absence counts once
+    * error, behavioural: does it (for errors: its fingerprint, or its type) still happen at
+      the operation in `candidate`? Its absence counts once
       there were enough requests to expect it (at the anomaly's rate and level).
     * coverage: does the suite's coverage data still leave the function out?
 
