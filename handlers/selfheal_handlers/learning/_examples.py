@@ -154,6 +154,8 @@ def deployment() -> Deployment:
 
 
 def anomalies() -> Anomalies:
+    from selfheal.analysis.errors import DETECTOR
+
     anomaly = Anomaly(
         id="anomaly-1",
         kind="error",
@@ -164,8 +166,8 @@ def anomalies() -> Anomalies:
         title="KeyError in POST /total",
         count=12,
         detector=Detector(
-            name="error_patterns",
-            parameters={},
+            name=DETECTOR,
+            parameters={"significance": 0.05, "expected_rate": 0.1},
             window=DataWindow(baseline_release="1.0", candidate_release="1.1"),
         ),
         evidence={"exception_type": "KeyError", "fingerprint": "none"},

@@ -13,10 +13,18 @@ A gate looks several times, so each look may only cry wolf at a part of the leve
 (Bonferroni: significance / looks). It fails as soon as one question is answered
 badly and passes once all are answered well. Whatever is still open at the deadline
 is `undecided` or `no_data`, and neither promotes.
+
+That an error is gone can only be concluded from requests that did not raise it, and
+few of them reach a small share of the traffic. The evidence asked for is in proportion
+to what is at stake: with the share s of the traffic, at the level significance ** s.
+As n requests without an error of rate r have the probability (1 - r) ** n, the number
+of requests asked for is s times that of the last step, so that steps last about equally
+long, and the last one, on which the old release is given up, asks for the full level.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +39,7 @@ from selfheal.config import GateConfig
 if TYPE_CHECKING:
     from selfheal.analysis import Judgement
 
-LOOKS = 5
+LOOKS = 8
 JUDGED_KINDS = frozenset({"performance", "error", "behavioral"})
 
 _AS_WORSE: dict[str, GateState] = {
@@ -49,6 +57,10 @@ class Observed(Protocol):
     def old(self) -> str: ...
     @property
     def new(self) -> str: ...
+
+    def share(self) -> float:
+        """The percentage of new sessions that the new release gets now."""
+        ...
 
     def step_began_ns(self) -> int:
         """When traffic was last shifted, in Unix nanoseconds."""
@@ -92,12 +104,11 @@ def watch(
     measured: per look the seconds since the start and the evidence of each answer.
     """
     began = time.monotonic()
-    careful = config.model_copy(update={"significance": config.significance / LOOKS})
     looks: list[dict[str, Any]] = []
     answers = Answers()
     for look in range(1, LOOKS + 1):
         time.sleep(max(0.0, began + config.step_seconds * look / LOOKS - time.monotonic()))
-        answers = ask(target, anomalies, careful, scratch / str(look))
+        answers = ask(target, anomalies, config, scratch / str(look))
         looks.append({"seconds": time.monotonic() - began, "answers": answers.evidence})
         if answers.state in ("pass", "fail"):
             break
@@ -138,35 +149,71 @@ def ask(
             answers.add(question, "no_data", {})
         return answers
     fresh = since(dataset, target.new, target.step_began_ns(), scratch)
-    judged = guards(fresh, baseline=target.old, candidate=target.new, gate=config)
+    careful = config.model_copy(update={"significance": config.significance / LOOKS})
+    judged = guards(fresh, baseline=target.old, candidate=target.new, gate=careful)
     for name, judgement in judged.items():
         answers.add(name, _AS_WORSE[judgement.state], told(judgement))
+    level = config.significance ** (target.share() / 100)
     for anomaly in asked:
-        state, evidence = is_healed(anomaly, dataset, target.old, target.new)
+        state, evidence = is_healed(anomaly, dataset, target.old, target.new, gone_level=level)
         answers.add(anomaly.id, state, evidence)
     return answers
 
 
 def is_healed(
-    anomaly: Anomaly, dataset: Dataset, old: str, new: str
+    anomaly: Anomaly, dataset: Dataset, old: str, new: str, *, gone_level: float | None = None
 ) -> tuple[GateState, dict[str, Any]]:
     """Whether the trouble is gone in `new`, by the anomaly's own detector.
 
-    Errors and behaviour: the detector must be quiet about `new`. A slow operation was
-    slow in `old` already, so `new` being no worse proves nothing: `old` must show the
-    anomaly against `new`, as it did against the good release.
+    Errors and behaviour: the detector must be quiet about `new`, whose silence counts at
+    `gone_level` (default: the detector's own); an error must not have turned into
+    another one. A slow operation was slow in `old` already, so `new` being no worse
+    proves nothing: `old` must show the anomaly against `new`, as it did against the good
+    release.
     """
     from selfheal.analysis import judge
 
-    worse = judge(anomaly, dataset, baseline=old, candidate=new)
+    gone = (
+        {} if anomaly.kind == "performance" or gone_level is None else {"significance": gone_level}
+    )
+    worse = judge(anomaly, dataset, baseline=old, candidate=new, parameters=gone)
     evidence: dict[str, Any] = {"new_against_old": told(worse)}
-    if anomaly.kind != "performance" or worse.state == "anomalous":
-        return _AS_WORSE[worse.state], evidence
-    better = judge(anomaly, dataset, baseline=new, candidate=old)
-    evidence["old_against_new"] = told(better)
-    if better.state == "anomalous":
-        return "pass", evidence
-    return ("no_data" if better.state == "no_data" else "undecided"), evidence
+    state = _AS_WORSE[worse.state]
+    if state != "fail" and anomaly.kind == "performance":
+        better = judge(anomaly, dataset, baseline=new, candidate=old)
+        evidence["old_against_new"] = told(better)
+        open_state: GateState = "no_data" if better.state == "no_data" else "undecided"
+        state = "pass" if better.state == "anomalous" else open_state
+    if state == "pass" and anomaly.kind == "error":
+        level = (
+            gone_level if gone_level is not None else anomaly.detector.parameters["significance"]
+        )
+        failures = failures_of(anomaly, dataset, old, new)
+        evidence["failures"] = failures
+        state = "pass" if failures["p_value"] <= level else "undecided"
+    return state, evidence
+
+
+def failures_of(anomaly: Anomaly, dataset: Dataset, old: str, new: str) -> dict[str, Any]:
+    """Failed requests of the operation in both releases.
+
+    `p_value` is of an exact test that the old release fails more often than the new one;
+    0 where the old one's requests did not fail, so that there is nothing to fall.
+    """
+    from selfheal.analysis.statistics.rates import rate_is_higher
+
+    rows = dataset.rows(
+        """
+        SELECT release, count(*) AS requests,
+            count(*) FILTER (status = 'error' OR coalesce(http_status, 0) >= 500) AS failed
+        FROM spans WHERE service = ? AND operation = ? AND release IN (?, ?) GROUP BY release
+        """,
+        [anomaly.service, anomaly.operation, old, new],
+    )
+    counts = {row["release"]: (row["failed"], row["requests"]) for row in rows}
+    before, after = counts.get(old, (0, 0)), counts.get(new, (0, 0))
+    p_value = rate_is_higher(*after, *before) if before[0] else 0.0
+    return {"old": list(before), "new": list(after), "p_value": p_value}
 
 
 def since(dataset: Dataset, release: str, began_ns: int, scratch: Path) -> Dataset:
@@ -189,9 +236,12 @@ def since(dataset: Dataset, release: str, began_ns: int, scratch: Path) -> Datas
 
 
 def told(judgement: Judgement) -> dict[str, Any]:
-    """A judgement for the measurements."""
+    """A judgement for the measurements, in JSON types; what is not a number is null."""
+    from pydantic_core import to_json
+
+    evidence = to_json(dict(judgement.evidence), inf_nan_mode="null", fallback=str)
     return {
         "judgement": judgement.state,
         "reason": judgement.reason,
-        "evidence": dict(judgement.evidence),
+        "evidence": json.loads(evidence),
     }

@@ -57,10 +57,6 @@ class RolloutTarget(Observed, Protocol):
         """Make the new release able to carry `percent` of the traffic. May be repeated."""
         ...
 
-    def share(self) -> float:
-        """The percentage of new sessions that the new release gets now."""
-        ...
-
     def shift(self, percent: int) -> None:
         """Give the new release `percent` of new sessions and the old one the rest."""
         ...

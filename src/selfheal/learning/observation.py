@@ -18,12 +18,14 @@ from selfheal.artifacts import Anomaly, Dataset
 from selfheal.artifacts.dataset import write_tables
 from selfheal.artifacts.model import Model
 from selfheal.delivery.fleet import Fleet
+from selfheal.delivery.gate import is_healed
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
 Measure = Literal["p95_ms", "error_rate"]
+Judged = Literal["anomalous", "quiet", "inconclusive", "no_data"]
 RESAMPLES = 500
 SAMPLED = 5000
 
@@ -61,7 +63,7 @@ class Comparison(Model):
     counts: dict[str, int] = Field(default_factory=dict)
     improvement: float | None = None
     interval: tuple[float, float] | None = None
-    judgement: Literal["anomalous", "quiet", "inconclusive", "no_data"]
+    judgement: Judged
     reason: str = ""
 
 
@@ -110,8 +112,6 @@ def joined_with(recorded: Dataset, live: Dataset, new: str) -> dict[str, pa.Tabl
 
 def compare(anomaly: Anomaly, observation: Observation) -> Comparison:
     """One anomaly before and after, judged by its own detector."""
-    from selfheal.analysis import judge
-
     measures: dict[str, Measure] = {"error": "error_rate", "performance": "p95_ms"}
     measure = measures.get(anomaly.kind)
     common: dict[str, Any] = {
@@ -123,15 +123,31 @@ def compare(anomaly: Anomaly, observation: Observation) -> Comparison:
     window = anomaly.detector.window
     dataset, new = observation.dataset, observation.new
     good, sick = window.baseline_release, window.candidate_release
-    if dataset is None or new is None or good is None or sick is None:
+    if dataset is None or new is None or sick is None:
         return Comparison(**common, judgement="no_data", reason="nothing was observed")
-    judgement = judge(anomaly, dataset, baseline=good, candidate=new)
     measured: dict[str, Any] = {}
     if measure is not None:
         figures = _errors if measure == "error_rate" else _latency
         with dataset.connect() as connection:
-            measured = figures(connection, anomaly, {"good": good, "before": sick, "after": new})
-    return Comparison(**common, **measured, judgement=judgement.state, reason=judgement.reason)
+            roles = {"good": good, "before": sick, "after": new}
+            known = {role: release for role, release in roles.items() if release is not None}
+            measured = figures(connection, anomaly, known)
+    state, reason = _judged(anomaly, dataset, good=good, sick=sick, new=new)
+    return Comparison(**common, **measured, judgement=state, reason=reason)
+
+
+def _judged(
+    anomaly: Anomaly, dataset: Dataset, *, good: str | None, sick: str, new: str
+) -> tuple[Judged, str]:
+    """The new release against the good one; without such a one, better than the sick one."""
+    from selfheal.analysis import judge
+
+    if good is not None:
+        judgement = judge(anomaly, dataset, baseline=good, candidate=new)
+        return judgement.state, judgement.reason
+    state, _ = is_healed(anomaly, dataset, sick, new)
+    states: dict[str, Judged] = {"pass": "quiet", "fail": "anomalous", "no_data": "no_data"}
+    return states.get(state, "inconclusive"), f"release {new} against release {sick}"
 
 
 def _latency(
