@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfheal.cli.console import Console, Outcome
@@ -44,6 +45,9 @@ def conclusion(result: RunResult) -> str:
         artifact = ARTIFACT_NAMES[PHASES.index(last)] if last in PHASES else result.run_id
         lines.append(f"look at it with: selfheal show {artifact}")
     lines.append(f"everything is in {result.folder}")
+    artifacts = result.folder.parents[1]
+    if artifacts.resolve() != Path("artifacts").resolve():
+        lines.append(f"commands on this run need: --artifacts {artifacts}")
     return "\n".join(lines)
 
 
