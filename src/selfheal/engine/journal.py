@@ -33,10 +33,10 @@ def encode(event: Event) -> bytes:
 
 def decode(line: bytes) -> Event | None:
     """The event of a line with its newline, None where the line is not whole."""
-    if not (line.startswith(_BEFORE) and line.endswith(_AFTER)):
+    if not line.endswith(_AFTER):
         return None
     raw = line[_BODY : -len(_AFTER)]
-    if line[len(_BEFORE) : len(_BEFORE) + 8] != b"%08x" % zlib.crc32(raw):
+    if line[:_BODY] != _BEFORE + b"%08x" % zlib.crc32(raw) + _BETWEEN:
         return None
     try:
         event = json.loads(raw.decode("utf-8", "surrogatepass"))

@@ -40,7 +40,11 @@ class Observer:
 
 
 class BeatStatus(Model):
-    """One beat. `stale` says why its result would not be used again, None if it would."""
+    """One beat. `stale` says why its result would not be used again, None if it would.
+
+    It speaks of the beat itself: what reads a stale beat runs again only if other bytes
+    come out of it.
+    """
 
     phase: str
     beat: str

@@ -52,6 +52,8 @@ class WorkerPool(Executor):
         self._lock = threading.Lock()
         self._closed = False
         self._seats = [_Seat(self) for _ in range(self.size)]
+        for seat in self._seats:
+            seat.thread.start()
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         if self._closed:
@@ -110,10 +112,10 @@ class _Seat:
         self.process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
         self.thread = threading.Thread(target=self._serve, daemon=True)
-        self.thread.start()
 
     def _serve(self) -> None:
-        self._start()
+        with contextlib.suppress(OSError):  # the first task will say so
+            self._start()
         while (job := self.pool._jobs.get()) is not None:
             if job.future.set_running_or_notify_cancel():
                 self._do(job)
@@ -139,6 +141,9 @@ class _Seat:
             job.future.set_result(value)
 
     def _start(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
         ours, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(

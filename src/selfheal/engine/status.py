@@ -160,10 +160,8 @@ def _wired_and_stale(
         for beat in sequence.beats:
             if session.record.beat(phase, beat.id).state != "succeeded":
                 continue
-            reason = session.staleness(phase, beat)
-            stale[phase][beat.id] = reason
-            if reason is None or "cache" in reason:
-                keep_finished(session, phase, beat)
+            stale[phase][beat.id] = session.staleness(phase, beat)
+            keep_finished(session, phase, beat)
     return wired, stale
 
 
