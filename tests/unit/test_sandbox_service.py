@@ -76,9 +76,11 @@ def test_it_gets_its_identity_and_endpoint_and_nothing_of_ours(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("A_SECRET", "do not tell")
-    with process(folder, endpoint="http://127.0.0.1:4318") as service:
-        with urllib.request.urlopen(f"{service.url}/env") as answer:
-            environment = json.load(answer)
+    with (
+        process(folder, endpoint="http://127.0.0.1:4318") as service,
+        urllib.request.urlopen(f"{service.url}/env") as answer,
+    ):
+        environment = json.load(answer)
     assert "A_SECRET" not in environment
     assert environment["RELEASE"] == "1.1+fix,1"
     assert environment["OTEL_SERVICE_NAME"] == "tea house"

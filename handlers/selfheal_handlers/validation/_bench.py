@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from selfheal.config import TestsConfig, ValidateConfig
 from selfheal.contract import Workspace
 from selfheal.errors import RepositoryError
 from selfheal.sandbox.bench import Bench
+from selfheal.sandbox.suite import SuiteResult
 
 
-def bench_of(workspace: Workspace, tests: TestsConfig, config: ValidateConfig) -> Bench:
-    """A bench in the beat's own folder. Raises RepositoryError where the run has no repository."""
-    return Bench(repository_of(workspace), workspace.folder, tests, config)
+def bench_of(
+    workspace: Workspace,
+    tests: TestsConfig,
+    config: ValidateConfig,
+    baselines: Mapping[str, SuiteResult] | None = None,
+) -> Bench:
+    """A bench in the beat's own folder, with the suites that are known already.
+
+    Raises RepositoryError where the run has no repository.
+    """
+    repository = repository_of(workspace)
+    return Bench(repository, workspace.folder, tests, config, baselines=baselines or {})
 
 
 def repository_of(workspace: Workspace) -> Path:

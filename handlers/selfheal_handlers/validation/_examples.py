@@ -317,6 +317,7 @@ def store_validation_results(folder: Path) -> dict[str, Any]:
     return {
         "aggregate_validation_results": choice,
         "load_patch": subjects(commit),
+        "run_tests": tested(),
         "patch": proposal,
         "anomalies": anomalies(),
         "service": ServiceConfig(),

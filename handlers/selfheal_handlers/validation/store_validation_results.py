@@ -9,7 +9,7 @@ from __future__ import annotations
 from selfheal.artifacts import Anomalies, Patch, Validation
 from selfheal.config import ServiceConfig, TestsConfig, ValidateConfig
 from selfheal.contract import Workspace, handler
-from selfheal.sandbox.evidence import Subjects
+from selfheal.sandbox.evidence import Subjects, Tested
 from selfheal.sandbox.rounds import Live, prove_composition
 from selfheal.sandbox.verdict import Choice, concluded
 from selfheal_handlers.validation._bench import bench_of
@@ -25,6 +25,7 @@ from selfheal_handlers.validation._examples import store_validation_results as e
 def store_validation_results(
     aggregate_validation_results: Choice,
     load_patch: Subjects,
+    run_tests: Tested,
     patch: Patch,
     anomalies: Anomalies,
     service: ServiceConfig,
@@ -37,7 +38,7 @@ def store_validation_results(
     if choice.composition is None:
         return concluded(choice, load_patch.isolation)
     live = Live(
-        bench=bench_of(workspace, tests, config),
+        bench=bench_of(workspace, tests, config, run_tests.baselines),
         service=service,
         anomalies={anomaly.id: anomaly for anomaly in anomalies.anomalies},
         folder=workspace.folder / "trials",

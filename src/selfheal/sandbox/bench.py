@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -33,13 +33,15 @@ class Bench:
     """Runs a candidate's tests in checkouts below `folder`; safe to use from several threads.
 
     What belongs to the base commit (its own suite, the new test without the fix, its
-    work) is run once and remembered. `seconds` keeps how long each run took.
+    work) is run once and remembered; `baselines` are suites that are known already.
+    `seconds` keeps how long each run took.
     """
 
     repository: Path
     folder: Path
     tests: TestsConfig
     config: ValidateConfig
+    baselines: Mapping[str, SuiteResult] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     _known: dict[tuple[Any, ...], Any] = field(default_factory=dict)
     _locks: dict[tuple[Any, ...], threading.Lock] = field(default_factory=dict)
@@ -76,28 +78,38 @@ class Bench:
         )
 
     def prove(
-        self, candidate: Candidate, subjects: Sequence[Subject], files: Sequence[ChangedFile]
+        self, candidate: Candidate, subject: Subject, files: Sequence[ChangedFile]
     ) -> TestedCandidate:
-        """The regression tests before and after, then the whole suite; stops at the first no.
+        """The regression test without and with the fix, then the whole suite.
 
-        `subjects` are the diagnoses that the candidate heals: one, or several for a
-        composition. `files` are what it changes.
+        `files` are what the candidate changes. The suite is not run where the regression
+        test says no.
         """
-        checks: list[Check] = []
         with self.checkout(candidate.base_commit, candidate.patch) as worktree:
-            for subject in subjects:
-                checks.append(self._regression(candidate, subject, files, worktree))
-                if not passed(checks):
-                    return TestedCandidate(candidate_id=candidate.id, checks=checks)
+            checks = [self._regression(candidate, subject, files, worktree)]
+            if not passed(checks):
+                return TestedCandidate(candidate_id=candidate.id, checks=checks)
             suite = self._suite(worktree, f"suite of {candidate.id}")
             checks.append(self._judge_suite(candidate, suite, worktree))
-        coverage = None if suite.coverage is None else _of_changed_lines(suite.coverage, files)
-        return TestedCandidate(
-            candidate_id=candidate.id, checks=checks, coverage=coverage, coverage_note=suite.note
-        )
+        return _tested(candidate, checks, suite, files)
+
+    def prove_whole(
+        self, composition: Candidate, subjects: Sequence[Subject], files: Sequence[ChangedFile]
+    ) -> TestedCandidate:
+        """The whole suite of a composition, all regression tests of its parts among it.
+
+        That those fail without a fix was proven with each part.
+        """
+        with self.checkout(composition.base_commit, composition.patch) as worktree:
+            suite = self._suite(worktree, f"suite of {composition.id}")
+            checks = [_passes_in(suite, subject) for subject in subjects]
+            checks.append(self._judge_suite(composition, suite, worktree))
+        return _tested(composition, checks, suite, files)
 
     def baseline(self, commit: str) -> SuiteResult:
         """The suite of a commit without any patch."""
+        if commit in self.baselines:
+            return self.baselines[commit]
 
         def compute() -> SuiteResult:
             with self.checkout(commit) as worktree:
@@ -237,6 +249,28 @@ class Bench:
                 self._known[key] = compute()
             value: T = self._known[key]
             return value
+
+
+def _passes_in(suite: SuiteResult, subject: Subject) -> Check:
+    name, test = "regression_test", subject.test
+    if test is None:
+        why = subject.test_unavailable or "there is no regression test"
+        return Check(name=name, verdict="unavailable", summary=why, required=False)
+    outcome = suite.outcome(test)
+    verdict: CheckVerdict = "passed" if outcome == "passed" else "failed"
+    if suite.state in ("timed_out", "error"):
+        verdict = _verdict(suite)
+    why = f"{test} {outcome} with all fixes"
+    return Check(name=name, verdict=verdict, summary=why, counts={"tests": 1})
+
+
+def _tested(
+    candidate: Candidate, checks: list[Check], suite: SuiteResult, files: Sequence[ChangedFile]
+) -> TestedCandidate:
+    coverage = None if suite.coverage is None else _of_changed_lines(suite.coverage, files)
+    return TestedCandidate(
+        candidate_id=candidate.id, checks=checks, coverage=coverage, coverage_note=suite.note
+    )
 
 
 def coverage_check(tested: TestedCandidate, minimum: float) -> Check:

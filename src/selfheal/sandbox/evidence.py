@@ -11,6 +11,7 @@ from selfheal.artifacts.model import AnomalyKind
 from selfheal.artifacts.patch import RecordedRequest
 from selfheal.artifacts.validation import CandidateVerdict, Check
 from selfheal.sandbox.changes import ChangedFile
+from selfheal.sandbox.suite import SuiteResult
 
 CHECKS = (
     "applies",
@@ -91,12 +92,15 @@ class TestedCandidate(Model):
 
 
 class Tested(Model):
-    """The candidates whose tests were run, by id; `known_failures` by base commit."""
+    """The candidates whose tests were run, by id.
+
+    `baselines` are the results of the base commits' own suites, by commit.
+    """
 
     __test__ = False
 
     candidates: dict[str, TestedCandidate]
-    known_failures: dict[str, list[str]] = Field(default_factory=dict)
+    baselines: dict[str, SuiteResult] = Field(default_factory=dict)
 
     @property
     def summary(self) -> str:

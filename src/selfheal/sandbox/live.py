@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,11 @@ from selfheal.sandbox.comparison import Comparison, compare
 from selfheal.sandbox.evidence import Subject
 from selfheal.sandbox.oracle import Judgements, detector_check, judge_all, undecided
 from selfheal.sandbox.trial import Outcome, Trial, Variant
+from selfheal.sandbox.work import Work
 
 GOOD, BAD = "good", "bad"
+# Kinds whose detector compares with the good release; the others look for occurrences.
+NEEDS_GOOD = ("performance",)
 ATTEMPTS = 3
 CLIENT_ROUNDS = 10
 
@@ -58,7 +62,7 @@ def prove_live(
         return _without_service(bench, subjects, candidates, missing, measurements)
     variants = [Variant(BAD, subjects[0].bad_commit)]
     variants += [Variant(each.id, each.base_commit, each.patch) for each in candidates]
-    if subjects[0].good_commit:
+    if subjects[0].good_commit and any(each.kind in NEEDS_GOOD for each in subjects):
         variants.insert(0, Variant(GOOD, subjects[0].good_commit))
     proof = LiveProof()
     with Trial(
@@ -107,9 +111,16 @@ def _judge(
 ) -> Judgements:
     dataset: Dataset | None = outcome.dataset
     asked = [anomalies[name] for subject in subjects for name in subject.anomaly_ids]
-    present = [name for name in (BAD, *(each.id for each in candidates)) if name in outcome.replies]
-    baseline = GOOD if GOOD in outcome.replies else BAD
-    return judge_all(asked, dataset, baseline=baseline, releases=present) if dataset else {}
+    if dataset is None or BAD not in outcome.replies:
+        return {}
+    return judge_all(
+        asked,
+        dataset,
+        baseline=GOOD if GOOD in outcome.replies else BAD,
+        bad=BAD,
+        candidates=[each.id for each in candidates if each.id in outcome.replies],
+        round_seconds=outcome.round_seconds,
+    )
 
 
 def _spans(subjects: Sequence[Subject]) -> list[set[int]]:
@@ -162,8 +173,7 @@ def _speed_check(
     speed: Comparison | None,
     measurements: str | None,
 ) -> Check:
-    before = bench.work(subject.bad_commit, None, subject)
-    after = bench.work(candidate.base_commit, candidate.patch, subject)
+    before, after = _work(bench, subject, candidate)
     counts = {
         name: value
         for name, value in {
@@ -196,6 +206,16 @@ def _speed_check(
     if worse:
         return check("failed", "much slower than the unpatched release, and more work")
     return check("passed", "not slower than the unpatched release")
+
+
+def _work(bench: Bench, subject: Subject, candidate: Candidate) -> tuple[Work, Work]:
+    """Counted work before and after; of a composition it was counted with each part."""
+    if candidate.id not in subject.candidate_ids:
+        return Work(), Work()
+    with ThreadPoolExecutor(2) as pool:
+        before = pool.submit(bench.work, subject.bad_commit, None, subject)
+        after = pool.submit(bench.work, candidate.base_commit, candidate.patch, subject)
+        return before.result(), after.result()
 
 
 def _more_work(before: int | None, after: int | None) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from selfheal.artifacts import Anomaly
 from selfheal.artifacts.dataset import Dataset
@@ -12,20 +12,71 @@ from selfheal.artifacts.validation import Check, CheckVerdict
 if TYPE_CHECKING:
     from selfheal.analysis import Judgement
 
+SHARE_OF_EXCESS, MOST_OF_GOOD = 0.1, 0.5
+
 Judgements = Mapping[tuple[str, str], "Judgement"]
 
 
 def judge_all(
-    anomalies: Sequence[Anomaly], dataset: Dataset, *, baseline: str, releases: Sequence[str]
+    anomalies: Sequence[Anomaly],
+    dataset: Dataset,
+    *,
+    baseline: str,
+    bad: str,
+    candidates: Sequence[str],
+    round_seconds: float,
 ) -> Judgements:
-    """What each anomaly's detector says of each release, by (anomaly id, release)."""
+    """What each anomaly's detector says of each release, by (anomaly id, release).
+
+    Where a detector asks how often something happens, the rate seen on `bad` in the same
+    dataset is the one to expect of a candidate that heals nothing. Where it asks how much
+    slower something is, a bucket is one round of the trial, which holds every session
+    alike, and `allowed_ratio` is the floor for candidates; one that is above it with an
+    interval that reaches below is not told from one that is not.
+    """
     from selfheal.analysis import judge
 
-    return {
-        (anomaly.id, release): judge(anomaly, dataset, baseline=baseline, candidate=release)
-        for anomaly in anomalies
-        for release in releases
-    }
+    judged: dict[tuple[str, str], Judgement] = {}
+    for anomaly in anomalies:
+        asked: dict[str, float] = {}
+        if "bucket_seconds" in anomaly.detector.parameters:
+            asked["bucket_seconds"] = round_seconds
+        before = judge(anomaly, dataset, baseline=baseline, candidate=bad, parameters=asked)
+        judged[anomaly.id, bad] = before
+        floor = allowed_ratio(anomaly)
+        asked |= _expected(anomaly, before) | ({"minimum_ratio": floor} if floor else {})
+        for name in candidates:
+            answer = judge(anomaly, dataset, baseline=baseline, candidate=name, parameters=asked)
+            judged[anomaly.id, name] = _unless_close(answer, floor)
+    return judged
+
+
+def _unless_close(answer: Judgement, floor: float | None) -> Judgement:
+    low = answer.evidence.get("interval", [None])[0]
+    if floor is None or low is None or answer.state != "anomalous" or low >= floor:
+        return answer
+    reason = f"{answer.reason}, but the interval from {low:.2f} reaches below {floor:.2f}"
+    return answer._replace(state="inconclusive", reason=reason)
+
+
+def allowed_ratio(anomaly: Anomaly) -> float | None:
+    """How much slower than the good release a healed operation may be; None for other kinds.
+
+    Releases between may have added work that was meant, which a fix must not take away.
+    So a tenth of the excess that production saw may stay, at the most half of the good
+    release's time, and always what the detector does not call slower.
+    """
+    floor, ratio = anomaly.detector.parameters.get("minimum_ratio"), anomaly.evidence.get("ratio")
+    if floor is None or ratio is None:
+        return None
+    return max(float(floor), 1 + min(MOST_OF_GOOD, SHARE_OF_EXCESS * (float(ratio) - 1)))
+
+
+def _expected(anomaly: Anomaly, before: Judgement) -> dict[str, float]:
+    seen, requests = before.evidence.get("seen", 0), before.evidence.get("requests", 0)
+    if "expected_rate" not in anomaly.detector.parameters or not seen or not requests:
+        return {}
+    return {"expected_rate": min(1.0, seen / requests)}
 
 
 def undecided(judged: Judgements) -> bool:
@@ -69,7 +120,13 @@ def detector_check(
         for each in fired
         if states[each.id] == "no_data" and each.evidence.get("entry") is False
     }
-    counts = {"fired_before": len(fired), "fire_after": list(states.values()).count("anomalous")}
+    counts: dict[str, Any] = {
+        "fired_before": len(fired),
+        "fire_after": list(states.values()).count("anomalous"),
+    }
+    allowed = {each.id: ratio for each in fired if (ratio := allowed_ratio(each)) is not None}
+    if allowed:
+        counts["allowed_ratio"] = {name: float(f"{ratio:.6g}") for name, ratio in allowed.items()}
     names = ", ".join(sorted({each.detector.name for each in fired}))
     if counts["fire_after"]:
         return _check("failed", f"{names} still fires with it", measurements, counts)
@@ -90,7 +147,7 @@ def _check(
     verdict: CheckVerdict,
     summary: str,
     measurements: str,
-    counts: dict[str, int] | None = None,
+    counts: dict[str, Any] | None = None,
 ) -> Check:
     return Check(
         name="detector",

@@ -36,8 +36,9 @@ def run_in_rank_order(
 ) -> Tested:
     """Test the candidates of every diagnosis, best rank first, until enough pass.
 
-    Two run at a time. Which ones are tried depends on verdicts alone, never on which
-    run ends first: of each diagnosis as many are started as still are wanted.
+    Once one has passed, at most `enough` more are tried, to compare it with. Two run at
+    a time. Which ones are tried depends on verdicts alone, never on which run ends
+    first: of each diagnosis as many are started as still are wanted.
     """
     by_id = {candidate.id: candidate for candidate in candidates}
     with ThreadPoolExecutor(AT_ONCE) as pool, ThreadPoolExecutor(len(subjects)) as leaders:
@@ -46,13 +47,15 @@ def run_in_rank_order(
             queue = _sound(subject, applied)
             done: dict[str, TestedCandidate] = {}
             while queue:
-                sound = sum(passed(each.checks) for each in done.values())
-                wanted = bench.config.enough - sound
+                sound = [passed(each.checks) for each in done.values()]
+                wanted = bench.config.enough - sum(sound)
                 if wanted <= 0:
                     break
                 batch, queue = queue[:wanted], queue[wanted:]
+                if any(sound):
+                    queue = []
                 jobs = [
-                    pool.submit(bench.prove, by_id[name], [subject], applied.candidates[name].files)
+                    pool.submit(bench.prove, by_id[name], subject, applied.candidates[name].files)
                     for name in batch
                 ]
                 done |= {name: job.result() for name, job in zip(batch, jobs, strict=True)}
@@ -62,8 +65,9 @@ def run_in_rank_order(
         for found in leaders.map(lead, subjects):
             tested |= found
     bases = sorted({by_id[name].base_commit for name in tested})
-    known = {base: sorted(bench.baseline(base).broken) for base in bases}
-    return Tested(candidates=tested, known_failures=known)
+    forgotten = {"coverage": None, "output_tail": "", "seconds": 0.0}
+    baselines = {base: bench.baseline(base).model_copy(update=forgotten) for base in bases}
+    return Tested(candidates=tested, baselines=baselines)
 
 
 def verify_in_rank_order(
@@ -76,11 +80,13 @@ def verify_in_rank_order(
 ) -> Checked:
     """The live proof of the candidates that passed; one trial for those of a diagnosis.
 
-    Where none of them passes, the candidates next in rank are tested and tried.
+    The trials of two diagnoses run at a time: what they do to each other falls on all
+    variants of a trial alike. Where none of them passes, the candidates next in rank are tested and tried.
     """
     by_id = {candidate.id: candidate for candidate in candidates}
-    checks: dict[str, list[Check]] = {}
-    for subject in subjects:
+
+    def lead(subject: Subject) -> dict[str, list[Check]]:
+        checks: dict[str, list[Check]] = {}
         ready = [
             name
             for name in _sound(subject, applied)
@@ -92,23 +98,27 @@ def verify_in_rank_order(
         number = 1
         while ready or reserve:
             if ready:
-                found = _trial(live, [subject], [by_id[name] for name in ready], number)
-                for name, made in found.items():
+                trial = _trial(live, [subject], [by_id[name] for name in ready], number)
+                for name, made in trial.items():
                     checks.setdefault(name, []).extend(made)
                 number += 1
-                if any(passed(made) for made in found.values()):
+                if any(passed(made) for made in trial.values()):
                     break
             ready = []
             if reserve:
                 name, reserve = reserve[0], reserve[1:]
                 files = applied.candidates[name].files
-                proof = live.bench.prove(by_id[name], [subject], files)
+                proof = live.bench.prove(by_id[name], subject, files)
                 checks[name] = list(proof.checks)
                 if passed(proof.checks):
                     minimum = live.bench.config.minimum_changed_coverage
                     checks[name].append(coverage_check(proof, minimum))
                     ready = [name] if passed(checks[name]) else []
-    return Checked(checks=checks)
+        return checks
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = list(pool.map(lead, subjects))
+    return Checked(checks={name: made for checks in found for name, made in checks.items()})
 
 
 def prove_composition(
@@ -129,7 +139,7 @@ def prove_composition(
     if not passed(checks):
         return checks
     checks.append(documentation_check(applied.files, applied.linked, expected=documented))
-    tested = live.bench.prove(candidate, healed, applied.files)
+    tested = live.bench.prove_whole(candidate, healed, applied.files)
     checks += tested.checks
     if not passed(checks):
         return checks

@@ -30,7 +30,8 @@ class ServiceProcess:
     It exports telemetry to the OTLP/HTTP `endpoint` (None: the SDK is disabled) under
     the given identity, and writes its output to `log`. `python` fills ``{python}``
     (default: this interpreter). `sandboxed` confines it as far as the machine allows.
-    The process ends with this one, unless `detach` is called.
+    It has `grace_seconds` to end by itself when it is stopped. The process ends with
+    this one, unless `detach` is called.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class ServiceProcess:
         python: str | None = None,
         sandboxed: bool = False,
         memory_megabytes: int | None = None,
+        grace_seconds: float = GRACE_SECONDS,
     ) -> None:
         if not service.start:
             raise ConfigurationError(
@@ -63,6 +65,7 @@ class ServiceProcess:
         self.python = python or sys.executable
         self.sandboxed = sandboxed
         self.memory_megabytes = memory_megabytes
+        self.grace_seconds = grace_seconds
         self.port = 0
         self._running: Supervised | None = None
 
@@ -110,12 +113,12 @@ class ServiceProcess:
             where=" ".join(self.service.start),
         )
 
-    def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
-        """SIGTERM so that it can flush its telemetry, SIGKILL to what is left."""
+    def stop(self) -> None:
+        """SIGTERM so that it can flush its telemetry, after its grace SIGKILL to what is left."""
         running, self._running = self._running, None
         if running is None:
             return
-        stop_process(running.process.pid, grace_seconds)
+        stop_process(running.process.pid, self.grace_seconds)
         running.end()
         os.close(running.status)
 
@@ -144,7 +147,7 @@ class ServiceProcess:
                 environment=cleared_environment(home) | self._environment(values),
                 limits=limits(None, self.memory_megabytes) if self.sandboxed else {"CORE": 0},
                 remove=home,
-                grace_seconds=GRACE_SECONDS,
+                grace_seconds=self.grace_seconds,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

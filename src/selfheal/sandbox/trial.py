@@ -48,11 +48,15 @@ class Variant:
 
 @dataclass
 class Outcome:
-    """What a trial gave. `replies` are per variant and round; `absent` says who did not start."""
+    """What a trial gave. `replies` are per variant and round; `absent` says who did not start.
+
+    `round_seconds` is how long a round took on the average.
+    """
 
     replies: dict[str, list[list[Reply]]] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
     dataset: Dataset | None = None
+    round_seconds: float = 0.0
 
     def seconds(self, variant: str, sessions: set[int] | None = None) -> list[list[float]]:
         """Seconds of the answered judged requests of each round, of these sessions only."""
@@ -130,14 +134,19 @@ class Trial:
                 replay(self._services[name].url, sessions)
             self._settle()
             self._cut()
-        for _ in range(rounds):
+        begun = time.monotonic()
+        for turn in range(rounds):
+            # Who stands where in the order changes by the round: neighbours matter to caches.
+            shift = turn % len(names) if names else 0
+            order = [*names[shift:], *names[:shift]]
             collected: dict[str, list[Reply]] = {name: [] for name in names}
             for number, session in enumerate(sessions):
-                for name in (*names, *reversed(names)):
+                for name in (*order, *reversed(order)):
                     replies = replay(self._services[name].url, [session])
                     collected[name] += [replace(reply, session=number) for reply in replies]
             for name in names:
                 self.outcome.replies.setdefault(name, []).append(collected[name])
+        self.outcome.round_seconds = (time.monotonic() - begun) / rounds
         self._settle()
         self.outcome.dataset = self._ingest()
         return self.outcome
@@ -161,6 +170,7 @@ class Trial:
                 python=self.tests.python,
                 sandboxed=True,
                 memory_megabytes=self.memory_megabytes,
+                grace_seconds=0.0,
             )
             process.start()
         except (ServiceError, RepositoryError) as error:
