@@ -7,12 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from selfheal.artifacts.patch import RecordedRequest
 from selfheal.config import TestsConfig
-from selfheal.repair import Problem, Work
+from selfheal.repair import Client, Problem, Work
+from selfheal.repair.shape import common, shape_of
 from selfheal.sandbox.work import measure_work
 from selfheal.sandbox.worktree import Worktree
+from selfheal_handlers.fix._replies import reply_document
 
 Session = Sequence[RecordedRequest]
 SLOW_TRIALS = 3
@@ -50,6 +53,10 @@ class Bench:
             )
         return self._known[key]
 
+    def document(self, commit: str, session: Session, client: Client) -> Any:
+        """The JSON document of the last reply at a commit, None where there is none."""
+        return reply_document(self._tree(commit).path, self._tests, client, session)
+
     def _tree(self, commit: str) -> Worktree:
         with self._lock:
             if commit not in self._trees:
@@ -59,11 +66,43 @@ class Bench:
 
 
 def reproduce_all(
-    found: Sequence[tuple[Problem, Sequence[Session]]], bench: Bench
+    found: Sequence[tuple[Problem, Sequence[Session]]],
+    bench: Bench,
+    answered: Callable[[RecordedRequest], Sequence[Session]],
 ) -> list[Problem]:
-    """`reproduced` of each problem with its sessions, some at once."""
+    """`reproduced` of each problem with its sessions, some at once, with the reply's shape.
+
+    `answered` gives requests of the same operation that were answered well.
+    """
+
+    def one(each: tuple[Problem, Sequence[Session]]) -> Problem:
+        return shaped(reproduced(each[0], each[1], bench), bench, answered)
+
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-        return list(pool.map(lambda each: reproduced(each[0], each[1], bench), found))
+        return list(pool.map(one, found))
+
+
+def shaped(
+    problem: Problem, bench: Bench, answered: Callable[[RecordedRequest], Sequence[Session]]
+) -> Problem:
+    """The problem with the shape that a healed reply must have.
+
+    It is what the good commit's reply and a well answered reply of the sick one have in
+    common: what the release meant to change is not asked for.
+    """
+    good, client = problem.diagnosis.good_commit, problem.client
+    kind = problem.diagnosis.kind
+    if good is None or client is None or problem.no_requests or not problem.requests:
+        return problem
+    if kind not in ("error", "coverage") or problem.failing_test is not None:
+        return problem
+    judged = problem.requests
+    others = [judged] if kind == "coverage" else answered(judged[-1])[:1]
+    if not others:
+        return problem
+    meant = shape_of(bench.document(good, judged, client))
+    real = shape_of(bench.document(problem.base_commit, others[0], client))
+    return problem.model_copy(update={"shape": common(meant, real)})
 
 
 def reproduced(problem: Problem, found: Sequence[Session], bench: Bench) -> Problem:

@@ -16,7 +16,7 @@ from selfheal.config import TestsConfig
 from selfheal.contract import Workspace, handler
 from selfheal.errors import RepositoryError
 from selfheal.repair import Problem
-from selfheal.repair.gather import gather, sessions
+from selfheal.repair.gather import gather, sessions, siblings
 from selfheal_handlers.fix._examples import cycle
 from selfheal_handlers.fix._reproduce import Bench, reproduce_all
 from selfheal_handlers.fix._results import FixMaterial, FixRequest
@@ -53,7 +53,7 @@ def load_diagnosis(
         found.append((problem, sessions(each, own, telemetry.dataset)))
     with ExitStack() as stack:
         bench = Bench(workspace.repository, workspace.folder, config, stack)
-        problems = reproduce_all(found, bench)
+        problems = reproduce_all(found, bench, lambda judged: siblings(judged, telemetry.dataset))
     return FixMaterial(
         problems=problems,
         declined=declined,

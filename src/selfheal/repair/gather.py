@@ -29,6 +29,16 @@ GROUP BY entry.http_method, entry.http_path, entry.http_query
 ORDER BY median(slow.duration_ms) DESC, count(*) DESC, 1 LIMIT $limit
 """
 
+_SIBLINGS = """
+SELECT min(other.trace_id) AS trace_id FROM spans AS judged
+JOIN spans AS other ON other.operation = judged.operation AND other.kind = 'server'
+    AND other.service IS NOT DISTINCT FROM judged.service
+    AND other.release IS NOT DISTINCT FROM judged.release
+WHERE judged.trace_id = $trace AND judged.kind = 'server' AND other.http_method IS NOT NULL
+    AND other.http_status BETWEEN 200 AND 299
+GROUP BY other.http_path, other.http_query ORDER BY count(*) DESC, 1 LIMIT $limit
+"""
+
 
 def gather(
     diagnosis: Diagnosis,
@@ -155,6 +165,15 @@ def sessions(
     if diagnosis.kind != "performance":
         ordered.sort(key=lambda each: (_failed_before(each), len(each)))
     return ordered[:MAX_SESSIONS]
+
+
+def siblings(judged: RecordedRequest, dataset: Dataset) -> list[list[RecordedRequest]]:
+    """Recorded requests of the same operation and release that were answered well."""
+    if judged.trace_id is None:
+        return []
+    rows = dataset.rows(_SIBLINGS, {"trace": judged.trace_id, "limit": 2})
+    found = [recorded_requests(dataset, trace_id=str(row["trace_id"]), limit=1) for row in rows]
+    return [session for sessions in found for session in sessions]
 
 
 def _slow_traces(anomalies: Sequence[Anomaly], diagnosis: Diagnosis, dataset: Dataset) -> list[str]:

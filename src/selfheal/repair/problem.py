@@ -62,7 +62,8 @@ class Problem(Model):
 
     `requests` are recorded production requests that show the trouble, the judged one
     last; `no_requests` says why there are none. `good_work` and `bad_work` are what the
-    judged request did at both commits.
+    judged request did at both commits, `shape` what its reply must have (see
+    `selfheal.repair.shape`), None where that is not known.
     """
 
     diagnosis: Diagnosis
@@ -75,6 +76,7 @@ class Problem(Model):
     failing_test: FailingTest | None = None
     good_work: Work | None = None
     bad_work: Work | None = None
+    shape: Any = None
     client: Client | None = None
     tests_folder: str = "tests"
     test_files: list[str] = Field(default_factory=list)

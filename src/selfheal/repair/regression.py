@@ -7,6 +7,7 @@ calls and SQL statements, which repeat exactly where clocks do not.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Sequence
@@ -14,10 +15,11 @@ from collections.abc import Sequence
 from selfheal.artifacts.canonical import short_id
 from selfheal.artifacts.model import Model
 from selfheal.artifacts.patch import RecordedRequest, Reproducer
-from selfheal.repair.problem import Problem
+from selfheal.repair.problem import Client, Problem
+from selfheal.repair.shape import CHECK, says_something
 
 MINIMUM_GROWTH = 1.5
-_FIELDS = ("method", "target", "body", "content_type")
+MAXIMUM_SHAPE = 800
 
 
 class RegressionTest(Model):
@@ -139,10 +141,8 @@ def _literal(value: str | None) -> str:
     return f'"{value}"' if plain else repr(value)
 
 
-def _send(problem: Problem) -> str:
+def send(client: Client) -> str:
     """The call that sends ``method, target, body, content_type`` by the project's client."""
-    client = problem.client
-    assert client is not None
     name = client.fixture
     if client.style == "httpx":
         headers = 'headers={"Content-Type": content_type} if content_type else None'
@@ -152,12 +152,28 @@ def _send(problem: Problem) -> str:
     return f"{name}.open(target, method=method, data=body, content_type=content_type)"
 
 
+def document(client: Client) -> str:
+    """The expression for the JSON document of ``response``."""
+    return "response.json()" if client.style in ("httpx", "django") else "response.json"
+
+
 def expected_status(problem: Problem) -> int | None:
     """What the good release answered to the judged request, if it answered well."""
     good = problem.good_work
     if good is None or good.status is None or good.status >= 500:
         return None
     return good.status
+
+
+def _shape_lines(problem: Problem) -> tuple[list[str], list[str]]:
+    """The lines before the test and in it that ask for the shape of the reply."""
+    if not says_something(problem.shape) or problem.client is None:
+        return [], []
+    written = json.dumps(problem.shape).replace("null", "None")
+    if len(written) > MAXIMUM_SHAPE:
+        return [], []
+    before = [f"SHAPE = {written}", "", "", *CHECK.splitlines()]
+    return before, [f"    assert has_shape({document(problem.client)}, SHAPE)"]
 
 
 def _answer_test(problem: Problem, name: str) -> str:
@@ -176,17 +192,20 @@ def _answer_test(problem: Problem, name: str) -> str:
             "    raised = [record.exc_info[0].__name__ for record in caplog.records if record.exc_info]",
             f'    assert "{problem.exception}" not in raised',
         ]
+    shape, shaped = _shape_lines(problem)
     return "\n".join(
         [
             f'"""{_story(problem)}"""',
             "",
             *_request_lines(problem.requests),
+            *shape,
             "",
             "",
             f"def {name}({fixtures}):",
             "    for method, target, body, content_type in REQUESTS:",
-            f"        response = {_send(problem)}",
+            f"        response = {send(client)}",
             *asserted,
+            *shaped,
             "",
         ]
     )
@@ -196,7 +215,7 @@ def _budget_test(problem: Problem, name: str) -> str:
     client = problem.client
     assert client is not None
     allowed = budgets(problem)
-    send = _send(problem)
+    sent = send(client)
     # A second identical read finds warm caches; what changes state is sent once.
     warm = "REQUESTS" if problem.requests[-1].method in ("GET", "HEAD") else "REQUESTS[:-1]"
     counted = "statements" in allowed
@@ -213,7 +232,7 @@ def _budget_test(problem: Problem, name: str) -> str:
         *(_STATEMENT_LINES if counted else []),
         f"def {name}({client.fixture}):",
         f"    for method, target, body, content_type in {warm}:",
-        f"        {send}",
+        f"        {sent}",
         "    method, target, body, content_type = REQUESTS[-1]",
         f"    work = {{{', '.join(f'{_quoted(key)}: 0' for key in sorted(allowed))}}}",
         "",
@@ -222,7 +241,7 @@ def _budget_test(problem: Problem, name: str) -> str:
         "",
         "    sys.setprofile(count)",
         "    try:",
-        f"        response = {send}",
+        f"        response = {sent}",
         "    finally:",
         "        sys.setprofile(None)",
         f"    assert response.status_code {_status_check(problem)}",
