@@ -42,9 +42,9 @@ def judge(
     ``{"expected_rate": 1.0}`` where only requests are replayed that failed before.
 
     * performance: is the operation slower in `candidate` than in `baseline`?
-    * error, behavioural: does it (for errors: its fingerprint, or its type) still happen at
-      the operation in `candidate`? Its absence counts once
-      there were enough requests to expect it (at the anomaly's rate and level).
+    * error, behavioural: does it (for errors: its fingerprint, or its type) still happen
+      at the operation in `candidate`? That it does not counts once there were enough
+      requests to expect it, at the anomaly's rate and level.
     * coverage: does the suite's coverage data still leave the function out?
 
     Raises InvalidInput where the anomaly's detector is none of selfheal's.

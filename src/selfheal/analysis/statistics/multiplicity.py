@@ -19,6 +19,6 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
         sorted(range(count), key=lambda index: p_values[index], reverse=True),
         strict=True,
     ):
-        smallest = min(smallest, p_values[index] * count / rank)
+        smallest = min(smallest, p_values[index] * (count / rank))
         adjusted[index] = smallest
     return adjusted
