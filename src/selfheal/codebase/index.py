@@ -197,6 +197,15 @@ class CodeIndex(Model):
                 grouped[PurePosixPath(file).name].append(file)
         return grouped
 
+    @cached_property
+    def _packages(self) -> dict[str, list[str]]:
+        """The ``__init__.py`` files by the last part of their package's name."""
+        grouped: dict[str, list[str]] = defaultdict(list)
+        for file in self.imports:
+            if file.endswith("__init__.py"):
+                grouped[module_of(file).rpartition(".")[2]].append(file)
+        return grouped
+
     def _resolve(self, caller: Definition, call: str) -> list[Definition]:
         head, _, rest = call.partition(".")
         if head in ("self", "cls") and rest:
@@ -216,8 +225,9 @@ class CodeIndex(Model):
         module, _, name = origin.rpartition(".")
         if found or not module or not hops:
             return found
-        for file, names in self.imports.items():
-            if name in names and file.endswith("__init__.py") and _ends(module_of(file), module):
+        for file in self._packages.get(module.rpartition(".")[2], []):
+            names = self.imports[file]
+            if name in names and _ends(module_of(file), module):
                 return self._imported(names[name], hops - 1)
         return []
 
@@ -261,17 +271,18 @@ def scopes(
             name = f"{prefix}{child.name}"
             yield name, child, parent
             yield from scopes(child, f"{name}.", child)
-        else:
+        elif not isinstance(child, ast.expr):  # an expression holds no definitions
             yield from scopes(child, prefix, parent)
 
 
 def own_nodes(node: ast.AST) -> Iterator[ast.AST]:
     """The nodes below a definition in source order, nested definitions left out."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, SCOPES):
-            continue
-        yield child
-        yield from own_nodes(child)
+    pending = [*ast.iter_child_nodes(node)][::-1]
+    while pending:
+        child = pending.pop()
+        if not isinstance(child, SCOPES):
+            yield child
+            pending += [*ast.iter_child_nodes(child)][::-1]
 
 
 def dotted(node: ast.AST) -> str:
@@ -307,7 +318,7 @@ def _imports(file: str, tree: ast.Module) -> dict[str, str]:
     package = module_of(file).split(".")
     if not file.endswith("__init__.py"):
         package = package[:-1]
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 found[alias.asname or alias.name.split(".")[0]] = (
@@ -319,6 +330,13 @@ def _imports(file: str, tree: ast.Module) -> dict[str, str]:
             for alias in node.names:
                 found[alias.asname or alias.name] = f"{base}.{alias.name}" if base else alias.name
     return dict(sorted(found.items()))
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.expr):
+            yield child
+            yield from _statements(child)
 
 
 def _grouped(items: Sequence[Definition], keys: Sequence[str]) -> dict[str, list[Definition]]:
