@@ -6,11 +6,16 @@ from argparse import ArgumentParser, Namespace
 from typing import Literal
 
 from selfheal.cli.console import Console, Outcome, output_options
-from selfheal.cli.project import artifacts_folder, artifacts_option
+from selfheal.cli.project import artifacts_folder, artifacts_option, run_name
 
 
 def configure(parser: ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="the run's id (its beginning is enough)")
+    parser.add_argument(
+        "run",
+        type=run_name,
+        metavar="RUN",
+        help="the run's id (its beginning is enough), or latest",
+    )
     parser.add_argument("--by", required=True, metavar="NAME", help="who decides")
     parser.add_argument("--reason", default="", metavar="TEXT", help="why")
     artifacts_option(parser)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from selfheal.cli.console import Console, Outcome, output_options
-from selfheal.cli.project import artifacts_folder, artifacts_option
+from selfheal.cli.project import artifacts_folder, artifacts_option, run_name
 from selfheal.cli.show import artifact_path
 from selfheal.errors import NotFound
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def configure(parser: ArgumentParser) -> None:
-    parser.add_argument("--run", metavar="ID", help="the run to look into (default: the latest)")
+    parser.add_argument(
+        "--run", type=run_name, metavar="ID", help="the run to look into (default: latest)"
+    )
     parser.add_argument(
         "--candidate", metavar="C", help="a candidate's id or its beginning, chosen or not"
     )

@@ -69,6 +69,11 @@ def artifacts_option(parser: Any) -> None:
     )
 
 
+def run_name(text: str) -> str | None:
+    """A run's id as the options take it: ``latest`` is None, the newest run."""
+    return None if text == "latest" else text
+
+
 def open_project(arguments: Namespace, flags: Mapping[str, Any] | None = None) -> Project:
     """The project that the options name. Raises ConfigurationError.
 

@@ -6,11 +6,13 @@ from argparse import ArgumentParser, Namespace
 
 from selfheal.cli.console import Console, Outcome, output_options
 from selfheal.cli.outcome import report
-from selfheal.cli.project import artifacts_folder, artifacts_option
+from selfheal.cli.project import artifacts_folder, artifacts_option, run_name
 
 
 def configure(parser: ArgumentParser) -> None:
-    parser.add_argument("run", nargs="?", metavar="RUN", help="a run's id (default: the latest)")
+    parser.add_argument(
+        "run", nargs="?", type=run_name, metavar="RUN", help="a run's id (default: latest)"
+    )
     artifacts_option(parser)
     output_options(parser)
 

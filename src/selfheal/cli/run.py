@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from selfheal.cli.console import Console, Outcome, output_options
 from selfheal.cli.outcome import report
-from selfheal.cli.project import PHASES, Project, git_top, open_project, project_options
+from selfheal.cli.project import PHASES, Project, git_top, open_project, project_options, run_name
 from selfheal.errors import InvalidInput, RepositoryError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--to", choices=PHASES, metavar="PHASE", dest="last", help="end here")
     parser.add_argument(
         "--run",
+        type=run_name,
         metavar="ID",
         help="the new run's id; with --phase and --from, the run that inputs are taken from "
         "(default: the latest)",

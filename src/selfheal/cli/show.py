@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from selfheal.cli.console import Console, Outcome, output_options
-from selfheal.cli.project import PHASES, artifacts_folder, artifacts_option
+from selfheal.cli.project import PHASES, artifacts_folder, artifacts_option, run_name
 from selfheal.contract import ARTIFACT_NAMES
 from selfheal.errors import NotFound
 
@@ -29,7 +29,9 @@ def configure(parser: ArgumentParser) -> None:
         help=f"one of {', '.join(ARTIFACT_NAMES)}; or the id of an anomaly, a diagnosis, a "
         "candidate, a pattern or a run (its beginning is enough)",
     )
-    parser.add_argument("--run", metavar="ID", help="the run to look into (default: the latest)")
+    parser.add_argument(
+        "--run", type=run_name, metavar="ID", help="the run to look into (default: latest)"
+    )
     parser.add_argument(
         "--schema", action="store_true", help="print the JSON Schema of the artifact instead"
     )
