@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from selfheal.cli.console import Console, Outcome
+from selfheal.cli.console import Console, Outcome, output_options
 
 OUTCOMES: dict[int, Outcome] = {0: "succeeded", 2: "unusable", 3: "waiting", 130: "cancelled"}
 
@@ -33,9 +34,17 @@ def configure(parser: ArgumentParser) -> None:
         help="who approves the fix: a person at the terminal, or the demo in a person's place",
     )
 
+    output_options(parser)
 
-def run(arguments: Namespace, _console: Console) -> Outcome:
+
+def run(arguments: Namespace, console: Console) -> Outcome:
     from selfheal.demo import run_demo
 
-    code = run_demo(arguments.folder, seed=arguments.seed, approve=arguments.approve)
+    told = contextlib.redirect_stdout(sys.stderr) if console.as_json else contextlib.nullcontext()
+    with told:
+        code = run_demo(arguments.folder, seed=arguments.seed, approve=arguments.approve)
+    if console.as_json:
+        from selfheal.engine.api import status
+
+        console.data(status(arguments.folder / "artifacts"), lambda: "")
     return OUTCOMES.get(code, "failed")
