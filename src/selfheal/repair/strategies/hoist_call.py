@@ -96,7 +96,9 @@ def propose(problem: Problem) -> Iterator[Edit]:
                     yield _hoisted(enclosing, [call], factor * 0.95)
             for call in _calls(loop, every):
                 if not loop.invariant(call):
-                    edit = _remembered(loop, call, factor)
+                    # Where something is the same in each turn, that is the likelier cause.
+                    likely = not invariant and problem.slow_pattern == "repeated_call"
+                    edit = _remembered(loop, call, factor if likely else 0.5 * factor)
                     if edit is not None:
                         yield edit
 
