@@ -27,6 +27,7 @@ from selfheal.config import DetectConfig, ServiceConfig
 from selfheal.delivery.fleet import Fleet
 from selfheal.sandbox.worktree import git
 from selfheal.telemetry import ingest
+from selfheal.telemetry.receiver import Receiver
 
 TILL = Path(__file__).parents[1] / "resources" / "till" / "till.py"
 GOOD = _examples.HEALED
@@ -83,27 +84,31 @@ def _get(url: str, path: str) -> int:
         connection.close()
 
 
-def recorded_releases(folder: Path, receiver_endpoint: str, seconds: float) -> Fleet:
-    """Run release 1.0 and then 1.1 under traffic; 1.1 stays and has all of it."""
+def fleet_of(folder: Path, endpoint: str, release: str, text: str) -> Fleet:
+    """Two instances of a release, with all traffic. `text` is its pricing.py."""
     service = ServiceConfig(name="till", start=["{python}", "till.py", "{port}"])
-    fleet = Fleet.create(folder, service=service, endpoint=receiver_endpoint)
-    previous = None
-    for release, text in (("1.0", GOOD), ("1.1", SICK)):
-        checkout = fleet.checkout(release)
-        checkout.mkdir(parents=True)
-        shutil.copy(TILL, checkout)
-        (checkout / "pricing.py").write_text(text)
-        fleet.start(checkout, release, release, 2)
-        fleet.route({release: 100})
-        if previous is not None:
-            fleet.stop(previous)
-        with Traffic(fleet.folder / "routing.json"):
-            time.sleep(seconds)
-        previous = release
+    fleet = Fleet.create(folder, service=service, endpoint=endpoint)
+    checkout = fleet.checkout(release)
+    checkout.mkdir(parents=True)
+    shutil.copy(TILL, checkout)
+    (checkout / "pricing.py").write_text(text)
+    fleet.start(checkout, release, release, 2)
+    fleet.route({release: 100})
     return fleet
 
 
-def living(folder: Path, fix: str, fleet: Fleet, **deploy: Any) -> Delivery:
+def recording(folder: Path, seconds: float) -> Path:
+    """The telemetry of release 1.0 and then of 1.1, which is sick, under traffic."""
+    with Receiver(folder / "telemetry") as receiver:
+        for release, text in (("1.0", GOOD), ("1.1", SICK)):
+            fleet = fleet_of(folder, receiver.endpoint, release, text)
+            with Traffic(fleet.folder / "routing.json"):
+                time.sleep(seconds)
+            fleet.stop_all()
+    return folder / "telemetry"
+
+
+def living(folder: Path, fix: str, fleet: Fleet, recorded: Path, **deploy: Any) -> Delivery:
     """A delivery of `fix` (the new text of pricing.py) to the fleet, from real anomalies."""
     world = _examples.world(folder)
     (world.repository / "till.py").write_text(TILL.read_text())
@@ -115,7 +120,7 @@ def living(folder: Path, fix: str, fleet: Fleet, **deploy: Any) -> Delivery:
     patch = world.patch_text.replace("DISCOUNTS.get(code, 1.0)", fix)
     world = _examples.World(folder, base, patch)
     source = folder / "artifacts" / "runs" / "source"
-    dataset = ingest([fleet.telemetry], source, "dataset").dataset
+    dataset = ingest([recorded], source, "dataset").dataset
     anomalies = _anomalies(dataset)
     settings = world.config.model_copy(
         update={

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from live_world import Traffic, living, recorded_releases
+from delivery_world import Delivery
+from live_world import SICK, Traffic, fleet_of, living, recording
 
 from selfheal.artifacts import Patterns
 from selfheal.artifacts.envelope import read_artifact
@@ -23,10 +24,15 @@ from selfheal.telemetry.receiver import Receiver
 GATE = GateConfig(step_seconds=16, minimum_requests=12)
 
 
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return recording(tmp_path_factory.mktemp("recording"), 2.0)
+
+
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[Fleet]:
     with Receiver(tmp_path / "fleet" / "telemetry") as receiver:
-        made = recorded_releases(tmp_path / "fleet", receiver.endpoint, 2.0)
+        made = fleet_of(tmp_path / "fleet", receiver.endpoint, "1.1", SICK)
         try:
             yield made
         finally:
@@ -34,9 +40,9 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
 
 
 def test_a_good_fix_is_rolled_out_step_by_step_and_learned_from(
-    fleet: Fleet, tmp_path: Path
+    fleet: Fleet, recorded: Path, tmp_path: Path
 ) -> None:
-    made = living(tmp_path / "world", "DISCOUNTS.get(code, 1.0)", fleet, gate=GATE)
+    made = living(tmp_path / "world", "DISCOUNTS.get(code, 1.0)", fleet, recorded, gate=GATE)
     with Traffic(fleet.folder / "routing.json") as traffic:
         result = made.run(last="learn")
     assert result.state == "succeeded", result.reason
@@ -63,17 +69,18 @@ def test_a_good_fix_is_rolled_out_step_by_step_and_learned_from(
 
 
 @pytest.mark.parametrize(
-    ("fix", "share"),
-    [("undefined", 1.0), ("DISCOUNTS.get(code)", 0.3)],
+    "fix",
+    ["undefined", "DISCOUNTS.get(code)"],
     ids=["fails at everything", "fails at the same requests in another way"],
 )
 def test_a_bad_fix_is_rolled_back_in_traffic_and_in_git(
-    fleet: Fleet, tmp_path: Path, fix: str, share: float
+    fleet: Fleet, recorded: Path, tmp_path: Path, fix: str
 ) -> None:
     made = living(
         tmp_path / "world",
         fix,
         fleet,
+        recorded,
         gate=GATE.model_copy(update={"step_seconds": 8}),
         ci_command=["{python}", "-c", "import pricing"],
     )
@@ -82,7 +89,7 @@ def test_a_bad_fix_is_rolled_back_in_traffic_and_in_git(
     assert result.state == "succeeded", result.reason
     found = made.deployment()
     assert found.outcome == "rolled_back"
-    assert [step.percent for step in found.rollout] == [10]
+    assert [(step.percent, step.gate.state) for step in found.rollout] == [(10, "fail")]
     assert found.rollback is not None
     assert found.rollback["revert"] == made.forge.head("main")
     assert made.log()[0] == 'Revert "Merge selfheal/r1"'
@@ -94,12 +101,14 @@ def test_a_bad_fix_is_rolled_back_in_traffic_and_in_git(
     library = read_artifact(made.artifacts / "patterns.json", "patterns")
     assert isinstance(library, Patterns)
     (pattern,) = library.patterns
-    assert pattern.outcomes.rolled_back == (1 if found.rollout[0].gate.state == "fail" else 0)
+    assert pattern.outcomes.rolled_back == 1
 
 
-def test_without_telemetry_nothing_is_promoted(fleet: Fleet, tmp_path: Path) -> None:
+def test_without_telemetry_nothing_is_promoted(
+    fleet: Fleet, recorded: Path, tmp_path: Path
+) -> None:
     gate = GATE.model_copy(update={"step_seconds": 1})
-    made = living(tmp_path / "world", "DISCOUNTS.get(code, 1.0)", fleet, gate=gate)
+    made = living(tmp_path / "world", "DISCOUNTS.get(code, 1.0)", fleet, recorded, gate=gate)
     assert made.run().state == "succeeded"
     found = made.deployment()
     assert (found.outcome, found.rollout[0].gate.state) == ("rolled_back", "no_data")
@@ -107,12 +116,13 @@ def test_without_telemetry_nothing_is_promoted(fleet: Fleet, tmp_path: Path) -> 
 
 
 def test_a_release_that_does_not_start_goes_back_without_a_single_request(
-    fleet: Fleet, tmp_path: Path
+    fleet: Fleet, recorded: Path, tmp_path: Path
 ) -> None:
     made = living(
         tmp_path / "world",
         "DISCOUNTS.get(code, 1.0",
         fleet,
+        recorded,
         gate=GATE,
         ci_command=["{python}", "-c", "pass"],
     )
@@ -123,32 +133,38 @@ def test_a_release_that_does_not_start_goes_back_without_a_single_request(
     assert made.log()[0] == 'Revert "Merge selfheal/r1"'
 
 
-@pytest.mark.parametrize("when", ["10 %", "100 %"])
-def test_a_rollout_killed_at_a_step_goes_on_where_it_was(
-    fleet: Fleet, tmp_path: Path, when: str
+def test_a_rollout_killed_at_its_steps_goes_on_where_it_was(
+    fleet: Fleet, recorded: Path, tmp_path: Path
 ) -> None:
-    made = living(tmp_path / "world", "DISCOUNTS.get(code, 1.0)", fleet, gate=GATE)
+    made = living(tmp_path / "world", "DISCOUNTS.get(code, 1.0)", fleet, recorded, gate=GATE)
     routing = fleet.folder / "routing.json"
+    pids: dict[str, int] = {}
     with Traffic(routing) as traffic:
-        process = subprocess.Popen(
-            [sys.executable, "-c", _RUNNER, json.dumps(_arguments(made))], start_new_session=True
-        )
-        while json.loads(routing.read_text())["label"] != when:
-            assert process.poll() is None
-            time.sleep(0.01)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        before = {instance.id: instance.pid for instance in fleet.instances()}
-        assert sum(fleet.routing().percents.values()) == 100
+        for verb, label in (("start", "10 %"), ("resume", "100 %")):
+            _kill_at(label, _runner(made, verb), routing)
+            assert sum(fleet.routing().percents.values()) == 100
+            now = {instance.id: instance.pid for instance in fleet.instances()}
+            assert all(now[name] == pid for name, pid in pids.items())
+            pids |= now
         result = made.resume()
     assert result.state == "succeeded", result.reason
     found = made.deployment()
     assert found.outcome == "deployed", found.reason
     assert [step.percent for step in found.rollout] == [10, 25, 100]
     kept = {instance.id: instance.pid for instance in fleet.instances()}
-    assert all(before[name] == pid for name, pid in kept.items() if name in before)
+    assert {instance.release for instance in fleet.instances()} == {found.reason.split()[1]}
+    assert all(pids[name] == pid for name, pid in kept.items())
     assert made.log().count("Merge selfheal/r1: Fix: KeyError in total (pricing.py:5)") == 1
     assert 0 not in traffic.statuses
+
+
+def _kill_at(label: str, process: subprocess.Popen[bytes], routing: Path) -> None:
+    """Kill the runner with its workers as soon as traffic was shifted to the step."""
+    while json.loads(routing.read_text())["label"] != label:
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 _RUNNER = """
@@ -157,18 +173,24 @@ from pathlib import Path
 from selfheal.config import Settings
 from selfheal.engine import api
 given = json.loads(sys.argv[1])
-api.start_run(
-    Settings.model_validate(given["settings"]), repository=Path(given["repository"]),
-    artifacts=Path(given["artifacts"]), phases=("deploy", "deploy"), run_id="r1",
-    source_run="source", project=Path(given["project"]),
-)
+if given["verb"] == "resume":
+    api.resume_run(Path(given["artifacts"]), "r1")
+else:
+    api.start_run(
+        Settings.model_validate(given["settings"]), repository=Path(given["repository"]),
+        artifacts=Path(given["artifacts"]), phases=("deploy", "deploy"), run_id="r1",
+        source_run="source", project=Path(given["project"]),
+    )
 """
 
 
-def _arguments(made) -> dict[str, object]:  # type: ignore[no-untyped-def]
-    return {
+def _runner(made: Delivery, verb: str) -> subprocess.Popen[bytes]:
+    given = {
+        "verb": verb,
         "settings": made.settings.model_dump(mode="json", by_alias=True),
         "repository": str(made.world.repository),
         "artifacts": str(made.artifacts),
         "project": str(made.folder),
     }
+    command = [sys.executable, "-c", _RUNNER, json.dumps(given)]
+    return subprocess.Popen(command, start_new_session=True)

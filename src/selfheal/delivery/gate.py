@@ -3,8 +3,9 @@
 Two kinds of questions are asked of live telemetry, the new release against the old
 one that serves beside it:
 
-* guards, on what the new release did since this step began: are its errors or its
-  latency worse overall (`selfheal.analysis.guards`), and do its instances live;
+* guards: do its instances live; are its errors or its latency worse overall, since
+  this step began (`selfheal.analysis.guards`); does it raise errors that the old one
+  does not, since the rollout began;
 * the anomalies that the change shall heal, each by its own detector
   (`selfheal.analysis.judge`), on all that both did since the rollout began, for the
   code is the same at every step.
@@ -145,11 +146,12 @@ def ask(
     dataset = target.observe(scratch)
     asked = [anomaly for anomaly in anomalies if anomaly.kind in JUDGED_KINDS]
     if dataset is None:
-        for question in ("error_rate", "latency", *(anomaly.id for anomaly in asked)):
+        for question in ("error_rate", "latency", "new_errors", *(anomaly.id for anomaly in asked)):
             answers.add(question, "no_data", {})
         return answers
-    fresh = since(dataset, target.new, target.step_began_ns(), scratch)
     careful = config.model_copy(update={"significance": config.significance / LOOKS})
+    fresh = since(dataset, target.new, target.step_began_ns(), scratch)
+    answers.add("new_errors", *new_errors(dataset, target.old, target.new, careful))
     judged = guards(fresh, baseline=target.old, candidate=target.new, gate=careful)
     for name, judgement in judged.items():
         answers.add(name, _AS_WORSE[judgement.state], told(judgement))
@@ -192,6 +194,39 @@ def is_healed(
         evidence["failures"] = failures
         state = "pass" if failures["p_value"] <= level else "undecided"
     return state, evidence
+
+
+def new_errors(
+    dataset: Dataset, old: str, new: str, config: GateConfig
+) -> tuple[GateState, dict[str, Any]]:
+    """Whether some error, by its fingerprint, is more frequent in `new` than beside it in `old`.
+
+    One exact test for each fingerprint seen in `new`, Bonferroni over them.
+    """
+    from selfheal.analysis.statistics.rates import rate_is_higher
+
+    counted = dataset.rows(
+        "SELECT release, count(*) AS requests FROM spans WHERE release IN (?, ?) "
+        "AND (kind IN ('server', 'consumer') OR parent_span_id IS NULL) GROUP BY release",
+        [old, new],
+    )
+    requests = {row["release"]: row["requests"] for row in counted}
+    if old not in requests or new not in requests:
+        return "no_data", {"requests": requests}
+    found = dataset.rows(
+        """
+        SELECT fingerprint, any_value(exception_type) AS exception_type,
+            count(*) FILTER (release = $old) AS old, count(*) FILTER (release = $new) AS new
+        FROM errors WHERE release IN ($old, $new)
+        GROUP BY fingerprint HAVING count(*) FILTER (release = $new) > 0 ORDER BY fingerprint
+        """,
+        {"old": old, "new": new},
+    )
+    for row in found:
+        p_value = rate_is_higher(row["old"], requests[old], row["new"], requests[new])
+        row["p_value"] = min(1.0, p_value * len(found))
+    worse = [row for row in found if row["p_value"] <= config.significance]
+    return ("fail" if worse else "pass"), {"requests": requests, "errors": found}
 
 
 def failures_of(anomaly: Anomaly, dataset: Dataset, old: str, new: str) -> dict[str, Any]:
