@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from selfheal.repair.edit import Splice
 from selfheal.repair.source import (
     COMPREHENSIONS,
-    FUNCTIONS,
     Comprehension,
     Function,
     Source,
@@ -277,7 +276,3 @@ def plural(name: str) -> str:
     if name.endswith("y") and name[-2:-1] not in "aeiou":
         return f"{name[:-1]}ies"
     return f"{name}es" if name.endswith(("s", "x", "ch", "sh")) else f"{name}s"
-
-
-def enclosing_function(source: Source, node: ast.AST) -> Function | None:
-    return next((each for each in source.ancestors(node) if isinstance(each, FUNCTIONS)), None)

@@ -124,10 +124,6 @@ class Source:
                 return max(group, key=lambda each: each.lineno)
         return next((each for each in self.functions() if each.name == plain), None)
 
-    def owner_class(self, function: Function) -> ast.ClassDef | None:
-        parent = self.parent(function)
-        return parent if isinstance(parent, ast.ClassDef) else None
-
     def replace(self, node: ast.AST, text: str) -> Splice:
         start, stop = self.span(node)
         return Splice(path=self.path, start=start, stop=stop, text=text)
