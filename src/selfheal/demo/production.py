@@ -26,9 +26,11 @@ from selfheal.demo.history import ShopRepository, git
 from selfheal.errors import Fault, MissingExtra, ServiceError
 from selfheal.sandbox.process import Supervised, spawn
 
+# One thread an instance, as with synchronous workers: a request waits before its span
+# begins, and no slow request makes those look slow that it shares the interpreter with.
 SERVICE = ServiceConfig(
     name="shop",
-    start=["{python}", "-m", "shop", "--port", "{port}"],
+    start=["{python}", "-m", "shop", "--port", "{port}", "--threads", "1"],
     environment={"SHOP_RECORD_REQUESTS": "1"},
 )
 INSTANCES = 2

@@ -123,7 +123,8 @@ def cause(story: Story, diagnosis: Diagnosis) -> Rows:
         rows.append(("where", f"{place.file}:{place.line} in {place.function}"))
     if diagnosis.suspect_commits:
         suspect = diagnosis.suspect_commits[0]
-        rows.append(("since", f"commit {suspect.sha[:7]} “{suspect.summary}” by {suspect.author}"))
+        author = suspect.author.partition(" <")[0]
+        rows.append(("since", f"commit {suspect.sha[:7]} “{suspect.summary}” by {author}"))
     candidate = story.selected(diagnosis)
     if candidate is None:
         rows.append(("fix", f"none: {unhealed(story, diagnosis)}"))
@@ -211,10 +212,10 @@ def score(value: float | None) -> str:
 def further(story: Story) -> Rows:
     """Where the evidence lies."""
     rows = [("run", str(story.folder))]
-    for name in ("pull_request.md", "learning.md"):
-        if (story.folder / "reports" / name).is_file():
-            rows.append((name.partition(".")[0].replace("_", " ")[:LABEL], f"reports/{name}"))
-    rows.append(("commands", "selfheal show diagnosis · selfheal patch · selfheal replay latest"))
+    reports = sorted((story.folder / "reports").glob("*.md"))
+    if reports:
+        rows.append(("reports", ", ".join(f"reports/{report.name}" for report in reports)))
+    rows.append(("commands", "selfheal status · selfheal show diagnosis · selfheal patch"))
     return rows
 
 
