@@ -1,0 +1,171 @@
+"""The table at the end of the demo says what a run knows, and no more."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from selfheal.artifacts import (
+    Anomalies,
+    Anomaly,
+    Candidate,
+    Deployment,
+    Diagnoses,
+    Diagnosis,
+    Model,
+    Patch,
+    Validation,
+)
+from selfheal.artifacts.anomalies import DataWindow, Detector, Health
+from selfheal.artifacts.deployment import ApprovalRecord, Gate, RolloutStep
+from selfheal.artifacts.diagnosis import Impact, Location, SuspectCommit
+from selfheal.artifacts.envelope import envelope
+from selfheal.artifacts.validation import Check, Result, Selection
+from selfheal.demo.story import WIDTH, Story, tell
+
+ANOMALY = Anomaly(
+    id="anomaly-1",
+    kind="performance",
+    service="shop",
+    operation="GET /deals",
+    severity="high",
+    score=0.9,
+    title="GET /deals is slower",
+    count=10,
+    detector=Detector(name="d", parameters={}, window=DataWindow()),
+    evidence={"baseline": {"p95_ms": 2.0}, "candidate": {"p95_ms": 31.25}},
+)
+DIAGNOSIS = Diagnosis(
+    id="diagnosis-1",
+    anomaly_ids=["anomaly-1"],
+    kind="performance",
+    service="shop",
+    operation="GET /deals",
+    title="GET /deals is slower in deals",
+    verdict="code_cause",
+    reason="the evidence convicts",
+    locations=[Location(file="shop/prices.py", line=7, function="deals", score=0.9)],
+    suspect_commits=[
+        SuspectCommit(
+            sha="0123456789abcdef", score=0.8, reason="", summary="Tidy", author="Mara <m@x>"
+        )
+    ],
+    root_service="shop",
+    impact=Impact(
+        severity="high", affected_requests=1, all_requests=2, share=0.5, explanation="half"
+    ),
+    complexity="low",
+    recommendations=[],
+)
+CANDIDATE = Candidate(
+    id="candidate-1",
+    diagnosis_id="diagnosis-1",
+    strategy="hoist_call",
+    rank=1,
+    score=0.9,
+    files=["shop/prices.py"],
+    patch="",
+    explanation="the call is done once.",
+    base_commit="0123",
+)
+
+
+def write(folder: Path, **artifacts: Model) -> None:
+    for name, payload in artifacts.items():
+        stored = envelope(name, payload, run_id="r", produced_by="test", inputs=[])
+        (folder / f"{name}.json").write_bytes(stored.to_bytes())
+
+
+def found() -> dict[str, Model]:
+    health = Health(state="measured", score=56.2, components=[])
+    return {
+        "anomalies": Anomalies(anomalies=[ANOMALY], health=health),
+        "diagnosis": Diagnoses(diagnoses=[DIAGNOSIS]),
+    }
+
+
+def proven() -> dict[str, Model]:
+    check = Check(name="suite", verdict="passed", summary="49 tests pass")
+    skipped = Check(name="latency", verdict="unavailable", summary="no clock")
+    return {
+        "patch": Patch(candidates=[CANDIDATE]),
+        "validation": Validation(
+            results=[
+                Result(
+                    candidate_id="candidate-1",
+                    diagnosis_id="diagnosis-1",
+                    verdict="passed",
+                    reason="",
+                    checks=[check, skipped],
+                )
+            ],
+            selected="candidate-1",
+            reason="",
+            selections=[
+                Selection(
+                    diagnosis_id="diagnosis-1", candidate_id="candidate-1", reason="", tried=1
+                )
+            ],
+            isolation="none",
+        ),
+        "deployment": Deployment(
+            candidate_id="candidate-1",
+            approval=ApprovalRecord(state="approved", by="ada"),
+            rollout=[RolloutStep(percent=10, gate=Gate(state="pass", judgements={}, reason=""))],
+            outcome="deployed",
+            reason="it carries all traffic",
+        ),
+    }
+
+
+def test_a_healed_cause_is_told_from_symptom_to_proof(tmp_path: Path) -> None:
+    write(tmp_path, **found(), **proven())
+    text = tell(Story.read(tmp_path), health_after=98.6)
+    assert "1 cause found, 1 with a proven fix; deployed" in text
+    assert "p95 2.0 ms → 31.2 ms (high)" in text
+    assert "shop/prices.py:7 in deals" in text
+    assert "commit 0123456 “Tidy” by Mara\n" in text
+    assert "hoist_call: the call is done once." in text
+    assert "49 tests pass" in text
+    assert "no clock" not in text
+    assert "10 % pass" in text
+    assert "approved by ada" in text
+    assert "56 before, 99 after (of 100)" in text
+
+
+def test_what_was_not_reached_is_not_claimed(tmp_path: Path) -> None:
+    write(tmp_path, **found())
+    text = tell(Story.read(tmp_path))
+    assert "1 cause found, 0 with a proven fix; not deployed" in text
+    assert "none: the evidence convicts" in text
+    assert "56 before, not measured after" in text
+    assert "rollout" not in text
+
+
+def test_an_empty_run_tells_that_nothing_was_found(tmp_path: Path) -> None:
+    assert "0 causes found" in tell(Story.read(tmp_path))
+
+
+def test_production_after_the_rollout_is_told_by_anomaly(tmp_path: Path) -> None:
+    write(tmp_path, **found(), **proven())
+    (tmp_path / "measurements").mkdir()
+    learned = {
+        "assessments": {
+            "verdicts": [{"anomaly_id": "anomaly-1", "verdict": "success", "reason": "quiet"}]
+        },
+        "improvements": [
+            {
+                "anomaly_id": "anomaly-1",
+                "operation": "GET /deals",
+                "comparison": {"measure": "p95_ms", "before": 31.25, "after": 2.5},
+            }
+        ],
+    }
+    (tmp_path / "measurements" / "learning.json").write_text(json.dumps(learned))
+    assert "GET /deals: p95 31.2 ms → p95 2.5 ms, success: quiet" in tell(Story.read(tmp_path))
+
+
+def test_lines_fit_a_terminal(tmp_path: Path) -> None:
+    write(tmp_path, **found(), **proven())
+    lines = tell(Story.read(tmp_path), health_after=98.0).splitlines()
+    assert max(len(line) for line in lines if "─" not in line) <= WIDTH + 4
