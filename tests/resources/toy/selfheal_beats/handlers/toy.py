@@ -114,7 +114,9 @@ def toy_ask(anomalies: Anomalies, approval: Approval | None) -> str | Failed | W
 
 
 def _count(name: str) -> int:
+    """Leave one more line outside; TOY_SLOW widens the moment before it."""
     path = outside() / name
+    time.sleep(float(switch("SLOW") or 0))
     with path.open("a") as file:
         file.write("done\n")
     return len(path.read_text().splitlines())
@@ -125,7 +127,7 @@ def toy_effect(toy_ask: str, effects: Effects, workspace: Workspace, name: str) 
     place = outside() / name
 
     def probe() -> int | None:
-        return len(place.read_text().splitlines()) if place.exists() else None
+        return len(place.read_text().splitlines()) or None if place.exists() else None
 
     (workspace.folder / "scratch").write_text("left over?")
     return effects.once(f"toy/{name}", lambda: _count(name), probe)
