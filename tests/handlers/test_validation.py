@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +17,36 @@ from selfheal.sandbox import isolation
 from selfheal.sandbox.evidence import Checked, Tested
 
 
-@pytest.mark.parametrize("beat", HANDLERS, ids=lambda beat: beat.name)
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
+    """What the example of a beat gives; each is run once."""
+
+    @cache
+    def run(name: str) -> Any:
+        return beat(name)(**beat(name).example(tmp_path_factory.mktemp(name)))
+
+    return run
+
+
+@pytest.mark.parametrize("each", HANDLERS, ids=lambda each: each.name)
 def test_the_example_runs_and_its_result_survives_storage(
-    beat: Handler[..., Any], tmp_path: Path
+    each: Handler[..., Any], results: Callable[[str], Any], tmp_path: Path
 ) -> None:
-    result = beat(**beat.example(tmp_path))
-    adapter = TypeAdapter(beat.returns)
-    stored = canonical_bytes(adapter.dump_python(result, mode="json"))
+    adapter = TypeAdapter(each.returns)
+    stored = canonical_bytes(adapter.dump_python(results(each.name), mode="json"))
     again = adapter.validate_json(stored)
     assert canonical_bytes(adapter.dump_python(again, mode="json")) == stored
-    assert str(tmp_path) not in stored.decode()
+    assert str(tmp_path.parent) not in stored.decode()
 
 
 def beat(name: str) -> Handler[..., Any]:
     return next(each for each in HANDLERS if each.name == name)
 
 
-def run(name: str, folder: Path, **changed: Any) -> Any:
-    return beat(name)(**(beat(name).example(folder) | changed))
-
-
-def test_the_regression_test_fails_without_and_passes_with_the_fix(tmp_path: Path) -> None:
-    tested: Tested = run("run_tests", tmp_path)
+def test_the_regression_test_fails_without_and_passes_with_the_fix(
+    results: Callable[[str], Any],
+) -> None:
+    tested: Tested = results("run_tests")
     checks = tested.candidates["candidate-1"].checks
     assert [(check.name, check.verdict) for check in checks] == [
         ("regression_test", "passed"),
@@ -47,9 +57,9 @@ def test_the_regression_test_fails_without_and_passes_with_the_fix(tmp_path: Pat
 
 
 def test_without_a_service_the_detector_is_unavailable_and_speed_is_by_the_client(
-    tmp_path: Path,
+    results: Callable[[str], Any],
 ) -> None:
-    checked: Checked = run("verify_performance", tmp_path)
+    checked: Checked = results("verify_performance")
     detector, speed = checked.checks["candidate-1"]
     assert (detector.verdict, detector.required) == ("unavailable", False)
     assert "service.start" in detector.summary
@@ -68,8 +78,8 @@ def test_what_may_only_run_isolated_is_refused_where_nothing_isolates(
     assert "bubblewrap" in refused.hint
 
 
-def test_a_proven_candidate_is_selected(tmp_path: Path) -> None:
-    validation = run("store_validation_results", tmp_path)
+def test_a_proven_candidate_is_selected(results: Callable[[str], Any]) -> None:
+    validation = results("store_validation_results")
     assert validation.selected == "candidate-1"
     assert validation.selections[0].tried == 1
     assert validation.results[0].verdict == "passed"

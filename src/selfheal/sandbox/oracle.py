@@ -47,16 +47,28 @@ def judge_all(
         asked |= _expected(anomaly, before) | ({"minimum_ratio": floor} if floor else {})
         for name in candidates:
             answer = judge(anomaly, dataset, baseline=baseline, candidate=name, parameters=asked)
-            judged[anomaly.id, name] = _unless_close(answer, floor)
+            judged[anomaly.id, name] = _weighed(answer, anomaly, floor)
     return judged
 
 
-def _unless_close(answer: Judgement, floor: float | None) -> Judgement:
-    low = answer.evidence.get("interval", [None])[0]
-    if floor is None or low is None or answer.state != "anomalous" or low >= floor:
+def _weighed(answer: Judgement, anomaly: Anomaly, floor: float | None) -> Judgement:
+    """The answer in view of its interval, which is that of the medians' ratio.
+
+    An anomaly that was found by its median is judged by its median: there the tail of a
+    short trial on a busy machine convicts nobody whose interval lies below the floor.
+    """
+    interval = answer.evidence.get("interval")
+    if floor is None or interval is None or answer.state not in ("anomalous", "inconclusive"):
         return answer
-    reason = f"{answer.reason}, but the interval from {low:.2f} reaches below {floor:.2f}"
-    return answer._replace(state="inconclusive", reason=reason)
+    low, high = interval
+    by_median = anomaly.evidence.get("measure") == "p50"
+    if by_median and answer.evidence.get("measure") != "p50" and high < floor:
+        reason = f"the median is at most {high:.2f} times the baseline's; {answer.reason}"
+        return answer._replace(state="quiet", reason=reason)
+    if answer.state == "anomalous" and low < floor:
+        reason = f"{answer.reason}, but the interval from {low:.2f} reaches below {floor:.2f}"
+        return answer._replace(state="inconclusive", reason=reason)
+    return answer
 
 
 def allowed_ratio(anomaly: Anomaly) -> float | None:

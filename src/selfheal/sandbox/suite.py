@@ -28,7 +28,7 @@ from selfheal.sandbox.service import fill
 
 SuiteState = Literal["passed", "failed", "timed_out", "error", "no_tests"]
 
-PYTEST_ALL_PASSED, PYTEST_FAILED, PYTEST_INTERRUPTED, PYTEST_NO_TESTS = 0, 1, 2, 5
+PYTEST_ALL_PASSED, PYTEST_FAILED, PYTEST_INTERRUPTED, PYTEST_USAGE, PYTEST_NO_TESTS = 0, 1, 2, 4, 5
 
 
 class SuiteResult(Model):
@@ -222,6 +222,8 @@ def _state(code: int | None, broken: bool, any_test: bool) -> tuple[SuiteState, 
         return "failed", ""
     if code == PYTEST_NO_TESTS and not any_test:
         return "no_tests", "pytest collected no test"
+    if code == PYTEST_USAGE:
+        return "error", "pytest cannot collect what it was asked for"
     return "error", f"exit code {code} contradicts the JUnit report"
 
 

@@ -1,0 +1,181 @@
+"""The bar for candidates, on a real repository: nothing passes that was not shown."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from selfheal import config
+from selfheal.artifacts import Candidate
+from selfheal.artifacts.validation import Check
+from selfheal.repair.diff import patch_of
+from selfheal.sandbox.bench import Bench, coverage_check
+from selfheal.sandbox.evidence import Subject, TestedCandidate
+
+SUITE = """\
+import app
+
+def test_double():
+    assert app.double(2) == 4
+
+def test_known_failure():
+    assert app.double(2) == 5
+"""
+APP = "def double(x):\n    return 2 * x\n\ndef first(xs):\n    return xs[0]\n"
+TEST = "import app\n\ndef test_empty():\n    assert app.first([]) is None\n"
+HEALED = APP.replace("return xs[0]", "return xs[0] if xs else None")
+FILES = {
+    "app.py": APP,
+    "tests/test_app.py": SUITE,
+    "conftest.py": "import sys\nsys.path.insert(0, '.')\n",
+}
+NODE = "tests/test_empty.py::test_empty"
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    path = tmp_path / "repository"
+    for name, text in FILES.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_text(text)
+    script = "git init -q . && git add . && git -c user.name=a -c user.email=a@b commit -qm one"
+    subprocess.run(["sh", "-c", script], cwd=path, check=True)
+    tests = config.TestsConfig(sources=["."])
+    return Bench(path, tmp_path / "bench", tests, config.ValidateConfig(timeout_seconds=30))
+
+
+def candidate(**after: str) -> Candidate:
+    names = {"app": "app.py", "test": "tests/test_empty.py", "suite": "tests/test_app.py"}
+    files = {names[key]: text for key, text in after.items()}
+    return Candidate(
+        id="candidate",
+        diagnosis_id="diagnosis",
+        strategy="guard",
+        rank=1,
+        score=1.0,
+        files=sorted(files),
+        patch=patch_of(FILES, files),
+        explanation="",
+        base_commit="HEAD",
+    )
+
+
+def subject(test: str | None = NODE) -> Subject:
+    return Subject(
+        diagnosis_id="diagnosis",
+        kind="error",
+        operation="first",
+        anomaly_ids=[],
+        candidate_ids=["candidate"],
+        bad_commit="HEAD",
+        test=test,
+    )
+
+
+def prove(bench: Bench, proposed: Candidate, test: str | None = NODE) -> TestedCandidate:
+    applied = bench.apply(proposed)
+    return bench.prove(proposed, subject(test), applied.files)
+
+
+def checks(tested: TestedCandidate) -> dict[str, Check]:
+    return {check.name: check for check in tested.checks}
+
+
+def test_a_fix_passes_and_what_failed_before_is_known(bench: Bench) -> None:
+    tested = prove(bench, candidate(app=HEALED, test=TEST))
+    made = checks(tested)
+    assert (made["regression_test"].verdict, made["suite"].verdict) == ("passed", "passed")
+    assert made["suite"].counts == {
+        "passed": 2,
+        "skipped": 0,
+        "new_failures": 0,
+        "known_failures": 1,
+    }
+    assert coverage_check(tested, 1.0).counts == {"executable": 1, "covered": 1}
+
+
+def test_a_patch_that_heals_nothing_fails_and_the_suite_is_not_run(bench: Bench) -> None:
+    tested = prove(bench, candidate(app=APP + "# nothing\n", test=TEST))
+    assert [(check.name, check.verdict) for check in tested.checks] == [
+        ("regression_test", "failed")
+    ]
+    assert "still fails" in tested.checks[0].summary
+
+
+def test_a_test_that_passes_without_the_fix_shows_nothing(bench: Bench) -> None:
+    trivial = "def test_empty():\n    pass\n"
+    tested = prove(bench, candidate(app=HEALED, test=trivial))
+    assert tested.checks[0].verdict == "failed"
+    assert "shows nothing" in tested.checks[0].summary
+
+
+def test_a_test_that_cannot_be_collected_without_the_fix_shows_nothing(bench: Bench) -> None:
+    test = "from app import helper\n\ndef test_empty():\n    assert helper() is None\n"
+    healed = HEALED + "\ndef helper():\n    return first([])\n"
+    tested = prove(bench, candidate(app=healed, test=test))
+    assert tested.checks[0].verdict == "error"
+    assert "cannot collect" in tested.checks[0].summary
+
+
+def test_a_new_failure_of_the_suite_is_named(bench: Bench) -> None:
+    broken = HEALED.replace("2 * x", "x")
+    suite = checks(prove(bench, candidate(app=broken, test=TEST)))["suite"]
+    assert suite.verdict == "failed"
+    assert "tests/test_app.py::test_double" in suite.summary
+
+
+def test_a_failure_that_does_not_repeat_is_flaky_not_new(bench: Bench, tmp_path: Path) -> None:
+    flaky = (
+        "import pathlib\n\ndef test_empty():\n    import app\n    assert app.first([]) is None\n\n"
+        "def test_flaky():\n    mark = pathlib.Path('mark')\n"
+        "    seen = mark.exists()\n    mark.touch()\n    assert seen\n"
+    )
+    suite = checks(prove(bench, candidate(app=HEALED, test=flaky)))["suite"]
+    assert (suite.verdict, suite.counts["new_failures"]) == ("passed", 0)
+
+
+def test_a_fix_that_hangs_is_timed_out(bench: Bench) -> None:
+    hanging = APP.replace("return xs[0]", "while not xs: pass\n    return xs[0]")
+    bench.config = config.ValidateConfig(timeout_seconds=4)
+    tested = prove(bench, candidate(app=hanging, test=TEST))
+    assert tested.checks[0].verdict == "timed_out"
+
+
+def test_a_fix_that_ends_the_test_run_early_does_not_pass(bench: Bench) -> None:
+    liar = APP.replace("return xs[0]", "import os; print('2 passed'); os._exit(0)")
+    tested = prove(bench, candidate(app=liar, test=TEST))
+    assert tested.checks[0].verdict == "failed"
+
+
+def test_tests_that_vanish_from_the_run_are_missed(bench: Bench) -> None:
+    hidden = SUITE.replace("def test_double", "def hidden_double")
+    suite = checks(prove(bench, candidate(app=HEALED, test=TEST, suite=hidden)))["suite"]
+    assert suite.verdict == "failed"
+    assert "no longer run" in suite.summary
+
+
+def test_what_does_not_apply_or_weakens_a_test_is_rejected(bench: Bench) -> None:
+    stale = candidate(app=HEALED).model_copy(
+        update={"patch": patch_of({"app.py": "other\n"}, {"app.py": "thing\n"})}
+    )
+    (refused,) = bench.apply(stale).checks
+    assert (refused.name, refused.verdict) == ("applies", "failed")
+    weaker = bench.apply(candidate(app=HEALED, suite=SUITE.replace("== 4", "!= 3")))
+    assert [check.verdict for check in weaker.checks] == ["passed", "failed"]
+
+
+def test_without_a_regression_test_it_is_unavailable_not_passed(bench: Bench) -> None:
+    made = checks(prove(bench, candidate(app=HEALED), test=None))
+    assert (made["regression_test"].verdict, made["regression_test"].required) == (
+        "unavailable",
+        False,
+    )
+
+
+def test_the_repository_is_left_as_it_was(bench: Bench) -> None:
+    before = sorted(path for path in bench.repository.rglob("*") if path.is_file())
+    prove(bench, candidate(app=HEALED, test=TEST))
+    assert sorted(path for path in bench.repository.rglob("*") if path.is_file()) == before
+    assert not list(bench.folder.glob("tree-*"))
