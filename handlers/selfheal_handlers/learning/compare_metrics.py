@@ -16,8 +16,6 @@ def compare_metrics(
     anomalies: Anomalies,
 ) -> list[Comparison]:
     """One comparison for each anomaly that was to be healed, gravest first."""
-    return [
-        compare(anomaly, collect_post_deployment_metrics)
-        for anomaly in anomalies.anomalies
-        if anomaly.id in load_deployment_info.watched
-    ]
+    watched = [a for a in anomalies.anomalies if a.id in load_deployment_info.watched]
+    healed = {anomaly.operation for anomaly in watched}
+    return [compare(anomaly, collect_post_deployment_metrics, healed) for anomaly in watched]

@@ -45,6 +45,12 @@ def shortened(text: str, width: int = SUBJECT_WIDTH) -> str:
     return line if len(line) <= width else line[: width - 1].rstrip() + "…"
 
 
+def sentence(text: str) -> str:
+    """The text as a sentence of its own."""
+    whole = text.strip()
+    return f"{whole[:1].upper()}{whole[1:]}{'' if whole.endswith(('.', '!', '?')) else '.'}"
+
+
 def title_of(chosen: list[Candidate], diagnoses: Diagnoses) -> str:
     """One line that names what is healed."""
     causes = {diagnosis.id: diagnosis for diagnosis in diagnoses.diagnoses}
@@ -93,7 +99,7 @@ def _incident(diagnosis: Diagnosis, found: Mapping[str, Anomaly]) -> Iterable[st
     yield "### Incident"
     impact = diagnosis.impact
     yield (
-        f"{diagnosis.service}, `{diagnosis.operation}`: {impact.explanation} "
+        f"{diagnosis.service}, `{diagnosis.operation}`: {sentence(impact.explanation)} "
         f"Severity {impact.severity}, {impact.affected_requests} of {impact.all_requests} "
         f"requests affected ({impact.share:.1%})."
     )
@@ -132,7 +138,7 @@ def _figure(value: Any) -> str:
 
 def _root_cause(diagnosis: Diagnosis) -> Iterable[str]:
     yield "### Root cause"
-    yield diagnosis.reason
+    yield sentence(diagnosis.reason)
     lines = [
         f"- `{place.file}:{place.line}` in `{place.function}` (score {place.score:.2f})"
         + (f": {'; '.join(place.reasons)}" if place.reasons else "")
@@ -168,9 +174,9 @@ def _proof(candidate_id: str, validation: Validation) -> Iterable[str]:
     yield "### Proof"
     result = next((r for r in validation.results if r.candidate_id == candidate_id), None)
     if result is None:
-        yield f"{validation.reason} (isolation: {validation.isolation})"
+        yield f"{sentence(validation.reason)} Isolation: {sentence(validation.isolation)}"
         return
-    yield f"{result.reason} Isolation: {validation.isolation}."
+    yield f"{sentence(result.reason)} Isolation: {sentence(validation.isolation)}"
     asked = [check for check in result.checks if check.verdict in ("passed", "failed")]
     if asked:
         yield _table(asked)
@@ -198,7 +204,7 @@ def _alternatives(candidate: Candidate, validation: Validation) -> Iterable[str]
     if not others:
         return
     yield "### Alternatives"
-    yield "\n".join(f"- {other.candidate_id}, {other.verdict}: {other.reason}" for other in others)
+    yield "\n".join(f"- {other.candidate_id}: {other.reason}" for other in others)
 
 
 def _risk(chosen: list[Candidate], causes: Mapping[str, Diagnosis]) -> Iterable[str]:

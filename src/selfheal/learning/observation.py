@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +20,7 @@ from selfheal.artifacts.dataset import write_tables
 from selfheal.artifacts.model import Model
 from selfheal.delivery.fleet import Fleet
 from selfheal.delivery.gate import is_healed
+from selfheal.learning.control import control_ratio
 
 if TYPE_CHECKING:
     import duckdb
@@ -28,6 +30,12 @@ Measure = Literal["p95_ms", "error_rate"]
 Judged = Literal["anomalous", "quiet", "inconclusive", "no_data"]
 RESAMPLES = 500
 SAMPLED = 5000
+_AS_HEALED: dict[str, Judged] = {
+    "pass": "quiet",
+    "fail": "anomalous",
+    "no_data": "no_data",
+    "undecided": "inconclusive",
+}
 
 
 class Observation(Model):
@@ -50,7 +58,7 @@ class Comparison(Model):
     `before` and `after` are the measure in the good, the sick and the new
     release (None: no data); `counts` how many requests each rests on. `improvement` is
     the relative decrease, 1 − after / before, and `interval` its 95 % interval.
-    `judgement` is what the anomaly's own detector says of the new release.
+    `control` is by how much the other operations changed, new over good. `judgement` is what the anomaly's own detector says of the new release.
     """
 
     anomaly_id: str
@@ -63,6 +71,7 @@ class Comparison(Model):
     counts: dict[str, int] = Field(default_factory=dict)
     improvement: float | None = None
     interval: tuple[float, float] | None = None
+    control: float | None = None
     judgement: Judged
     reason: str = ""
 
@@ -110,8 +119,11 @@ def joined_with(recorded: Dataset, live: Dataset, new: str) -> dict[str, pa.Tabl
     return joined
 
 
-def compare(anomaly: Anomaly, observation: Observation) -> Comparison:
-    """One anomaly before and after, judged by its own detector."""
+def compare(anomaly: Anomaly, observation: Observation, healed: Collection[str] = ()) -> Comparison:
+    """One anomaly before and after, judged by its own detector.
+
+    `healed` are all operations that the change shall heal; the others are the control.
+    """
     measures: dict[str, Measure] = {"error": "error_rate", "performance": "p95_ms"}
     measure = measures.get(anomaly.kind)
     common: dict[str, Any] = {
@@ -132,22 +144,50 @@ def compare(anomaly: Anomaly, observation: Observation) -> Comparison:
             roles = {"good": good, "before": sick, "after": new}
             known = {role: release for role, release in roles.items() if release is not None}
             measured = figures(connection, anomaly, known)
-    state, reason = _judged(anomaly, dataset, good=good, sick=sick, new=new)
-    return Comparison(**common, **measured, judgement=state, reason=reason)
+    if good is not None:
+        return Comparison(
+            **common, **measured, **_against_good(anomaly, dataset, good, new, healed)
+        )
+    state, _ = is_healed(anomaly, dataset, sick, new)
+    return Comparison(
+        **common,
+        **measured,
+        judgement=_AS_HEALED[state],
+        reason=f"release {new} against release {sick}",
+    )
 
 
-def _judged(
-    anomaly: Anomaly, dataset: Dataset, *, good: str | None, sick: str, new: str
-) -> tuple[Judged, str]:
-    """The new release against the good one; without such a one, better than the sick one."""
+def _against_good(
+    anomaly: Anomaly, dataset: Dataset, good: str, new: str, healed: Collection[str]
+) -> dict[str, Any]:
+    """The detector's judgement; a slowness that the control shares is not the operation's own."""
     from selfheal.analysis import judge
 
-    if good is not None:
-        judgement = judge(anomaly, dataset, baseline=good, candidate=new)
-        return judgement.state, judgement.reason
-    state, _ = is_healed(anomaly, dataset, sick, new)
-    states: dict[str, Judged] = {"pass": "quiet", "fail": "anomalous", "no_data": "no_data"}
-    return states.get(state, "inconclusive"), f"release {new} against release {sick}"
+    judgement = judge(anomaly, dataset, baseline=good, candidate=new)
+    found: dict[str, Any] = {"judgement": judgement.state, "reason": judgement.reason}
+    if judgement.state != "anomalous" or anomaly.kind != "performance":
+        return found
+    evidence = judgement.evidence
+    control = control_ratio(
+        dataset,
+        anomaly,
+        good,
+        new,
+        measure=evidence["measure"],
+        healed={*healed, anomaly.operation},
+    )
+    if control is None:
+        return found
+    floor = float(anomaly.detector.parameters.get("minimum_ratio", 1.0))
+    # The detector has taken the common factor out already; the control has it still.
+    if evidence["ratio"] * evidence["common_factor"] <= control * floor:
+        measure = str(evidence["measure"]).upper()
+        found["judgement"] = "quiet"
+        found["reason"] = (
+            f"{judgement.reason}; the {measure} of the other operations is {control:.3g} times "
+            "what it was, so it is the load"
+        )
+    return {**found, "control": control}
 
 
 def _latency(
