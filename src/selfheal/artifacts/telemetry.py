@@ -9,7 +9,11 @@ from selfheal.artifacts.model import Model
 
 
 class Source(Model):
-    """One file that was read. `path` is as found below the given path, with ``/``."""
+    """One file that was read. `path` is as found below the given path, with ``/``.
+
+    Lines passed over say nothing of their own: blank lines, comments, headings. Where a
+    format has one event a line, lines read = events kept + refused + passed over.
+    """
 
     path: str
     format: str
@@ -18,6 +22,7 @@ class Source(Model):
     lines_read: int
     events_kept: int
     lines_refused: int
+    lines_passed_over: int = 0
     broken_bytes: int = 0
 
 

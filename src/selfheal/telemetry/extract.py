@@ -88,9 +88,11 @@ def find(paths: Sequence[Path], *, format: str = AUTO) -> Found:
 
 
 def _recognised(path: Path) -> Reader:
-    reader = recognise(head_of(path))
+    head = head_of(path)
+    reader = recognise(head)
     if reader is None:
-        raise TelemetryError("this file is not telemetry.", where=str(path), hint=_hint())
+        what = "this is a binary file, not" if head.text is None else "this file is not"
+        raise TelemetryError(f"{what} telemetry.", where=str(path), hint=_hint())
     return reader
 
 
@@ -151,5 +153,6 @@ def _read(file: SourceFile, sink: Sink) -> Source:
         lines_read=lines.read,
         events_kept=sink.events - before,
         lines_refused=sink.refused_in_source,
+        lines_passed_over=lines.passed_over,
         broken_bytes=lines.broken_bytes,
     )

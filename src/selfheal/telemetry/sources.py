@@ -10,15 +10,17 @@ import codecs
 import gzip
 import hashlib
 import io
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from selfheal.artifacts.model import Model
 from selfheal.errors import TelemetryError
 
 HEAD_BYTES = 64 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _BLOCK = 1024 * 1024
 
 
@@ -39,30 +41,44 @@ class SourceFile(Model):
 class Lines:
     """The lines of a file as text, counted, without their ends.
 
-    `read` is the number of lines so far, `broken_bytes` how many bytes were not in the
-    encoding; those are replaced by U+FFFD and reading goes on. UTF-8 with and without a
-    byte order mark and UTF-16 with one are read.
+    `read` is the number of lines so far; `passed_over` how many of them say nothing of
+    their own (blank lines, comments, headings: readers count them here); `broken_bytes`
+    how many bytes were not in the encoding: they are replaced by U+FFFD and reading
+    goes on. UTF-8 and UTF-16 are read, each with and without a byte order mark.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
         self.read = 0
+        self.passed_over = 0
         self.broken_bytes = 0
         self._file = file
 
     def __iter__(self) -> Iterator[str]:
-        first = self._file.readline()
-        if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            yield from self._utf16(first)
+        line = self._file.readline()
+        if encoding := utf16_encoding(line):
+            yield from self._utf16(line, encoding)
             return
-        line = first.removeprefix(codecs.BOM_UTF8)
+        line = line.removeprefix(codecs.BOM_UTF8)
         while line:
             self.read += 1
             yield self._decoded(line).rstrip("\r\n")
             line = self._file.readline()
 
+    def filled(self) -> Iterator[str]:
+        """The lines that are not blank; those that are count as passed over."""
+        for text in self:
+            if text and not text.isspace():
+                yield text
+            else:
+                self.passed_over += 1
+
     def text(self) -> str:
         """All that is left, as one text."""
         return "\n".join(self)
+
+    def binary(self) -> IO[bytes]:
+        """The content as bytes, for formats without lines; their readers count messages in `read`."""
+        return self._file
 
     def _decoded(self, line: bytes) -> str:
         try:
@@ -73,12 +89,42 @@ class Lines:
             self.broken_bytes += broken
             return line.decode("utf-8", "replace")
 
-    def _utf16(self, first: bytes) -> Iterator[str]:
-        text = (first + self._file.read()).decode("utf-16", "replace")
-        self.broken_bytes += 2 * text.count("\ufffd")
-        for line in text.splitlines():
+    def _utf16(self, first: bytes, encoding: str) -> Iterator[str]:
+        decoder = codecs.getincrementaldecoder(encoding)("replace")
+        rest = ""
+        block = first
+        while True:
+            text = decoder.decode(block, final=not block)
+            self.broken_bytes += 2 * text.count("\ufffd")
+            if not self.read and not rest:
+                text = text.removeprefix("\ufeff")
+            *whole, rest = (rest + text).split("\n")
+            for line in whole:
+                self.read += 1
+                yield line.rstrip("\r")
+            if not block:
+                break
+            block = self._file.read(_BLOCK)
+        if rest:
             self.read += 1
-            yield line
+            yield rest.rstrip("\r")
+
+
+def utf16_encoding(head: bytes) -> str | None:
+    """The UTF-16 encoding that a file begins in; None where it is not UTF-16.
+
+    Told by the byte order mark, else by zeros in every other of the first bytes.
+    """
+    if head.startswith(codecs.BOM_UTF16_LE):
+        return "utf-16-le"
+    if head.startswith(codecs.BOM_UTF16_BE):
+        return "utf-16-be"
+    sample = head[:200]
+    pairs = len(sample) // 2
+    even, odd = sample[: 2 * pairs : 2].count(0), sample[1 : 2 * pairs : 2].count(0)
+    if pairs < 8 or max(even, odd) < 0.9 * pairs or min(even, odd) > 0:
+        return None
+    return "utf-16-le" if odd else "utf-16-be"
 
 
 class _Prefix(io.RawIOBase):
@@ -102,28 +148,72 @@ class _Prefix(io.RawIOBase):
         super().close()
 
 
+class _Zstd(io.RawIOBase):
+    """The decompressed content of a zstd stream of one or more frames."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        import pyarrow as pa
+
+        self._file = file
+        self._stream = pa.input_stream(file, compression="zstd")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        content = self._stream.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
 def opened(path: Path, size: int) -> IO[bytes]:
-    """The first `size` bytes of a file for reading, decompressed where they are gzip."""
+    """The first `size` bytes of a file for reading, decompressed where they are gzip or zstd."""
     raw = io.BufferedReader(_Prefix(path.open("rb", buffering=0), size), _BLOCK)
-    if raw.peek(2)[:2] == _GZIP_MAGIC:
+    magic = raw.peek(4)[:4]
+    if magic.startswith(_GZIP_MAGIC):
         # mypy knows GzipFile as no IO[bytes]; it is one.
         return gzip.GzipFile(fileobj=raw)  # type: ignore[return-value]
+    if magic == _ZSTD_MAGIC:
+        return io.BufferedReader(_Zstd(raw), 128 * 1024)
     return raw
 
 
-def head_of(path: Path) -> str:
-    """The beginning of a file as text, for recognising it. Raises TelemetryError for binaries."""
-    size = path.stat().st_size
-    with opened(path, size) as file:
+class Head(NamedTuple):
+    """The beginning of a file, for recognising it: `text` is None for binary content."""
+
+    content: bytes
+    text: str | None
+
+    @classmethod
+    def of(cls, content: bytes) -> Head:
+        if encoding := utf16_encoding(content):
+            return cls(content, content.decode(encoding, "replace").removeprefix("\ufeff"))
+        if b"\x00" in content:
+            return cls(content, None)
+        return cls(content, content.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace"))
+
+
+def head_of(path: Path) -> Head:
+    """The first 64 KiB of a file, decompressed.
+
+    Raises TelemetryError where nothing can be decompressed; of a stream that ends early
+    the head is what there is.
+    """
+    content = bytearray()
+    with opened(path, path.stat().st_size) as file:
         try:
-            content = file.read(HEAD_BYTES)
-        except (OSError, EOFError) as error:
-            raise TelemetryError(f"the file cannot be read: {error}.", where=path.name) from error
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return content.decode("utf-16", "replace")
-    if b"\x00" in content:
-        raise TelemetryError("this is a binary file, not telemetry.", where=path.name)
-    return content.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace")
+            while len(content) < HEAD_BYTES and (block := file.read1(1024)):  # type: ignore[attr-defined]
+                content += block
+        except (OSError, EOFError, zlib.error) as error:
+            if not content:
+                raise TelemetryError(
+                    f"the file cannot be read: {error}.", where=path.name
+                ) from error
+    return Head.of(bytes(content))
 
 
 def hashed(path: Path) -> tuple[int, str]:

@@ -7,75 +7,55 @@ the first row that recognises a file reads it.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable
 from typing import NamedTuple
 
 from selfheal.errors import TelemetryError
-from selfheal.telemetry.formats import coverage_report, json_lines, junit, otlp, text
+from selfheal.telemetry.formats import (
+    coverage_report,
+    json_lines,
+    junit,
+    otlp,
+    text,
+)
+from selfheal.telemetry.formats.recognition import (
+    is_coverage_json,
+    is_empty,
+    is_json_lines,
+    is_otlp_json,
+    is_text,
+    is_xml,
+)
 from selfheal.telemetry.sink import Sink
-from selfheal.telemetry.sources import Lines
+from selfheal.telemetry.sources import Head, Lines
 
 AUTO = "auto"
-_EXPORT_REQUEST = re.compile(r'"resource(Spans|Logs|Metrics)"\s*:')
-_COVERAGE = re.compile(r'\s*\{\s*"meta"\s*:\s*\{[^}]*"(show_contexts|branch_coverage)"')
-_ROWS_LOOKED_AT = 50
 
 
 class Reader(NamedTuple):
-    """One format. `recognises` sees up to 64 KiB of text from the start of a file."""
+    """One format. `recognises` sees up to 64 KiB from the start of a file, decompressed."""
 
     name: str
-    recognises: Callable[[str], bool]
+    recognises: Callable[[Head], bool]
     read: Callable[[Lines, Sink], None]
 
 
 def _read_nothing(lines: Lines, sink: Sink) -> None:
     """A file without content has no events."""
     del sink
-    for _ in lines:
+    for _ in lines.filled():
         pass
-
-
-def _is_otlp(head: str) -> bool:
-    return head.lstrip()[:1] in ("{", "[") and _EXPORT_REQUEST.search(head) is not None
-
-
-def _is_xml(element: str) -> Callable[[str], bool]:
-    pattern = re.compile(
-        rf"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*|<!DOCTYPE[^>]*>\s*)*<{element}\b", re.S
-    )
-    return lambda head: pattern.match(head) is not None
-
-
-def _is_json_lines(head: str) -> bool:
-    rows = [row for row in head.splitlines()[:_ROWS_LOOKED_AT] if row.strip()]
-    return any(json_lines.is_record(_json_or_none(row)) for row in rows)
-
-
-def _is_text(head: str) -> bool:
-    return any(text.begins_record(row) for row in head.splitlines()[:_ROWS_LOOKED_AT])
-
-
-def _json_or_none(row: str) -> object:
-    try:
-        return json.loads(row) if row.lstrip().startswith("{") else None
-    except (ValueError, RecursionError):
-        return None
 
 
 READERS: tuple[Reader, ...] = (
     # A log file that nothing was written to yet.
-    Reader("empty", lambda head: not head.strip(), _read_nothing),
-    Reader("otlp-json", _is_otlp, otlp.read),
-    Reader(
-        "coverage-json", lambda head: _COVERAGE.match(head) is not None, coverage_report.read_json
-    ),
-    Reader("junit-xml", _is_xml("testsuites?"), junit.read),
-    Reader("cobertura-xml", _is_xml("coverage"), coverage_report.read_xml),
-    Reader("json-lines", _is_json_lines, json_lines.read),
-    Reader("text", _is_text, text.read),
+    Reader("empty", is_empty, _read_nothing),
+    Reader("otlp-json", is_otlp_json, otlp.read),
+    Reader("coverage-json", is_coverage_json, coverage_report.read_json),
+    Reader("junit-xml", is_xml("testsuites?"), junit.read),
+    Reader("cobertura-xml", is_xml("coverage"), coverage_report.read_xml),
+    Reader("json-lines", is_json_lines, json_lines.read),
+    Reader("text", is_text, text.read),
 )
 _BY_NAME = {reader.name: reader for reader in READERS}
 
@@ -90,6 +70,6 @@ def reader_named(name: str) -> Reader:
     return _BY_NAME[name]
 
 
-def recognise(head: str) -> Reader | None:
+def recognise(head: Head) -> Reader | None:
     """The reader for a file that begins with `head`; None where it is no telemetry."""
     return next((reader for reader in READERS if reader.recognises(head)), None)

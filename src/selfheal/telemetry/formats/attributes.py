@@ -53,9 +53,15 @@ def plain_value(value: Any) -> Any:
     return None
 
 
-def attributes_of(pairs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """A list of OTLP key-value pairs as a dictionary."""
-    return {pair["key"]: plain_value(pair.get("value")) for pair in pairs}
+def attributes_of(
+    pairs: Iterable[Mapping[str, Any]] | Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """OTLP key-value pairs as a dictionary; a mapping holds plain values already."""
+    if pairs is None:
+        return {}
+    if isinstance(pairs, Mapping):
+        return dict(pairs)
+    return {str(pair["key"]): plain_value(pair.get("value")) for pair in pairs}
 
 
 def take(attributes: dict[str, Any], names: tuple[str, ...]) -> Any:
@@ -81,7 +87,7 @@ def integer_or_none(value: Any) -> int | None:
     """A value as a 32-bit integer; None where it is none."""
     try:
         number = int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if -(2**31) <= number < 2**31 else None
 

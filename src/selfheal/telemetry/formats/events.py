@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from typing import Any, NamedTuple
 
 from selfheal.telemetry.formats.attributes import json_text
@@ -11,7 +12,19 @@ from selfheal.telemetry.sink import Sink
 from selfheal.telemetry.tracebacks import HEADER, bare_type, parse_traceback
 
 SEVERITIES = ("trace", "debug", "info", "warn", "error", "fatal")
+# What reading a malformed document raises: its parts are missing, of another type, too
+# large or too deep.
+MALFORMED = (
+    AttributeError,
+    IndexError,
+    KeyError,
+    OverflowError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 _INT64_MAX = 2**63 - 1
+_HEX = re.compile(r"[0-9a-f]+")
 
 
 class Resource(NamedTuple):
@@ -24,12 +37,18 @@ class Resource(NamedTuple):
     environment: str | None
 
 
+NOBODY = Resource(None, None, None, None, None)
+
+
 class ErrorDetails(NamedTuple):
     """What is known of one exception."""
 
     exception_type: str | None
     message: str | None
     stacktrace: str | None
+
+
+NO_ERROR = ErrorDetails(None, None, None)
 
 
 def add_log(
@@ -133,7 +152,7 @@ def exception_in(text: str | None) -> ErrorDetails:
     """The exception whose traceback a text holds, if any."""
     if text and HEADER in text and (parsed := parse_traceback(text)):
         return ErrorDetails(parsed.exception_type, parsed.message, text[text.index(HEADER) :])
-    return ErrorDetails(None, None, None)
+    return NO_ERROR
 
 
 def identifier(value: Any, size: int) -> str | None:
@@ -144,21 +163,31 @@ def identifier(value: Any, size: int) -> str | None:
     if len(text) != 2 * size:
         try:
             text = base64.b64decode(value, validate=True).hex()
-        except binascii.Error:
+        except (binascii.Error, ValueError):
             return None
-    try:
-        return text if len(text) == 2 * size and int(text, 16) else None
-    except ValueError:
+    if len(text) != 2 * size or not _HEX.fullmatch(text) or not text.strip("0"):
         return None
+    return text
 
 
 def nanoseconds(value: Any) -> int | None:
     """A time in nanoseconds; 0 and what is no 64-bit number mean that there is none."""
     try:
         number = int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if 0 < number <= _INT64_MAX else None
+
+
+def malformed(error: Exception) -> str:
+    """What a MALFORMED exception says, as the reason of a refusal."""
+    match error:
+        case KeyError():
+            return f"it lacks {error}"
+        case RecursionError():
+            return "it is nested too deeply"
+        case _:
+            return str(error)[:200]
 
 
 def severity_name(text: Any) -> str | None:
@@ -172,5 +201,8 @@ def severity_name(text: Any) -> str | None:
         "information": "info",
         "notice": "info",
         "verbose": "trace",
+        "emerg": "fatal",
+        "alert": "fatal",
+        "crit": "fatal",
     }.get(name, name)
     return known if known in SEVERITIES else None

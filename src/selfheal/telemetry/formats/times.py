@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime, timedelta
+import re
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
 _MICROSECOND = timedelta(microseconds=1)
+_INT64_MAX = 2**63 - 1
 # Seconds, milliseconds, microseconds and nanoseconds are told apart by their size:
 # each limit is the year 5138 in its unit and 1973 in the next finer one.
 _UNITS = ((1e11, 10**9), (1e14, 10**6), (1e17, 10**3), (float("inf"), 1))
+_USUAL = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,9})\d*)? ?(Z|UTC|[+-]\d\d:?\d\d)?",
+    re.ASCII,
+)
+_ACCESS = re.compile(r"(\d\d)/(\w{3})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)", re.ASCII)
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def time_ns(value: Any) -> int | None:
@@ -23,23 +32,50 @@ def time_ns(value: Any) -> int | None:
         return None
     if isinstance(value, str):
         return _from_text(value.strip())
-    if isinstance(value, (int, float)) and math.isfinite(value) and value > 0:
+    if not isinstance(value, (int, float)):
+        return None
+    try:
+        if not math.isfinite(value) or value <= 0:
+            return None
         factor = next(factor for limit, factor in _UNITS if value < limit)
         whole = int(value)
-        nanoseconds = whole * factor + round((value - whole) * factor)
-        return nanoseconds if nanoseconds < 2**63 else None
-    return None
+        return _in_range(whole * factor + round((value - whole) * factor))
+    except OverflowError:
+        return None
+
+
+def access_time_ns(text: str) -> int | None:
+    """The time of an access log, as ``01/May/2024:12:00:00 +0200``."""
+    match = _ACCESS.fullmatch(text)
+    if match is None or match[2] not in _MONTHS:
+        return None
+    day, _, year, hour, minute, second, sign, hours, minutes = match.groups()
+    try:
+        offset = timedelta(hours=int(hours), minutes=int(minutes))
+        moment = datetime(
+            int(year), _MONTHS.index(match[2]) + 1, int(day), int(hour), int(minute), int(second),
+            tzinfo=timezone(-offset if sign == "-" else offset),
+        )  # fmt: skip
+        return _in_range((moment - _EPOCH) // _SECOND * 10**9)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _from_text(text: str) -> int | None:
     try:
+        if match := _USUAL.fullmatch(text):
+            # datetime holds microseconds; what is finer is added by hand.
+            day, clock, fraction, zone = match.groups()
+            offset = "+00:00" if zone in (None, "Z", "UTC") else zone
+            moment = datetime.fromisoformat(f"{day}T{clock}{offset}")
+            nanoseconds = int((fraction or "").ljust(9, "0"))
+            return _in_range((moment - _EPOCH) // _SECOND * 10**9 + nanoseconds)
         moment = datetime.fromisoformat(text.replace(" UTC", "+00:00"))
-    except ValueError:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return _in_range((moment - _EPOCH) // _MICROSECOND * 1000)
+    except (ValueError, OverflowError):
         return _from_number(text)
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    nanoseconds = (moment - _EPOCH) // _MICROSECOND * 1000
-    return nanoseconds if 0 < nanoseconds < 2**63 else None
 
 
 def _from_number(text: str) -> int | None:
@@ -49,3 +85,7 @@ def _from_number(text: str) -> int | None:
         except ValueError:
             continue
     return None
+
+
+def _in_range(nanoseconds: int) -> int | None:
+    return nanoseconds if 0 < nanoseconds <= _INT64_MAX else None

@@ -1,0 +1,60 @@
+"""How each format is told by the beginning of a file."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+
+from selfheal.telemetry.formats import json_lines, text
+from selfheal.telemetry.sources import Head
+
+_ROWS_LOOKED_AT = 50
+_EXPORT_REQUEST = re.compile(r'"resource(Spans|Logs|Metrics)"\s*:')
+_COVERAGE = re.compile(r'\s*\{\s*"meta"\s*:\s*\{[^}]*"(show_contexts|branch_coverage)"')
+
+
+def is_empty(head: Head) -> bool:
+    return not head.content.strip() or (head.text is not None and not head.text.strip())
+
+
+def is_otlp_json(head: Head) -> bool:
+    return _starts(head, "{", "[") and _EXPORT_REQUEST.search(head.text or "") is not None
+
+
+def is_coverage_json(head: Head) -> bool:
+    return _COVERAGE.match(head.text or "") is not None
+
+
+def is_xml(element: str) -> Callable[[Head], bool]:
+    """Recognises XML by its root element."""
+    pattern = re.compile(
+        rf"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*|<!DOCTYPE[^>]*>\s*)*<{element}\b", re.S
+    )
+    return lambda head: pattern.match(head.text or "") is not None
+
+
+def is_json_lines(head: Head) -> bool:
+    return any(json_lines.is_record(_json_or_none(row)) for row in _rows(head))
+
+
+def is_text(head: Head) -> bool:
+    return any(text.begins_record(row) for row in _rows(head))
+
+
+def _rows(head: Head) -> Iterator[str]:
+    """The first rows that are not blank."""
+    rows = (row for row in (head.text or "").split("\n") if row.strip())
+    for _, row in zip(range(_ROWS_LOOKED_AT), rows, strict=False):
+        yield row.rstrip("\r")
+
+
+def _starts(head: Head, *beginnings: str) -> bool:
+    return (head.text or "").lstrip().startswith(beginnings)
+
+
+def _json_or_none(row: str) -> object:
+    try:
+        return json.loads(row) if row.lstrip().startswith("{") else None
+    except (ValueError, RecursionError):
+        return None
