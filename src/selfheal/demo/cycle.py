@@ -25,7 +25,6 @@ MARK = "selfheal-demo.json"
 DONE, FAILED, WAITING = 0, 1, 3
 GATE = {"step_seconds": 25, "minimum_requests": 30}
 OBSERVE_SECONDS = 8
-ROLLOUT_RATE = 150.0
 
 
 def run_demo(
@@ -33,7 +32,7 @@ def run_demo(
     *,
     seed: int = 0,
     approve: Literal["auto", "ask"] = "auto",
-    seconds: float = 30.0,
+    seconds: float = 25.0,
 ) -> int:
     """Build the shop's repository and production in `folder`, and heal it; the exit code.
 
@@ -61,7 +60,7 @@ def heal(folder: Path, production: Production, *, seed: int, approve: str) -> in
         run = latest_run(folder / "artifacts")
         code = selfheal(folder, decide(run, approve), run.name, "--by", approver(approve))
         if code == DONE:
-            with production.traffic(seed=seed + 1, rate=ROLLOUT_RATE):
+            with production.traffic(seed=seed + 1):
                 code = selfheal(folder, "resume", run.name)
     story = Story.read(latest_run(folder / "artifacts"))
     print(tell(story, health_after=health_after(folder, production, offsets)), flush=True)

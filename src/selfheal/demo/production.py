@@ -34,7 +34,7 @@ SERVICE = ServiceConfig(
     environment={"SHOP_RECORD_REQUESTS": "1"},
 )
 INSTANCES = 2
-RATE = 80.0
+RATE = 120.0
 EXPORT_SECONDS = 1.5
 PACKAGES = {"flask": "flask", "waitress": "waitress", "opentelemetry.sdk": "opentelemetry-sdk"}
 

@@ -28,18 +28,26 @@ def categories(db: Database) -> list[dict[str, Any]]:
 
 @traced
 def category_page(db: Database, slug: str) -> list[dict[str, Any]]:
-    """The products of a category by name, each with what is in stock and where."""
+    """The products of a category by name, each with its stars, what is in stock and where."""
     rows = db.execute(
-        f"SELECT {COLUMNS}, stock.quantity, stock.warehouse FROM {JOINED}"
-        " JOIN stock ON stock.product_id = products.id"
-        " WHERE categories.slug = ? ORDER BY products.name",
-        (slug,),
+        f"SELECT {COLUMNS} FROM {JOINED} WHERE categories.slug = ? ORDER BY products.name", (slug,)
     ).fetchall()
+    stars = reviews.averages(db, slug)
+    stocks = {
+        stock["product_id"]: stock
+        for stock in db.execute(
+            "SELECT product_id, quantity, warehouse FROM stock WHERE product_id IN"
+            f" (SELECT products.id FROM {JOINED} WHERE categories.slug = ?)",
+            (slug,),
+        )
+    }
     shown = []
     for row in rows:
         entry = Product.of(row).shown()
-        entry["stock"] = row["quantity"]
-        entry["warehouse"] = row["warehouse"]
+        entry["stars"] = stars.get(row["id"])
+        stock = stocks[row["id"]]
+        entry["stock"] = stock["quantity"]
+        entry["warehouse"] = stock["warehouse"]
         shown.append(entry)
     return shown
 

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify
 
 from shop.database import Database, database
-from shop.products import product_or_404
+from shop.products import JOINED, product_or_404
 from shop.telemetry import traced
 
 blueprint = Blueprint("reviews", __name__)
@@ -26,6 +26,16 @@ def of_product(db: Database, product_id: int) -> list[sqlite3.Row]:
 def latest(db: Database, product_id: int) -> sqlite3.Row | None:
     found = of_product(db, product_id)
     return found[0] if found else None
+
+
+def averages(db: Database, category: str) -> dict[int, float]:
+    """The average stars of those products of a category that have a review."""
+    rows = db.execute(
+        "SELECT product_id, ROUND(AVG(stars), 1) AS stars FROM reviews WHERE product_id IN"
+        f" (SELECT products.id FROM {JOINED} WHERE categories.slug = ?) GROUP BY product_id",
+        (category,),
+    ).fetchall()
+    return {row["product_id"]: row["stars"] for row in rows}
 
 
 @traced

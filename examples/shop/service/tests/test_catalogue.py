@@ -22,6 +22,12 @@ def test_category_says_what_is_in_stock_and_where(client: FlaskClient) -> None:
         assert product["warehouse"] in {"North", "South", "Harbour"}
 
 
+def test_category_shows_stars_where_there_are_reviews(client: FlaskClient) -> None:
+    stars = [product["stars"] for product in client.get("/categories/kitchen").json]
+    assert None in stars
+    assert all(2 <= average <= 5 for average in stars if average is not None)
+
+
 def test_unknown_category_is_not_found(client: FlaskClient) -> None:
     reply = client.get("/categories/boats")
     assert reply.status_code == 404
