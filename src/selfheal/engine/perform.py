@@ -201,6 +201,8 @@ def _stored(registry: Registry, given: Stored, base: Path) -> Any:
 
 
 def _summary(result: Any) -> str:
+    if isinstance(result, list):
+        return f"{len(result)} found"
     summary = getattr(result, "summary", None)
     if callable(summary):
         summary = summary()
