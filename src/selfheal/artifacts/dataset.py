@@ -89,7 +89,7 @@ class Dataset(Model):
     def arrow(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> pa.Table:
         """The result of a query as an Arrow table."""
         with self.connect() as connection:
-            return connection.execute(sql, parameters).to_arrow_table()
+            return connection.sql(sql, params=parameters).to_arrow_table()
 
 
 def write_tables(tables: Mapping[str, pa.Table], base: Path, path: str) -> Dataset:
