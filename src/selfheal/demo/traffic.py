@@ -88,11 +88,11 @@ def visit(action: str, draw: random.Random) -> Visit:
             query = urlencode({"currency": draw.choice(CURRENCIES)})
             return Visit("GET", f"/pricelist/{draw.choice(CATEGORIES)}?{query}")
         case "deals":
-            limit = draw.choices(("", str(draw.randint(20, 150)), None), (12, 48, 40))[0]
+            limit = draw.choices(("", str(draw.randint(20, 150)), None), (16, 44, 40))[0]
             return Visit("GET", "/deals" if limit is None else f"/deals?limit={limit}")
         case "add":
             item = {"product": product, "quantity": draw.randint(1, 3)}
-            if draw.random() < 0.12:
+            if draw.random() < 0.16:
                 del item["quantity"]
             return Visit("POST", "/cart/items", item)
         case "order":

@@ -68,7 +68,7 @@ def insert_reviews(connection: sqlite3.Connection, draw: random.Random) -> None:
         if product_id % 9 == 0:
             continue
         for number in range(draw.randint(1, 6)):
-            author = None if draw.random() < 0.12 else person(draw)
+            author = None if draw.random() < 0.18 else person(draw)
             day = FIRST_DAY + timedelta(days=30 * number + draw.randrange(30))
             connection.execute(
                 "INSERT INTO reviews (product_id, author, stars, created) VALUES (?, ?, ?, ?)",
