@@ -145,6 +145,24 @@ class Bench:
             memory_megabytes=self.config.memory_megabytes,
         )
 
+    def coverage_report(
+        self, commit: str, patch: str | None, select: Sequence[str], report: Path
+    ) -> None:
+        """Keep coverage.py's JSON report of a suite, or of selected tests, at `report`.
+
+        There is no such file afterwards where coverage cannot be measured.
+        """
+        with self.checkout(commit, patch) as worktree:
+            run_suite(
+                worktree,
+                self.tests,
+                select=select,
+                coverage=True,
+                timeout_seconds=self.config.timeout_seconds,
+                memory_megabytes=self.config.memory_megabytes,
+                keep=report,
+            )
+
     def _suite(self, worktree: Worktree, name: str) -> SuiteResult:
         return self._run(worktree, name, coverage=True)
 

@@ -18,6 +18,7 @@ from selfheal.sandbox.comparison import Comparison, compare
 from selfheal.sandbox.evidence import Subject
 from selfheal.sandbox.oracle import Judgements, detector_check, judge_all, undecided
 from selfheal.sandbox.trial import Outcome, Trial, Variant
+from selfheal.sandbox.untested import prove_tests
 from selfheal.sandbox.work import Work
 
 GOOD, BAD = "good", "bad"
@@ -53,8 +54,36 @@ def prove_live(
 
     `candidates` all heal all of `subjects`. The trial is prolonged up to three times
     while a detector or the clock cannot tell. `measurements` is the path that checks
-    cite for the numbers in `LiveProof.measured`.
+    cite for the numbers in `LiveProof.measured`. Subjects without a test of what
+    production runs need no service: their tests are proven by the suite's coverage.
     """
+    running = [subject for subject in subjects if subject.kind != "coverage"]
+    proof = LiveProof()
+    if running:
+        proof = _by_trial(bench, service, running, candidates, anomalies, folder, measurements)
+    for subject in subjects:
+        for candidate in candidates:
+            if subject.kind == "coverage":
+                made = prove_tests(
+                    bench,
+                    subject,
+                    candidate,
+                    anomalies,
+                    folder=folder / "coverage" / subject.diagnosis_id,
+                )
+                proof.checks.setdefault(candidate.id, []).extend(made)
+    return proof
+
+
+def _by_trial(
+    bench: Bench,
+    service: ServiceConfig,
+    subjects: Sequence[Subject],
+    candidates: Sequence[Candidate],
+    anomalies: Mapping[str, Anomaly],
+    folder: Path,
+    measurements: str,
+) -> LiveProof:
     sessions = [session for subject in subjects for session in subject.sessions]
     missing = None if service.start else "service.start is not configured"
     missing = missing or (None if sessions else "telemetry recorded no request to replay")

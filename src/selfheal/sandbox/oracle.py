@@ -104,7 +104,7 @@ def detector_check(
     candidate: str,
     absent: Mapping[str, str],
     broken: int,
-    measurements: str,
+    measurements: str | None = None,
 ) -> Check:
     """Passed where a detector fires on `bad`, and each that does is quiet on `candidate`.
 
@@ -158,7 +158,7 @@ def _state(judged: Judgements, anomaly: Anomaly, release: str) -> str:
 def _check(
     verdict: CheckVerdict,
     summary: str,
-    measurements: str,
+    measurements: str | None,
     counts: dict[str, Any] | None = None,
 ) -> Check:
     return Check(

@@ -76,11 +76,13 @@ def run_suite(
     coverage: bool = False,
     timeout_seconds: float | None = None,
     memory_megabytes: int | None = None,
+    keep: Path | None = None,
 ) -> SuiteResult:
     """Run the suite in a checkout, or only the tests of `select` (pytest node ids).
 
     `timeout_seconds` defaults to the configured one. With `coverage` the lines that
-    ran are reported where the project's interpreter has coverage.py.
+    ran are reported where the project's interpreter has coverage.py; `keep` is where
+    its JSON report is then kept.
     """
     folder = Path(worktree)
     report = Path(tempfile.mkdtemp(prefix="selfheal-report-"))
@@ -98,6 +100,8 @@ def run_suite(
         measured = None
         if coverage and not note:
             measured, note = _coverage(folder, tests, report)
+            if keep is not None and measured is not None:
+                shutil.copyfile(report / "coverage.json", keep)
         return result.model_copy(
             update={
                 "coverage": measured,
