@@ -19,8 +19,7 @@ from selfheal.sequences import WiredBeat
 class Attempt:
     """An attempt under way. `items` is None where the beat has no foreach.
 
-    `replies` fills up by item (the one task of a plain beat is item 0); `waiting`
-    counts items not yet handed out.
+    `tasks` and `replies` fill up by item; the one task of a plain beat is item 0.
     """
 
     wired: WiredBeat
@@ -32,6 +31,7 @@ class Attempt:
     items: list[Any] | None = None
     note: str = ""
     replies: dict[int, Reply] = field(default_factory=dict)
+    tasks: dict[int, Task] = field(default_factory=dict)
     handed_out: int = 0
     began: float = 0.0
 
@@ -54,9 +54,11 @@ class Attempt:
 
 def make_task(session: Session, phase: str, attempt: Attempt, index: int) -> Task:
     """The task of one item of an attempt."""
+    if index in attempt.tasks:
+        return attempt.tasks[index]
     wired = attempt.wired
     output = output_file(phase, wired)
-    place = Path(output)
+    folder, _, name = output.rpartition("/")
     item = "" if attempt.items is None else f".{index}"
     given = attempt.given
     if attempt.items is not None:
@@ -64,18 +66,19 @@ def make_task(session: Session, phase: str, attempt: Attempt, index: int) -> Tas
     envelope = None
     if wired.handler.writes is not None:
         envelope = {"artifact": wired.handler.writes, "inputs": session.lineage(phase, wired)}
-    return Task(
+    task = attempt.tasks[index] = Task(
         run=session.context,
         phase=phase,
         beat=wired.id,
         handler=wired.beat.handler,
         given=given,
         output=output,
-        temporary=str(place.with_name(f".{place.name}{item}.{session.token}.tmp")),
+        temporary=f"{folder}{'/' if folder else ''}.{name}{item}.{session.token}.tmp",
         scratch=f"work/{phase}/{wired.id}{item}",
         timeout_seconds=attempt.timeout_seconds,
         envelope=envelope,
     )
+    return task
 
 
 def commit(session: Session, phase: str, attempt: Attempt) -> tuple[Output | None, Reply]:
@@ -129,7 +132,7 @@ def commit_substitute(session: Session, phase: str, attempt: Attempt, value: Any
     """Store the result that a catch gives in place of the failed one."""
     from selfheal.engine.perform import substitute
 
-    task = make_task(session, phase, replace(attempt, items=None), 0)
+    task = make_task(session, phase, replace(attempt, items=None, tasks={}), 0)
     content = substitute(attempt.wired.handler, task, value, many=attempt.items is not None)
     temporary, final = _places(session, task)
     temporary.write_bytes(content)
@@ -142,11 +145,12 @@ def _places(session: Session, task: Task) -> tuple[Path, Path]:
 
 
 def _moved(session: Session, source: Path, target: Path) -> None:
-    if session.settings.run.durability == "power":
+    durable = session.settings.run.durability == "power"
+    if durable:
         for file in (*source.rglob("*"), source):
             _sync(file)
-    source.replace(target)
-    if session.settings.run.durability == "power":
+    os.replace(source, target)  # noqa: PTH105  (once per beat: half the cost of the method)
+    if durable:
         _sync(target.parent)
 
 

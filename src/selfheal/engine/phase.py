@@ -273,6 +273,7 @@ class PhaseRunner:
             attempt,
             number=attempt.number + 1,
             replies={},
+            tasks={},
             handed_out=0,
             timeout_seconds=self._limit(attempt.wired),
         )

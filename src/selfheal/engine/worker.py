@@ -1,7 +1,8 @@
 """A worker process: ``python -P -m selfheal.engine.worker FD``.
 
 It reads pickled ``(function, arguments)`` from a socket and answers with
-``("result", value)`` or ``("error", exception)`` until the socket closes. It leads a
+``("result", value)`` or ``("error", exception)`` until None comes or the
+socket closes. It leads a
 process group of its own, so that its whole work can be ended at once; it dies with
 the thread that started it; what handlers print goes to stderr.
 """
@@ -36,9 +37,8 @@ def main(descriptor: int) -> None:
     from selfheal.engine import perform  # noqa: F401  (imported while nobody waits for it)
 
     try:
-        while True:
-            function, arguments = pickle.loads(connection.recv_bytes())
-            connection.send_bytes(_answer(function, arguments))
+        while (task := pickle.loads(connection.recv_bytes())) is not None:
+            connection.send_bytes(_answer(*task))
     except (EOFError, OSError, Ended):
         pass
 

@@ -1,0 +1,1 @@
+"""What the engine costs per beat, beside what a user might pick instead."""
