@@ -12,12 +12,12 @@ from selfheal_handlers.deployment import _examples
 
 from selfheal.artifacts import Deployment, Model
 from selfheal.artifacts.envelope import envelope, read_artifact
+from selfheal.codebase.git import git
 from selfheal.config import Settings
 from selfheal.delivery.local_forge import LocalForge
 from selfheal.engine import api
 from selfheal.engine.folder import Manifest, start_timestamp
 from selfheal.engine.observer import RunResult
-from selfheal.sandbox.worktree import git
 
 
 @dataclass

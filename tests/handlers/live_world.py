@@ -23,9 +23,9 @@ from selfheal.analysis.releases import compare
 from selfheal.artifacts import Anomalies, Dataset, Telemetry
 from selfheal.artifacts.anomalies import Health
 from selfheal.artifacts.telemetry import EventCounts, Refused, Window
+from selfheal.codebase.git import git
 from selfheal.config import DetectConfig, ServiceConfig
 from selfheal.delivery.fleet import Fleet
-from selfheal.sandbox.worktree import git
 from selfheal.telemetry import ingest
 from selfheal.telemetry.receiver import Receiver
 

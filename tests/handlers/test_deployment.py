@@ -9,8 +9,8 @@ import pytest
 from delivery_world import delivery
 from selfheal_handlers.deployment import HANDLERS
 
+from selfheal.codebase.git import git
 from selfheal.contract import Handler
-from selfheal.sandbox.worktree import git
 
 MERGED = ["Merge selfheal/r1: Fix: KeyError in total (pricing.py:5)"]
 FIXED = ["Fix: KeyError in total (pricing.py:5)"]

@@ -11,9 +11,10 @@ from selfheal_handlers.fix import HANDLERS
 from selfheal_handlers.fix._examples import diagnoses
 
 from selfheal.artifacts import Diagnoses
+from selfheal.codebase.git import git
 from selfheal.config import FixConfig
 from selfheal.errors import ConfigurationError
-from selfheal.sandbox.worktree import Worktree, git
+from selfheal.sandbox.worktree import Worktree
 
 
 @pytest.mark.parametrize("beat", HANDLERS, ids=lambda beat: beat.name)

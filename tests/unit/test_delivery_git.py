@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from selfheal.codebase.git import git
 from selfheal.delivery.forge import forge_for, local_path
 from selfheal.delivery.local_forge import LocalForge
 from selfheal.delivery.plan import Plan, PlannedCommit, build_commits
@@ -21,7 +22,7 @@ from selfheal.delivery.shipping import (
 )
 from selfheal.delivery.workshop import Conflict, Identity, PushRefused, Workshop
 from selfheal.errors import RepositoryError
-from selfheal.sandbox.worktree import Worktree, git
+from selfheal.sandbox.worktree import Worktree
 from selfheal.standalone import FolderEffects
 
 WHO = Identity("selfheal", "selfheal@localhost", "@1704164645 +0000")

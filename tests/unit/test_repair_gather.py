@@ -9,11 +9,11 @@ import pytest
 from repair_problems import problem_of
 
 from selfheal.artifacts.diagnosis import Location, SuspectCommit
+from selfheal.codebase.git import git
 from selfheal.codebase.history import History
 from selfheal.errors import RepositoryError
 from selfheal.repair import Problem, edited, propose
 from selfheal.repair.gather import failing_test, gather, suspect_change
-from selfheal.sandbox.worktree import git
 
 GOOD = "def mean(xs):\n    total = sum(xs)\n    return total / len(xs) if xs else 0\n"
 BAD = "def mean(xs):\n    total = sum(xs)\n    return total / len(xs)\n"

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from selfheal.codebase.git import git
 from selfheal.errors import RepositoryError
 from selfheal.repair.diff import unified_diff
 from selfheal.sandbox.changes import changed_files
-from selfheal.sandbox.worktree import Worktree, git, resolve
+from selfheal.sandbox.worktree import Worktree, resolve
 
 
 def shell(folder: Path, script: str) -> str:

@@ -168,7 +168,8 @@ class World:
 
 def world(folder: Path) -> World:
     """Make the repository and its remote in `folder`."""
-    from selfheal.sandbox.worktree import Worktree, git
+    from selfheal.codebase.git import git
+    from selfheal.sandbox.worktree import Worktree
 
     repository, remote = folder / "repository", folder / "forge.git"
     repository.mkdir(parents=True)

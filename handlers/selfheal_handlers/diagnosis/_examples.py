@@ -7,8 +7,6 @@ has a function that no test runs.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from selfheal.artifacts.anomalies import DataWindow, Detector, Health
 from selfheal.artifacts.dataset import Dataset, write_tables
 from selfheal.artifacts.model import AnomalyKind
 from selfheal.artifacts.telemetry import EventCounts, Refused, Release, Window
+from selfheal.codebase.git import git
 from selfheal.codebase.history import History
 from selfheal.config import DiagnoseConfig
 from selfheal.diagnosis.loading import load_codebase
@@ -91,11 +90,11 @@ def make_repository(
 ) -> list[str]:
     """A git repository with one commit per stage (message, files; None deletes); returns the ids."""
     folder.mkdir(parents=True)
-    _git(folder, "init", "--quiet", "--initial-branch=main")
+    git(folder, "init", "--quiet", "--initial-branch=main")
     stream = b"".join(_commit_stream(number, *stage) for number, stage in enumerate(stages, 1))
-    _git(folder, "fast-import", "--quiet", content=stream)
-    _git(folder, "reset", "--quiet", "--hard")
-    return _git(folder, "rev-list", "--reverse", "main").split()
+    git(folder, "fast-import", "--quiet", input=stream)
+    git(folder, "reset", "--quiet", "--hard")
+    return git(folder, "rev-list", "--reverse", "main").stdout.split()
 
 
 def _commit_stream(number: int, message: str, files: Mapping[str, str | None]) -> bytes:
@@ -228,15 +227,3 @@ def _anomalies() -> list[Anomaly]:
 
 def _health() -> Health:
     return Health(state="no_data", score=None, components=[])
-
-
-def _git(folder: Path, *arguments: str, content: bytes | None = None) -> str:
-    inherited = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
-    done = subprocess.run(
-        ["git", "-C", str(folder), *arguments],
-        env=inherited | {"GIT_CONFIG_GLOBAL": os.devnull},
-        input=content,
-        capture_output=True,
-        check=True,
-    )
-    return done.stdout.decode()

@@ -13,6 +13,7 @@ from selfheal.artifacts.dataset import write_tables
 from selfheal.artifacts.diagnosis import Impact, Location, SuspectCommit
 from selfheal.artifacts.patch import RecordedRequest
 from selfheal.artifacts.telemetry import EventCounts, Refused, Window
+from selfheal.codebase.git import git
 from selfheal.config import TestsConfig
 from selfheal.repair import (
     Client,
@@ -25,7 +26,6 @@ from selfheal.repair import (
     regression_test,
 )
 from selfheal.repair import candidates as ranked
-from selfheal.sandbox.worktree import git
 from selfheal.standalone import FolderWorkspace
 from selfheal_handlers.fix._results import (
     CodeFixes,

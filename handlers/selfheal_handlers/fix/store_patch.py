@@ -8,9 +8,9 @@ from typing import Any
 
 from selfheal.artifacts import Candidate, Patch
 from selfheal.artifacts.patch import Dropped
+from selfheal.codebase.git import git
 from selfheal.contract import Workspace, handler
 from selfheal.errors import RepositoryError
-from selfheal.sandbox.worktree import git
 from selfheal_handlers.fix._examples import cycle
 from selfheal_handlers.fix._results import Proposals
 

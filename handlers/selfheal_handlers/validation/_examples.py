@@ -22,6 +22,7 @@ from selfheal.artifacts.diagnosis import Impact, Location
 from selfheal.artifacts.patch import RecordedRequest, Reproducer
 from selfheal.artifacts.telemetry import EventCounts, Refused, Window
 from selfheal.artifacts.validation import Check
+from selfheal.codebase.git import git
 from selfheal.config import ServiceConfig, TestsConfig, ValidateConfig
 from selfheal.repair.diff import patch_of
 from selfheal.sandbox.bench import Bench
@@ -29,7 +30,6 @@ from selfheal.sandbox.evidence import Applied, Checked, Subject, Subjects, Teste
 from selfheal.sandbox.isolation import isolation
 from selfheal.sandbox.plan import plan
 from selfheal.sandbox.verdict import choose
-from selfheal.sandbox.worktree import git
 from selfheal.standalone import FolderWorkspace
 from selfheal.telemetry.ingest import ingest
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -85,7 +84,9 @@ def _modules(repository: Path) -> Iterator[tuple[Path, ast.Module]]:
 
 def _files(repository: Path, pattern: str) -> list[Path]:
     """What git tracks or would track, the shallowest first."""
-    listing = _git(repository, "ls-files", "-co", "--exclude-standard", "--", pattern) or ""
+    from git import Repo
+
+    listing = Repo(repository).git.ls_files("-co", "--exclude-standard", "--", pattern)
     paths = [Path(line) for line in listing.splitlines()]
     return [
         repository / path
@@ -264,28 +265,27 @@ def _changelog(repository: Path) -> Finding | None:
     return Finding(name, name) if name else None
 
 
-def _git(repository: Path, *arguments: str) -> str | None:
-    done = subprocess.run(
-        ["git", "-C", str(repository), *arguments], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip() or None if done.returncode == 0 else None
-
-
 def _remote(repository: Path) -> Finding | None:
-    remotes = (_git(repository, "remote") or "").split()
+    from git import Repo
+
+    remotes = [remote.name for remote in Repo(repository).remotes]
     if not remotes:
         return None
     return Finding("origin" if "origin" in remotes else remotes[0], "git remote")
 
 
 def _base_branch(repository: Path) -> Finding | None:
+    from git import Repo
+
+    repo = Repo(repository)
     remote = _remote(repository)
     if remote:
-        head = _git(repository, "symbolic-ref", "--short", f"refs/remotes/{remote.value}/HEAD")
-        if head:
-            return Finding(head.removeprefix(f"{remote.value}/"), f"HEAD of {remote.value}")
-    branch = _git(repository, "symbolic-ref", "--short", "HEAD")
-    return Finding(branch, "the current branch") if branch else None
+        for reference in repo.remote(remote.value).refs:
+            if reference.remote_head == "HEAD":
+                return Finding(reference.reference.remote_head, f"HEAD of {remote.value}")
+    if repo.head.is_detached:
+        return None
+    return Finding(repo.active_branch.name, "the current branch")
 
 
 def _ci_command(repository: Path) -> Finding | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from selfheal.artifacts.model import Model
+from selfheal.codebase.git import git, git_bytes
 from selfheal.codebase.hunks import FileDiff, parse_diff
 from selfheal.errors import RepositoryError
 
@@ -25,6 +24,7 @@ _DIFF = (
 )
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 IGNORE_REVISIONS = ".git-blame-ignore-revs"
+_LITERAL = {"GIT_LITERAL_PATHSPECS": "1"}
 
 
 class Commit(Model):
@@ -193,10 +193,11 @@ class History:
     def _commit(self, revision: str) -> str | None:
         if not revision or "\0" in revision or "\n" in revision:
             return None
-        done = self._run(
-            "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
+        name = f"{revision}^{{commit}}"
+        done = git(
+            self.path, "rev-parse", "--verify", "--quiet", "--end-of-options", name, check=False
         )
-        return done.stdout.decode().strip() if done.returncode == 0 else None
+        return done.stdout.strip() if done.returncode == 0 else None
 
     def _commit_diffs(self, shas: Sequence[str]) -> dict[str, list[FileDiff]]:
         request = "".join(f"{sha}\n" for sha in shas).encode()
@@ -217,37 +218,7 @@ class History:
     def _git_bytes(
         self, *arguments: str, input: bytes | None = None, hint: str | None = None
     ) -> bytes:
-        done = self._run(*arguments, input=input)
-        if done.returncode != 0:
-            said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-            reason = said[-1].removeprefix("fatal: ") if said else f"exit code {done.returncode}"
-            raise RepositoryError(
-                f"git {arguments[0]} failed: {reason.rstrip('.')}.", where=str(self.path), hint=hint
-            )
-        return done.stdout
-
-    def _run(
-        self, *arguments: str, input: bytes | None = None
-    ) -> subprocess.CompletedProcess[bytes]:
-        command = ["git", "--no-optional-locks", "-c", "core.quotepath=off", *arguments]
-        # A GIT_DIR inherited from a hook would silently point at another repository.
-        inherited = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
-        environment = inherited | {"LC_ALL": "C", "GIT_LITERAL_PATHSPECS": "1"}
-        try:
-            return subprocess.run(
-                command,
-                cwd=self.path,
-                env=environment,
-                input=input,
-                capture_output=True,
-                check=False,
-            )
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise RepositoryError(
-                f"git could not be started: {error.strerror}.",
-                where=str(self.path),
-                hint="Install git and name a folder.",
-            ) from error
+        return git_bytes(self.path, *arguments, input=input, environment=_LITERAL, hint=hint).stdout
 
 
 def _batch(output: bytes, count: int) -> list[str | None]:

@@ -13,9 +13,9 @@ from urllib.parse import unquote, urlparse
 from pydantic import Field
 
 from selfheal.artifacts.model import Model
+from selfheal.codebase.git import git
 from selfheal.delivery.workshop import Workshop
 from selfheal.errors import RepositoryError
-from selfheal.sandbox.worktree import git
 
 PullState = Literal["open", "merged", "reverted", "closed"]
 CheckState = Literal["pending", "passed", "failed", "timed_out", "not_run"]

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from selfheal.artifacts.canonical import sha256_of
+from selfheal.codebase.git import git
 from selfheal.delivery.forge import CheckState, Pull
 from selfheal.delivery.workshop import Workshop, remote_head
 from selfheal.errors import NotFound, RepositoryError
-from selfheal.sandbox.worktree import git
 
 
 class LocalForge:

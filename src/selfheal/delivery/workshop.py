@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from selfheal.codebase.git import git
 from selfheal.errors import RepositoryError
-from selfheal.sandbox.worktree import git
 
 
 @dataclass(frozen=True)

@@ -8,77 +8,14 @@ filter, fsmonitor or remote protocol of anyone's configuration runs.
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from selfheal.codebase.git import git
 from selfheal.errors import RepositoryError
-
-_SAFE = (
-    "core.hooksPath=/dev/null",
-    "core.fsmonitor=false",
-    "core.attributesFile=/dev/null",
-    "core.autocrlf=false",
-    "core.quotePath=false",
-    "protocol.allow=never",
-    "protocol.file.allow=always",
-    "safe.directory=*",
-    "init.defaultBranch=main",
-    "gc.auto=0",
-    "commit.gpgSign=false",
-    "advice.detachedHead=false",
-    "diff.external=",
-)
-
-
-def git(
-    folder: Path,
-    *arguments: str,
-    input: str | bytes | None = None,
-    environment: dict[str, str] | None = None,
-    check: bool = True,
-) -> subprocess.CompletedProcess[str]:
-    """Run git in `folder` without anyone's configuration, hooks or prompts.
-
-    Output is UTF-8 with surrogate escapes. Raises RepositoryError with git's own words
-    unless `check` is False.
-    """
-    options = [part for setting in _SAFE for part in ("-c", setting)]
-    data = input.encode("utf-8", "surrogateescape") if isinstance(input, str) else input
-    try:
-        done = subprocess.run(
-            ["git", *options, *arguments],
-            cwd=folder,
-            env=_environment() | (environment or {}),
-            input=data,
-            stdin=subprocess.DEVNULL if data is None else None,
-            capture_output=True,
-            check=False,
-        )
-    except OSError as error:
-        raise RepositoryError(f"git cannot run: {error.strerror}.", where=str(folder)) from error
-    out, err = (text.decode("utf-8", "surrogateescape") for text in (done.stdout, done.stderr))
-    if check and done.returncode != 0:
-        raise RepositoryError(
-            f"git {arguments[0]} failed: {(err or out).strip()[:2000]}", where=str(folder)
-        )
-    return subprocess.CompletedProcess(done.args, done.returncode, out, err)
-
-
-def _environment() -> dict[str, str]:
-    return {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "LC_ALL": "C.UTF-8",
-        "HOME": os.devnull,
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_OPTIONAL_LOCKS": "0",
-    }
 
 
 class Worktree:
