@@ -78,9 +78,10 @@ class _DaskExecutor(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Closing the client releases its tasks; those not begun are cancelled by it."""
         if self._client is None:
             return
-        self._inner.shutdown(wait=wait, cancel_futures=cancel_futures)
+        self._inner.shutdown(wait=wait and not cancel_futures)
         self._client.close()
         self._client = None
 
