@@ -1,7 +1,9 @@
 """The event model: the tables of a telemetry dataset, column by column.
 
-`spans`       one row per finished span; `duration_ms` is NULL where a timestamp is missing
-              or the clock ran backwards; `parent_span_id` is NULL for a root.
+`spans`       one row per finished span, or per request of an access log, or per sequence,
+              movement and beat of a beat log; `duration_ms` is NULL where it is not given
+              and a timestamp is missing or the clock ran backwards; `parent_span_id` is
+              NULL for a root.
 `logs`        one row per log record; `time_ns` is NULL where the record has no time.
 `exceptions`  every mention of an exception, before de-duplication (extraction only);
               `origin` is span, log or test.
@@ -12,7 +14,14 @@
               where that is unknown.
 `coverage`    one row per measured line of a coverage report; `function` is the function
               whose body holds the line where the report says so.
-`metrics`     one row per data point, as it was sent.
+`metrics`     one row per data point. `kind` is gauge, sum, histogram, exponentialHistogram or
+              summary; `temporality` delta or cumulative; `value` of histograms and
+              summaries is their sum. `buckets` is a JSON object: `bounds` and one more
+              `counts`, as of explicit bounds, also for exponential histograms; of
+              summaries `quantiles`, pairs of quantile and value. `increase` (normalised
+              only) is what a monotonic sum, or a histogram's sum, grew by since the point
+              before it in its series, or since `start_ns`; resets are told by a new start
+              or a fall. NULL where that is unknown, and for all others.
 
 Times are nanoseconds since 1970 UTC. `id` numbers the rows of a table in the order of
 extraction; `source` is the index into the list of sources and `line` the line there.
@@ -120,12 +129,21 @@ COVERAGE: dict[str, ColumnType] = {
 }
 METRICS: dict[str, ColumnType] = {
     "time_ns": "bigint",
+    "start_ns": "bigint",
     "service": "text",
     "release": "text",
+    "instance": "text",
     "name": "text",
     "kind": "text",
+    "temporality": "text",
+    "monotonic": "boolean",
     "value": "double",
+    "count": "bigint",
+    "minimum": "double",
+    "maximum": "double",
+    "buckets": "text",
     "unit": "text",
+    "scope": "text",
     "attributes": "text",
     **_PLACE,
 }
@@ -142,7 +160,7 @@ DATASET: Mapping[str, Mapping[str, ColumnType]] = {
     "logs": LOGS,
     "errors": ERRORS,
     "coverage": COVERAGE,
-    "metrics": METRICS,
+    "metrics": {**METRICS, "increase": "double"},
 }
 
 

@@ -130,6 +130,28 @@ ORDER BY e.id NULLS LAST, e.time_ns, e.trace_id, e.span_id
 """
 
 
+# A series is what has the same name, sender, scope and attributes.
+_INCREASES = """
+SELECT m.* EXCLUDE (position, previous, previous_start), CASE
+    WHEN kind NOT IN ('sum', 'histogram', 'exponentialHistogram') OR NOT coalesce(monotonic, true)
+        THEN NULL
+    WHEN temporality = 'delta' THEN value
+    WHEN temporality IS DISTINCT FROM 'cumulative' THEN NULL
+    WHEN previous IS NOT NULL AND start_ns IS NOT DISTINCT FROM previous_start AND value >= previous
+        THEN value - previous
+    WHEN previous IS NOT NULL OR start_ns IS NOT NULL THEN value
+    END AS increase
+FROM (
+    SELECT *, lag(value) OVER series AS previous, lag(start_ns) OVER series AS previous_start
+    FROM (SELECT *, row_number() OVER () AS position FROM raw_metrics)
+    WINDOW series AS (
+        PARTITION BY name, service, release, instance, scope, kind, temporality, attributes
+        ORDER BY time_ns, position)
+) AS m
+ORDER BY position
+"""
+
+
 def normalize(extracted: Dataset) -> dict[str, pa.Table]:
     """The tables `errors`, `duplicates` and `origins` of extracted rows."""
     with connect_raw(extracted) as connection:
@@ -160,7 +182,7 @@ def connect_raw(extracted: Dataset) -> duckdb.DuckDBPyConnection:
 
 
 def _create_view(connection: duckdb.DuckDBPyConnection, name: str) -> None:
-    query = f"SELECT * FROM raw_{name}"
+    query = _INCREASES if name == "metrics" else f"SELECT * FROM raw_{name}"
     if name in ("spans", "logs"):
         query += f" WHERE id NOT IN (SELECT id FROM duplicates WHERE \"table\" = '{name}')"
     if name == "logs":

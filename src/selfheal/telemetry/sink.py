@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from selfheal.artifacts.telemetry import Refused, RefusedLine
 from selfheal.telemetry.model import EXTRACTED, ColumnType, arrow_schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 BATCH_ROWS = 32_768
 
@@ -37,7 +40,7 @@ class TableWriter:
         if not self._rows:
             return
         columns = [
-            pa.array(values, type=field.type)
+            _array(values, field.type)
             for values, field in zip(zip(*self._rows, strict=True), self._schema, strict=True)
         ]
         self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema))
@@ -46,6 +49,17 @@ class TableWriter:
     def close(self) -> None:
         self._flush()
         self._writer.close()
+
+
+def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    import pyarrow as pa
+
+    try:
+        return pa.array(values, type=kind)
+    except UnicodeEncodeError:
+        # JSON can spell halves of surrogate pairs, which are no text.
+        cleaned = [value and value.encode("utf-8", "replace").decode() for value in values]
+        return pa.array(cleaned, type=kind)
 
 
 class Sink:

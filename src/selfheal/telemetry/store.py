@@ -40,4 +40,4 @@ def _unchanged(table: str, normalized: Dataset) -> bool:
         return no_duplicates
     if table == "logs":
         return no_duplicates and normalized.tables["origins"].rows == 0
-    return table in ("coverage", "metrics")
+    return table == "coverage"

@@ -1,8 +1,9 @@
-"""Python tracebacks as text: parsing, and the fingerprint that groups like errors.
+"""Tracebacks as text: parsing, and the fingerprint that groups like errors.
 
-Understood are chained exceptions (the last one, which is what was raised at the end,
-counts), caret lines of Python 3.11, repeated-line notes, exception groups (the group
-itself counts) and any common indentation.
+Of Python, understood are chained exceptions (the last one, which is what was raised at
+the end, counts), caret lines of Python 3.11, repeated-line notes, exception groups (the
+group itself counts) and any common indentation. Stack traces of .NET, the JVM and
+JavaScript are those that list ``at`` frames below the exception, innermost first.
 """
 
 from __future__ import annotations
@@ -22,6 +23,15 @@ _CHAIN = re.compile(
 )
 _GROUP_MARGIN = re.compile(r"^\s*[|+] ?")
 _GROUP_MEMBERS = re.compile(r"^\s*\+-\+-+ 1 -+")
+_AT = re.compile(
+    r"\s+at (?:async )?(?:"
+    r"(?P<net>.+?)(?:\(.*\))? in (?P<net_file>.+):line (?P<net_line>\d+)"
+    r"|(?P<script>[^()]+?) \((?P<script_file>.+?):(?P<script_line>\d+):\d+\)"
+    r"|(?P<script_only>[^\s()]+?):(?P<script_only_line>\d+):\d+"
+    r"|(?P<java>[\w.$<>/@-]+)\((?P<java_file>[\w.$-]+):(?P<java_line>\d+)\)"
+    r"|\S.*)$"
+)
+_OUTER = "--- End of inner exception stack trace ---"
 _LIBRARY = re.compile(r"(^|[\\/])(site-packages|dist-packages|lib[\\/]python\d[\d.]*)[\\/]|^<")
 
 
@@ -48,11 +58,12 @@ class ParsedTraceback(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def parse_traceback(text: str) -> ParsedTraceback | None:
-    """The exception that a text with a Python traceback reports; None where it holds none."""
+    """The exception that a text with a traceback reports; None where it holds none."""
     lines = _without_group_members(text.splitlines())
     starts = [number for number, line in enumerate(lines) if HEADER in line]
     if not starts:
-        return None
+        found = find_stack_trace(text)
+        return found[0] if found else None
     start = starts[-1]
     margin = re.escape(lines[start][: len(lines[start]) - len(lines[start].lstrip())])
     block = [re.sub(f"^{margin}", "", line) for line in lines[start + 1 :]]
@@ -91,6 +102,50 @@ def _without_group_members(lines: list[str]) -> list[str]:
             break
         own.append(_GROUP_MARGIN.sub("", line))
     return own
+
+
+def find_stack_trace(text: str) -> tuple[ParsedTraceback, str] | None:
+    """The exception of a .NET, JVM or JavaScript stack trace in a text, and the trace's text.
+
+    Of nested exceptions the outer one counts. Frames without a file are left out.
+    """
+    lines = text.splitlines()
+    first = next((number for number, line in enumerate(lines) if _AT.match(line)), None)
+    if not first:
+        return None
+    begin = next(
+        (
+            number
+            for number in range(first - 1, -1, -1)
+            if _RAISED.match(lines[number]) and not lines[number].startswith(" ")
+        ),
+        None,
+    )
+    if begin is None or not (raised := _RAISED.match(lines[begin])):
+        return None
+    message = [raised["message"] or ""]
+    for line in lines[begin + 1 : first]:
+        if line.lstrip().startswith("--->"):
+            break
+        message.append(line)
+    stack = lines[first:]
+    outer = [number for number, line in enumerate(stack) if _OUTER in line]
+    own = stack[outer[-1] + 1 :] if outer and any(map(_AT.match, stack[outer[-1] + 1 :])) else stack
+    frames = tuple(frame for line in own if (frame := _frame_at(line)))[::-1]
+    parsed = ParsedTraceback(raised["type"], "\n".join(message).strip(), frames)
+    return parsed, "\n".join(lines[begin:]).rstrip()
+
+
+def _frame_at(line: str) -> Frame | None:
+    match = _AT.match(line)
+    if match is None:
+        return None
+    for kind in ("net", "script", "java"):
+        if match[f"{kind}_file"]:
+            return Frame(match[f"{kind}_file"], int(match[f"{kind}_line"]), match[kind].strip())
+    if match["script_only"]:
+        return Frame(match["script_only"], int(match["script_only_line"]), "<anonymous>")
+    return None
 
 
 _PLACEHOLDERS: tuple[tuple[re.Pattern[str], str], ...] = tuple(

@@ -12,19 +12,28 @@ from typing import NamedTuple
 
 from selfheal.errors import TelemetryError
 from selfheal.telemetry.formats import (
+    access_log,
+    beat_log,
+    clickhouse,
     coverage_report,
     json_lines,
     junit,
+    lcov,
     otlp,
+    otlp_binary,
+    pytest_output,
+    serilog,
     text,
 )
 from selfheal.telemetry.formats.recognition import (
+    has_json_line,
+    has_line,
+    is_beat_frames,
     is_coverage_json,
     is_empty,
-    is_json_lines,
     is_otlp_json,
-    is_text,
     is_xml,
+    starts_with,
 )
 from selfheal.telemetry.sink import Sink
 from selfheal.telemetry.sources import Head, Lines
@@ -50,12 +59,22 @@ def _read_nothing(lines: Lines, sink: Sink) -> None:
 READERS: tuple[Reader, ...] = (
     # A log file that nothing was written to yet.
     Reader("empty", is_empty, _read_nothing),
+    Reader("otlp-protobuf", otlp_binary.is_otlp_protobuf, otlp_binary.read),
     Reader("otlp-json", is_otlp_json, otlp.read),
     Reader("coverage-json", is_coverage_json, coverage_report.read_json),
+    Reader("beat-frames", is_beat_frames, beat_log.read_frames),
     Reader("junit-xml", is_xml("testsuites?"), junit.read),
     Reader("cobertura-xml", is_xml("coverage"), coverage_report.read_xml),
-    Reader("json-lines", is_json_lines, json_lines.read),
-    Reader("text", is_text, text.read),
+    Reader("lcov", starts_with(lcov.begins_tracefile), lcov.read),
+    Reader("clickhouse-json", has_json_line(clickhouse.is_row), clickhouse.read_json),
+    Reader("serilog-compact", has_json_line(serilog.is_compact), serilog.read_compact),
+    Reader("json-lines", has_json_line(json_lines.is_record), json_lines.read),
+    Reader("clickhouse-tsv", starts_with(clickhouse.begins_table), clickhouse.read_tsv),
+    Reader("beat-log", has_line(beat_log.is_beat_line), beat_log.read),
+    Reader("pytest", has_line(pytest_output.is_output), pytest_output.read),
+    Reader("access-log", has_line(access_log.is_request), access_log.read),
+    Reader("serilog-text", has_line(serilog.begins_record), serilog.read_text),
+    Reader("text", has_line(text.begins_record), text.read),
 )
 _BY_NAME = {reader.name: reader for reader in READERS}
 

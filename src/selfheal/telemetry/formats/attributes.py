@@ -8,6 +8,7 @@ service, deployment, vcs) and the names that they deprecated.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -96,7 +97,25 @@ def json_text(value: Any) -> str | None:
     """A structure as compact JSON; None for an empty one."""
     if not value and not isinstance(value, (bool, int, float)):
         return None
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str)
+    try:
+        return _dumped(value)
+    except ValueError:
+        return _dumped(_finite(value))
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(
+        value, separators=(",", ":"), ensure_ascii=False, default=str, allow_nan=False
+    )
+
+
+def _finite(value: Any) -> Any:
+    """A structure whose numbers JSON has no words for are texts."""
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return value if not isinstance(value, float) or math.isfinite(value) else str(value)
 
 
 def _double(content: Any) -> Any:

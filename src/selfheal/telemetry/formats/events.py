@@ -9,7 +9,12 @@ from typing import Any, NamedTuple
 
 from selfheal.telemetry.formats.attributes import json_text
 from selfheal.telemetry.sink import Sink
-from selfheal.telemetry.tracebacks import HEADER, bare_type, parse_traceback
+from selfheal.telemetry.tracebacks import (
+    HEADER,
+    bare_type,
+    find_stack_trace,
+    parse_traceback,
+)
 
 SEVERITIES = ("trace", "debug", "info", "warn", "error", "fatal")
 # What reading a malformed document raises: its parts are missing, of another type, too
@@ -150,8 +155,13 @@ def _as_raised(error: ErrorDetails) -> ErrorDetails:
 
 def exception_in(text: str | None) -> ErrorDetails:
     """The exception whose traceback a text holds, if any."""
-    if text and HEADER in text and (parsed := parse_traceback(text)):
-        return ErrorDetails(parsed.exception_type, parsed.message, text[text.index(HEADER) :])
+    if not text or "\n" not in text:
+        return NO_ERROR
+    if HEADER in text:
+        if parsed := parse_traceback(text):
+            return ErrorDetails(parsed.exception_type, parsed.message, text[text.index(HEADER) :])
+    elif "at " in text and (found := find_stack_trace(text)):
+        return ErrorDetails(found[0].exception_type, found[0].message, found[1])
     return NO_ERROR
 
 
@@ -201,6 +211,11 @@ def severity_name(text: Any) -> str | None:
         "information": "info",
         "notice": "info",
         "verbose": "trace",
+        "vrb": "trace",
+        "dbg": "debug",
+        "inf": "info",
+        "wrn": "warn",
+        "ftl": "fatal",
         "emerg": "fatal",
         "alert": "fatal",
         "crit": "fatal",

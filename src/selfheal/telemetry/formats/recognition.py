@@ -6,11 +6,11 @@ import json
 import re
 from collections.abc import Callable, Iterator
 
-from selfheal.telemetry.formats import json_lines, text
 from selfheal.telemetry.sources import Head
 
 _ROWS_LOOKED_AT = 50
 _EXPORT_REQUEST = re.compile(r'"resource(Spans|Logs|Metrics)"\s*:')
+_FRAMES = re.compile(r'"frames"\s*:\s*\[.*?"raw"\s*:', re.S)
 _COVERAGE = re.compile(r'\s*\{\s*"meta"\s*:\s*\{[^}]*"(show_contexts|branch_coverage)"')
 
 
@@ -34,12 +34,23 @@ def is_xml(element: str) -> Callable[[Head], bool]:
     return lambda head: pattern.match(head.text or "") is not None
 
 
-def is_json_lines(head: Head) -> bool:
-    return any(json_lines.is_record(_json_or_none(row)) for row in _rows(head))
+def is_beat_frames(head: Head) -> bool:
+    return _starts(head, "{") and _FRAMES.search(head.text or "") is not None
 
 
-def is_text(head: Head) -> bool:
-    return any(text.begins_record(row) for row in _rows(head))
+def starts_with(begins: Callable[[str], bool]) -> Callable[[Head], bool]:
+    """Recognises a format by the text from the first line that is not blank."""
+    return lambda head: begins((head.text or "").lstrip())
+
+
+def has_line(is_line: Callable[[str], bool]) -> Callable[[Head], bool]:
+    """Recognises a format by any of the first lines."""
+    return lambda head: any(is_line(row) for row in _rows(head))
+
+
+def has_json_line(is_record: Callable[[object], bool]) -> Callable[[Head], bool]:
+    """Recognises a format by the JSON in any of the first lines."""
+    return lambda head: any(is_record(_json_or_none(row)) for row in _rows(head))
 
 
 def _rows(head: Head) -> Iterator[str]:

@@ -1,0 +1,114 @@
+"""Access logs of nginx and Apache: each line is a request, and becomes a server span.
+
+Read are the common and the combined format, with or without a virtual host before it.
+A number with a point at the end of a line is taken as nginx's ``$request_time`` in
+seconds; without one a span has no duration. The time is that of the log, to the second.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any
+
+from selfheal.telemetry.formats.attributes import json_text
+from selfheal.telemetry.formats.events import NOBODY
+from selfheal.telemetry.formats.times import access_time_ns
+from selfheal.telemetry.sink import Sink
+from selfheal.telemetry.sources import Lines
+
+_QUOTED = r'"((?:[^"\\]|\\.)*)"'
+_LINE = re.compile(
+    r"(?:(?P<host>[\w.-]+:\d+) )?(?P<client>\S+) \S+ (?P<user>\S+(?: \S+)*?) "
+    rf"\[(?P<time>[^\]]+)\] {_QUOTED.replace('(', '(?P<request>', 1)} (?P<status>\d{{3}}|-) "
+    r"(?P<size>\d+|-)"
+    rf"(?: {_QUOTED.replace('(', '(?P<referrer>', 1)} {_QUOTED.replace('(', '(?P<agent>', 1)})?"
+    r"(?P<rest> .*)?$",
+    re.ASCII,
+)
+_REQUEST = re.compile(r"(?P<method>[A-Z]{3,20}) (?P<target>\S+)(?: HTTP/(?P<version>[\d.]+))?$")
+_SECONDS = re.compile(r'"?(\d{1,9}\.\d{1,6})"?\s*$', re.ASCII)
+_IDENTIFIER = re.compile(
+    r"\d+|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|(?=[^/]*\d)[0-9a-fA-F]{8,}"
+)
+
+
+def is_request(text: str) -> bool:
+    """Whether a line is one of an access log."""
+    match = _LINE.match(text)
+    return match is not None and access_time_ns(match["time"]) is not None
+
+
+def read(lines: Lines, sink: Sink) -> None:
+    """Read an access log from `lines` into `sink`."""
+    for text in lines.filled():
+        match = _LINE.match(text)
+        if match is None:
+            sink.refuse(lines.read, "no request of an access log in the common or combined format")
+        else:
+            _add(match, lines.read, sink)
+
+
+def _add(match: re.Match[str], line: int, sink: Sink) -> None:
+    request = _REQUEST.match(match["request"])
+    path, _, query = (request["target"] if request else "").partition("?")
+    status = int(match["status"]) if match["status"] != "-" else None
+    time_ns = access_time_ns(match["time"])
+    if time_ns is None:
+        sink.without_timestamp += 1
+    seconds = _SECONDS.search(match["rest"] or "")
+    duration_ns = round(float(seconds[1]) * 1e9) if seconds else None
+    # nginx writes a line, and takes its time, when the request is done.
+    ended = time_ns is not None and duration_ns is not None
+    start_ns = time_ns - duration_ns if ended else time_ns  # type: ignore[operator]
+    digest = hashlib.sha256(f"{sink.name}\x00{line}".encode("utf-8", "replace")).hexdigest()
+    sink.spans.add(
+        (
+            sink.spans.written,
+            digest[:32],
+            digest[32:48],
+            None,
+            *NOBODY,
+            f"{request['method']} {route_of(path)}" if request else "invalid request",
+            "server",
+            start_ns if start_ns is None or start_ns > 0 else None,
+            time_ns if ended else None,
+            duration_ns / 1e6 if duration_ns is not None else None,
+            "error" if status is not None and status >= 500 else "unset",
+            *(None, None, None),
+            request["method"] if request else None,
+            None,
+            path or None,
+            query or None,
+            status,
+            *(None, None, None, None),
+            None,
+            json_text(_attributes(match, request)),
+            sink.source,
+            line,
+        )
+    )
+
+
+def route_of(path: str) -> str:
+    """A path whose segments that look like ids are ``{id}``, so that like requests are one."""
+    return "/".join("{id}" if _IDENTIFIER.fullmatch(part) else part for part in path.split("/"))
+
+
+def _attributes(match: re.Match[str], request: re.Match[str] | None) -> dict[str, Any]:
+    """What has no column, named by OpenTelemetry's conventions."""
+    values = {
+        "client.address": match["client"],
+        "server.address": match["host"],
+        "user.name": match["user"],
+        "network.protocol.version": request["version"] if request else None,
+        "http.response.body.size": match["size"],
+        "http.request.header.referer": match["referrer"],
+        "user_agent.original": match["agent"],
+        "http.request.line": None if request else match["request"],
+    }
+    return {
+        name: int(value) if name.endswith(".size") else value
+        for name, value in values.items()
+        if value not in (None, "-", "")
+    }

@@ -1,0 +1,189 @@
+"""Spans and log records of OTLP as rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from selfheal.telemetry.formats import coding_sessions
+from selfheal.telemetry.formats.attributes import (
+    SPAN_COLUMNS,
+    attributes_of,
+    integer_or_none,
+    json_text,
+    plain_value,
+    take,
+    text_or_none,
+)
+from selfheal.telemetry.formats.events import (
+    MALFORMED,
+    SEVERITIES,
+    ErrorDetails,
+    Resource,
+    add_exception,
+    add_log,
+    exception_in,
+    identifier,
+    malformed,
+    nanoseconds,
+    severity_name,
+)
+from selfheal.telemetry.sink import Sink
+
+_KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
+_STATUS = ("unset", "ok", "error")
+
+Document = dict[str, Any]
+
+
+def add_span(span: Document, resource: Resource, scope: str | None, line: int, sink: Sink) -> None:
+    """Add a span, given as OTLP JSON; its attributes may also be a plain mapping.
+
+    Raises one of MALFORMED where it has no ids or is not built like a span.
+    """
+    trace_id = identifier(span.get("traceId"), 16)
+    span_id = identifier(span.get("spanId"), 8)
+    if trace_id is None or span_id is None:
+        raise ValueError("it has no trace and span id")
+    start, end = (
+        nanoseconds(span.get("startTimeUnixNano")),
+        nanoseconds(span.get("endTimeUnixNano")),
+    )
+    operation = text_or_none(span.get("name")) or ""
+    measured = start is not None and end is not None and end >= start
+    attributes = attributes_of(span.get("attributes"))
+    if operation.startswith(coding_sessions.PREFIX):
+        coding_sessions.type_values(attributes)
+    columns = _span_columns(attributes)
+    status = span.get("status") or {}
+    if status.get("message"):
+        attributes["otel.status_description"] = status["message"]
+    if start is None:
+        sink.without_timestamp += 1
+    sink.spans.add(
+        (
+            sink.spans.written,
+            trace_id,
+            span_id,
+            identifier(span.get("parentSpanId"), 8),
+            *resource,
+            operation,
+            _enum(span.get("kind"), _KINDS, "SPAN_KIND_"),
+            start,
+            end,
+            (end - start) / 1e6 if measured else None,  # type: ignore[operator]
+            _enum(status.get("code"), _STATUS, "STATUS_CODE_"),
+            *columns,
+            text_or_none(scope),
+            json_text(attributes),
+            sink.source,
+            line,
+        )
+    )
+    for event in span.get("events") or ():
+        try:
+            _add_event(event, resource, operation, (trace_id, span_id), line, sink)
+        except MALFORMED as error:
+            sink.refuse(line, f"malformed span event: {malformed(error)}")
+
+
+def _add_event(
+    event: Document,
+    resource: Resource,
+    operation: str,
+    ids: tuple[str, str],
+    line: int,
+    sink: Sink,
+) -> None:
+    if event.get("name") != "exception":
+        return
+    details = attributes_of(event.get("attributes"))
+    escaped = details.get("exception.escaped")
+    add_exception(
+        sink,
+        origin="span",
+        time_ns=nanoseconds(event.get("timeUnixNano")),
+        resource=resource,
+        operation=operation,
+        logger=None,
+        ids=ids,
+        error=_exception_of(details),
+        escaped=None if escaped is None else str(escaped).lower() == "true",
+        line=line,
+    )
+
+
+def _span_columns(attributes: dict[str, Any]) -> tuple[Any, ...]:
+    """The values of SPAN_COLUMNS in their order, taken out of the attributes."""
+    values = {column: take(attributes, names) for column, names in SPAN_COLUMNS.items()}
+    if values["code_function"] is None and "code.function" in attributes:
+        namespace = attributes.pop("code.namespace", None)
+        name = attributes.pop("code.function")
+        values["code_function"] = f"{namespace}.{name}" if namespace else name
+    if values["http_path"] is None and "http.target" in attributes:
+        path, _, query = str(attributes.pop("http.target")).partition("?")
+        values["http_path"] = path
+        values["http_query"] = values["http_query"] or query or None
+    return tuple(
+        integer_or_none(value) if column in ("code_line", "http_status") else text_or_none(value)
+        for column, value in values.items()
+    )
+
+
+def add_record(
+    record: Document, resource: Resource, logger: str | None, line: int, sink: Sink
+) -> None:
+    """Add a log record, given as OTLP JSON; its attributes may also be a plain mapping.
+
+    Raises one of MALFORMED where it is not built like a log record.
+    """
+    attributes = attributes_of(record.get("attributes"))
+    if record.get("eventName"):
+        attributes.setdefault("event.name", record["eventName"])
+    body = text_or_none(plain_value(record.get("body")))
+    severity = _severity(record)
+    error = _exception_of(attributes)
+    if coding_sessions.is_event(body, attributes):
+        coding_sessions.type_values(attributes)
+        if not any(error):
+            error = coding_sessions.error_of(body, attributes)
+            severity = "error" if any(error) else severity
+    for name in ("exception.type", "exception.message", "exception.stacktrace"):
+        attributes.pop(name, None)
+    add_log(
+        sink,
+        # The specification: the time of observation stands in for a record's own time.
+        time_ns=nanoseconds(record.get("timeUnixNano"))
+        or nanoseconds(record.get("observedTimeUnixNano")),
+        severity=severity,
+        body=body,
+        logger=text_or_none(logger),
+        resource=resource,
+        ids=(identifier(record.get("traceId"), 16), identifier(record.get("spanId"), 8)),
+        error=error if any(error) else exception_in(body),
+        attributes=attributes,
+        line=line,
+    )
+
+
+def _severity(record: Document) -> str | None:
+    number = integer_or_none(record.get("severityNumber"))
+    if number and 1 <= number <= 24:
+        return SEVERITIES[(number - 1) // 4]
+    name = str(record.get("severityNumber") or "").removeprefix("SEVERITY_NUMBER_").rstrip("234")
+    return severity_name(record.get("severityText") or name)
+
+
+def _exception_of(attributes: dict[str, Any]) -> ErrorDetails:
+    return ErrorDetails(
+        text_or_none(attributes.get("exception.type")),
+        text_or_none(attributes.get("exception.message")),
+        text_or_none(attributes.get("exception.stacktrace")),
+    )
+
+
+def _enum(value: Any, names: tuple[str, ...], prefix: str) -> str:
+    if isinstance(value, str) and not value.isdigit():
+        name = value.removeprefix(prefix).lower()
+        return name if name in names else names[0]
+    number = int(value or 0)
+    return names[number] if 0 <= number < len(names) else names[0]
