@@ -200,7 +200,8 @@ def delivery(story: Story, health_after: float | None) -> Rows:
     before = story.anomalies.health.score if story.anomalies else None
     rows.append(("health", f"{score(before)} before, {score(health_after)} after (of 100)"))
     if story.patterns is not None:
-        names = [pattern.name for pattern in story.patterns.patterns]
+        proven = [each for each in story.patterns.patterns if each.outcomes.validated]
+        names = [f"{each.name} ({each.confidence:.0%} sure)" for each in proven]
         rows.append(("learned", "; ".join(names) or "nothing"))
     return rows
 
