@@ -454,10 +454,13 @@ def test_a_run_of_another_release_goes_on(toy: Toy) -> None:
     run = json.loads((folder / "run.json").read_bytes())
     run["settings"]["detect"]["from_the_future"] = 1
     run["settings"]["run"]["durability"] = "cosmic"
+    del run["settings"]["learn"]
     run["of_the_future"] = True
     run["selfheal_version"] = "99.0"
     (folder / "run.json").write_text(json.dumps(run))
-    assert toy.resume().state == "succeeded"
+    again = toy.resume()
+    assert again.state == "succeeded"
+    assert {found.attempts for found in again.beats} == {1}
 
 
 def test_durability_power_syncs_and_gives_the_same_bytes(toy: Toy, tmp_path: Path) -> None:

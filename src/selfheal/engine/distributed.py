@@ -6,6 +6,7 @@ that a time limit ends the whole process group there just as it does here.
 
 from __future__ import annotations
 
+import importlib
 import ipaddress
 import threading
 from collections.abc import Callable
@@ -31,8 +32,7 @@ def dask_executor(address: str) -> Executor:
     (``distributed.comm.tls``). Raises MissingExtra and ConfigurationError.
     """
     try:
-        from distributed import Client
-        from distributed.security import Security
+        distributed: Any = importlib.import_module("distributed")
     except ImportError as error:
         raise MissingExtra.of("distributed", "dask") from error
     parts = urlsplit(address)
@@ -45,7 +45,7 @@ def dask_executor(address: str) -> Executor:
     place = f"{parts.hostname}:{parts.port}"
     security = None
     if not _is_loopback(parts.hostname):
-        security = Security(require_encryption=True)
+        security = distributed.Security(require_encryption=True)
         if not security.get_connection_args("client").get("ssl_context"):
             raise ConfigurationError(
                 f"the scheduler {place} is not on this machine, and no TLS certificate is set.",
@@ -53,7 +53,7 @@ def dask_executor(address: str) -> Executor:
                 hint="Set distributed.comm.tls in dask's configuration (ca-file, client cert).",
             )
     try:
-        client = Client(
+        client = distributed.Client(
             f"{'tls' if security else 'tcp'}://{place}", security=security, timeout=CONNECT_SECONDS
         )
     except OSError as error:

@@ -19,14 +19,20 @@ ABSENT = "absent"
 
 
 class SettingsHashes:
-    """The sha256 of each section ("" is all of them), computed when first asked for."""
+    """The sections of the configuration ("" is all of them) and their sha256.
 
-    def __init__(self, settings: Settings) -> None:
+    Values are this release's reading of the settings; hashes are those of the settings
+    as they were frozen, so that a release with a new setting makes nothing stale.
+    """
+
+    def __init__(self, settings: Settings, frozen: dict[str, Any]) -> None:
         self.document: dict[str, Any] = settings.model_dump(mode="json", by_alias=True)
+        self._frozen = frozen
         self.of = cache(self._hash)
 
     def _hash(self, section: str) -> str:
-        return sha256_of(canonical_bytes(self.section(section)))
+        frozen = self._frozen.get(section, self.document[section]) if section else self._frozen
+        return sha256_of(canonical_bytes(frozen))
 
     def section(self, section: str) -> Any:
         return self.document[section] if section else self.document

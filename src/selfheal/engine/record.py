@@ -47,7 +47,7 @@ class BeatRecord:
 
 @dataclass
 class RunRecord:
-    """A run as its journal tells it."""
+    """A run as its journal tells it; the `elapsed` of a phase is that of all its sessions."""
 
     state: RunState = "interrupted"
     reason: str = ""
@@ -78,12 +78,11 @@ def apply(record: RunRecord, event: Event) -> None:
                 if beat.state == "running":
                     beat.state = "pending"
         case "phase_started":
-            record.phases[event["phase"]] = {"state": "running"}
+            record.phases.setdefault(event["phase"], {"elapsed": 0.0})["state"] = "running"
         case "phase_finished":
-            record.phases[event["phase"]] = {
-                "state": event["state"],
-                "elapsed": event["elapsed"],
-            }
+            phase = record.phases.setdefault(event["phase"], {"elapsed": 0.0})
+            phase["state"] = event["state"]
+            phase["elapsed"] += event["elapsed"]
         case "beat_started":
             _started(record, event)
         case "beat_finished":

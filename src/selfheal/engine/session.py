@@ -96,7 +96,7 @@ class Session:
 
     @cached_property
     def hashes(self) -> SettingsHashes:
-        return SettingsHashes(self.settings)
+        return SettingsHashes(self.settings, self.manifest.settings)
 
     @cached_property
     def context(self) -> RunContext:

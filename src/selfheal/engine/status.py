@@ -77,7 +77,7 @@ def status(artifacts: Path, run_id: str | None = None) -> RunStatus:
         PhaseStatus(
             phase=phase,
             state=_phase_state(record, phase, pid),
-            elapsed_seconds=record.phases.get(phase, {}).get("elapsed"),
+            elapsed_seconds=_elapsed(record, phase),
             beats=beat_statuses(phase, sequence, record, stale.get(phase)),
         )
         for phase, sequence in wired.items()
@@ -168,3 +168,8 @@ def _wired_and_stale(
 def _phase_state(record: RunRecord, phase: str, pid: int | None) -> str:
     state: str = record.phases.get(phase, {}).get("state", "pending")
     return "interrupted" if state == "running" and pid is None else state
+
+
+def _elapsed(record: RunRecord, phase: str) -> float | None:
+    known = record.phases.get(phase)
+    return round(known["elapsed"], 6) if known else None
