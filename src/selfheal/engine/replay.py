@@ -59,6 +59,9 @@ def _replayed(
         return verdict("not_replayed", "stage-crew: it does I/O")
     if record.state != "succeeded" or record.output is None or record.reason.startswith("caught"):
         return verdict("not_replayed", f"{record.state} {record.reason}".strip())
+    version = record.parts.get("version")
+    if version != wired.handler.version:
+        return verdict("not_replayed", f"the handler's version was {version}")
     stored = session.folder.path / record.output["file"]
     if not stored.exists() or sha256_of_file(stored) != record.output["sha256"]:
         return verdict("failed", f"{record.output['file']} is missing or was changed")
