@@ -4,8 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# The ClickHouse of the tests, kept outside of the repository.
+CHDB := 26.7.3-stable.1
+CLICKHOUSE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/selfheal/clickhouse/$(CHDB)
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types imports lock clean
+.PHONY: help demo test check lint types imports clickhouse lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -28,6 +32,8 @@ types: $(READY)
 imports: $(READY)
 	$(BIN)/lint-imports
 
+clickhouse: $(CLICKHOUSE)/libchdb.so  ## fetch the ClickHouse that tests run on (180 MB, by npm)
+
 lock:  ## resolve the dependencies of pyproject.toml anew into requirements.lock
 	$(PYTHON) -m venv $(VENV)/.lock
 	$(VENV)/.lock/bin/python -m pip install --quiet uv
@@ -44,3 +50,10 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
+
+$(CLICKHOUSE)/libchdb.so:
+	mkdir -p $(CLICKHOUSE)/fetch
+	cd $(CLICKHOUSE)/fetch && npm pack --silent @chdb/lib-linux-x64-gnu@$(CHDB)
+	tar -xzf $(CLICKHOUSE)/fetch/*.tgz -C $(CLICKHOUSE)/fetch --touch --strip-components=1 package/libchdb.so
+	mv $(CLICKHOUSE)/fetch/libchdb.so $@
+	rm -r $(CLICKHOUSE)/fetch

@@ -7,9 +7,10 @@ is `selfheal.configuration`'s work; these are the shapes.
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
 
 class Section(BaseModel):
@@ -57,6 +58,21 @@ class TelemetryConfig(Section):
     paths: list[str] = Field(default_factory=list)
     format: str = "auto"
     refused_listed: int = Field(default=100, ge=0)
+
+
+class StoreConfig(Section):
+    """Where `selfheal query` asks: None is the dataset of a run.
+
+    `url` is ``clickhouse://user@host:port/database`` (see `selfheal.store.clickhouse`), or
+    a folder that ``selfheal ingest`` fills. A password in it is used and never written
+    down: in run.json and in what is printed it is left out.
+    """
+
+    url: str | None = None
+
+    @field_serializer("url")
+    def _without_password(self, url: str | None) -> str | None:
+        return re.sub(r"(?<=://)([^/@:]*):[^/]*@", r"\1@", url) if url else url
 
 
 class DetectConfig(Section):
@@ -178,6 +194,7 @@ class Settings(BaseModel):
     service: ServiceConfig = Field(default_factory=ServiceConfig)
     tests: TestsConfig = Field(default_factory=TestsConfig)
     telemetry: TelemetryConfig = Field(default_factory=TelemetryConfig)
+    store: StoreConfig = Field(default_factory=StoreConfig)
     detect: DetectConfig = Field(default_factory=DetectConfig)
     diagnose: DiagnoseConfig = Field(default_factory=DiagnoseConfig)
     fix: FixConfig = Field(default_factory=FixConfig)

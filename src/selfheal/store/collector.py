@@ -1,0 +1,239 @@
+"""The event model over the tables of the OpenTelemetry Collector's ClickHouse exporter.
+
+Each table of the model is a subquery over ``otel_traces``, ``otel_logs`` or
+``otel_metrics_*``. Only columns that every version of the exporter's schema has are read;
+attributes may be ``Map`` (the default) or ``JSON`` columns, older names of enums
+(``SPAN_KIND_SERVER``, ``STATUS_CODE_ERROR``) are understood. Differences to a dataset of
+a run: ``id``, ``source`` and ``line`` are NULL; ``attributes`` holds every attribute,
+those that have a column too; what an exporter sent twice is there twice; of metrics,
+``minimum``, ``maximum``, ``buckets`` and ``increase`` are NULL; ``errors`` and ``coverage``
+do not exist.
+
+Source: opentelemetry-collector-contrib, exporter/clickhouseexporter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from selfheal.store.model import ALWAYS, Period
+from selfheal.telemetry.formats.attributes import RESOURCE_COLUMNS, SPAN_COLUMNS
+
+AttributeType = Literal["map", "json"]
+METRICS: Mapping[str, tuple[str, str]] = {
+    "gauge": ("gauge", "Value"),
+    "sum": ("sum", "Value"),
+    "histogram": ("histogram", "Sum"),
+    "exponential_histogram": ("exponentialHistogram", "Sum"),
+    "summary": ("summary", "Sum"),
+}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which tables there are, and how their attributes are stored.
+
+    `database` holds them, `tables` maps the name of a table that exists to the type of
+    its attribute columns, `temporality` that of a table of metrics to the column that holds
+    it (which was renamed once). `traces`, `logs` and the prefix `metrics` are the names that
+    the exporter was configured with.
+    """
+
+    database: str
+    tables: Mapping[str, AttributeType] = field(default_factory=dict)
+    traces: str = "otel_traces"
+    logs: str = "otel_logs"
+    metrics: str = "otel_metrics"
+    temporality: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every table that could be read."""
+        return (self.traces, self.logs, *(f"{self.metrics}_{name}" for name in METRICS))
+
+    def attributes(self, table: str) -> AttributeType:
+        """How the table of the model named `table` stores its attributes."""
+        own = {"spans": (self.traces,), "logs": (self.logs,)}.get(table, self.names[2:])
+        return next((self.tables[name] for name in own if name in self.tables), "map")
+
+    def sources(self) -> dict[str, Callable[[Period], str]]:
+        """The tables of the model that can be read here, each with its statement's maker."""
+        found: dict[str, Callable[[Period], str]] = {}
+        if self.traces in self.tables:
+            found["spans"] = self._spans
+        if self.logs in self.tables:
+            found["logs"] = self._logs
+        if any(name in self.tables for name in self.names[2:]):
+            found["metrics"] = self._metrics
+        return found
+
+    def _from(self, table: str, time: str, period: Period) -> str:
+        where = " AND ".join(
+            f"{time} {sign} fromUnixTimestamp64Nano(toInt64({bound}))"
+            for sign, bound in ((">=", period.since_ns), ("<", period.until_ns))
+            if bound is not None
+        )
+        return f"FROM {quoted(self.database)}.{quoted(table)}" + (
+            f" WHERE {where}" if where else ""
+        )
+
+    def _spans(self, period: Period = ALWAYS) -> str:
+        type_ = self.tables[self.traces]
+        # Unsigned in newer schemas: a clock that ran backwards has wrapped around.
+        length = "toInt64(Duration)"
+        start = "nullIf(toUnixTimestamp64Nano(Timestamp), 0)"
+        columns = {
+            "id": _nothing("Int64"),
+            "trace_id": "nullIf(TraceId, '')",
+            "span_id": "nullIf(SpanId, '')",
+            "parent_span_id": "nullIf(ParentSpanId, '')",
+            **_resource(type_),
+            "operation": "toString(SpanName)",
+            "kind": _enum("SpanKind", "SPAN_KIND_", "unspecified"),
+            "start_ns": start,
+            "end_ns": f"{start} + {length}",
+            "duration_ms": f"if({length} >= 0, {length} / 1e6, NULL)",
+            "status": _enum("StatusCode", "STATUS_CODE_", "unset"),
+            **_span_columns(type_),
+            "scope": "nullIf(toString(ScopeName), '')",
+            "attributes": "SpanAttributes",
+            **_PLACE,
+        }
+        return _select(columns) + self._from(self.traces, "Timestamp", period)
+
+    def _logs(self, period: Period = ALWAYS) -> str:
+        type_ = self.tables[self.logs]
+        resource = _resource(type_)
+        columns = {
+            "id": _nothing("Int64"),
+            "time_ns": "nullIf(toUnixTimestamp64Nano(Timestamp), 0)",
+            "severity": _SEVERITY,
+            "body": "nullIf(Body, '')",
+            "logger": "nullIf(toString(ScopeName), '')",
+            **{name: resource[name] for name in ("service", "release", "instance")},
+            "trace_id": "nullIf(TraceId, '')",
+            "span_id": "nullIf(SpanId, '')",
+            **{
+                f"exception_{name}": attribute(type_, "LogAttributes", f"exception.{name}")
+                for name in ("type", "message", "stacktrace")
+            },
+            "attributes": "LogAttributes",
+            **_PLACE,
+        }
+        return _select(columns) + self._from(self.logs, "Timestamp", period)
+
+    def _metrics(self, period: Period = ALWAYS) -> str:
+        found = [(name, f"{self.metrics}_{name}") for name in METRICS]
+        return " UNION ALL ".join(
+            _select(self._points(name, table)) + self._from(table, "TimeUnix", period)
+            for name, table in found
+            if table in self.tables
+        )
+
+    def _points(self, name: str, table: str) -> dict[str, str]:
+        kind, value = METRICS[name]
+        resource = _resource(self.tables[table])
+        temporality = self.temporality.get(table)
+        return {
+            "time_ns": "nullIf(toUnixTimestamp64Nano(TimeUnix), 0)",
+            "start_ns": "nullIf(toUnixTimestamp64Nano(StartTimeUnix), 0)",
+            **{column: resource[column] for column in ("service", "release", "instance")},
+            "name": "toString(MetricName)",
+            "kind": f"'{kind}'",
+            "temporality": (
+                f"transform(toInt32({temporality}), [1, 2], ['delta', 'cumulative'], NULL)"
+                if temporality
+                else _nothing("String")
+            ),
+            "monotonic": "toNullable(IsMonotonic)" if name == "sum" else _nothing("Bool"),
+            "value": f"toNullable(toFloat64({value}))",
+            "count": "toNullable(toInt64(Count))" if value == "Sum" else _nothing("Int64"),
+            "minimum": _nothing("Float64"),
+            "maximum": _nothing("Float64"),
+            "buckets": _nothing("String"),
+            "unit": "nullIf(toString(MetricUnit), '')",
+            "scope": "nullIf(toString(ScopeName), '')",
+            "attributes": "Attributes",
+            **_PLACE,
+            "increase": _nothing("Float64"),
+        }
+
+
+def attribute(type_: AttributeType, column: str, key: str) -> str:
+    """An attribute as text; NULL where it is missing, which a Map would give as ''."""
+    if type_ == "map":
+        name = literal(key)
+        return f"if(mapContains({column}, {name}), {column}[{name}], NULL)"
+    path = f"{column}.{quoted(key)}"
+    return f"if(isNull({path}), NULL, toString({path}))"
+
+
+def literal(text: str) -> str:
+    """A string in ClickHouse's SQL."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def quoted(name: str) -> str:
+    """An identifier in ClickHouse's SQL."""
+    escaped = name.replace("\\", "\\\\").replace("`", "\\`")
+    return f"`{escaped}`"
+
+
+def _nothing(type_: str) -> str:
+    return f"CAST(NULL, 'Nullable({type_})')"
+
+
+_PLACE = {"source": _nothing("Int32"), "line": _nothing("Int32")}
+# SeverityNumber by the log data model of OpenTelemetry: four numbers a level from 1 on.
+_SEVERITY = (
+    "multiIf(SeverityNumber BETWEEN 1 AND 24, "
+    "['trace', 'debug', 'info', 'warn', 'error', 'fatal'][intDiv(SeverityNumber - 1, 4) + 1], "
+    "transform(lower(toString(SeverityText)), "
+    "['trace', 'verbose', 'debug', 'info', 'information', 'notice', 'warn', 'warning', "
+    "'error', 'err', 'exception', 'fatal', 'critical'], "
+    "['trace', 'trace', 'debug', 'info', 'info', 'info', 'warn', 'warn', "
+    "'error', 'error', 'error', 'fatal', 'fatal'], NULL))"
+)
+
+
+def _select(columns: Mapping[str, str]) -> str:
+    return "SELECT " + ", ".join(f"{sql} AS {name}" for name, sql in columns.items()) + " "
+
+
+def _enum(column: str, prefix: str, missing: str) -> str:
+    bare = f"replaceOne(toString({column}), '{prefix}', '')"
+    return f"lower(if({bare} = '', '{missing}', {bare}))"
+
+
+def _first(type_: AttributeType, column: str, keys: tuple[str, ...]) -> str:
+    """The first of several attributes that is there."""
+    found = [attribute(type_, column, key) for key in keys]
+    return found[0] if len(found) == 1 else f"coalesce({', '.join(found)})"
+
+
+def _resource(type_: AttributeType) -> dict[str, str]:
+    columns = {
+        name: _first(type_, "ResourceAttributes", keys) for name, keys in RESOURCE_COLUMNS.items()
+    }
+    return columns | {"service": "nullIf(toString(ServiceName), '')"}
+
+
+def _span_columns(type_: AttributeType) -> dict[str, str]:
+    columns = {name: _first(type_, "SpanAttributes", keys) for name, keys in SPAN_COLUMNS.items()}
+    older = {
+        key: attribute(type_, "SpanAttributes", key)
+        for key in ("code.function", "code.namespace", "http.target")
+    }
+    function, namespace, target = older.values()
+    columns["code_function"] = (
+        f"coalesce({columns['code_function']}, concat({namespace}, '.', {function}), {function})"
+    )
+    # http.target is path and query in one.
+    columns["http_path"] = f"coalesce({columns['http_path']}, cutQueryString({target}))"
+    columns["http_query"] = f"coalesce({columns['http_query']}, nullIf(queryString({target}), ''))"
+    for name in ("code_line", "http_status"):
+        columns[name] = f"toInt32OrNull({columns[name]})"
+    return columns

@@ -1,0 +1,332 @@
+"""An analysis in DuckDB's dialect, as ClickHouse understands it with the same answer.
+
+sqlglot translates the syntax. Where a function or a default differs, `OVERRIDES` says
+what gives the same answer:
+
+* percentiles: exact and interpolated (`quantileExactInclusive`), never sampled;
+* ordered lists: sorted tuples, of which the value is taken;
+* attributes: a key of a Map, NULL where it is missing (a Map gives '');
+* ``try_cast`` to numbers: the ``OrNull`` conversions;
+* ``lag`` and ``lead``: NULL outside the window, not the type's default value;
+* ``first_value`` and ``last_value``: NULLs count, as the standard has it;
+* ``//``: whole-number division, which sqlglot would make one of floats.
+
+`SETTINGS` does the same for what no rewriting reaches: unmatched rows of outer joins and
+aggregates of nothing are NULL, a name means the column before it means an alias.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from selfheal.errors import InvalidInput
+from selfheal.store.collector import AttributeType, Layout, attribute
+from selfheal.store.model import ALWAYS, Period
+
+SETTINGS: Mapping[str, int | str] = {
+    "join_use_nulls": 1,
+    "aggregate_functions_null_for_empty": 1,
+    "prefer_column_name_to_alias": 1,
+    "enable_named_columns_in_function_tuple": 1,
+    "formatdatetime_parsedatetime_m_is_month_name": 0,
+    "count_distinct_implementation": "uniqExact",
+    "distributed_product_mode": "global",
+}
+_NUMBERS: Mapping[str, str] = {
+    "DOUBLE": "Float64",
+    "FLOAT": "Float32",
+    "BIGINT": "Int64",
+    "INT": "Int32",
+}
+
+
+def translate(sql: str, layout: Layout, types: Mapping[str, str], period: Period = ALWAYS) -> str:
+    """One SELECT over the event model as one over the collector's tables in `layout`.
+
+    `types` are the ClickHouse types of the parameters. Raises InvalidInput where the
+    statement is no SELECT, reads a table that is not there, or uses what has no
+    equivalent.
+    """
+    tree = _parsed(sql)
+    sources = layout.sources()
+    used = _tables(tree)
+    for table in used:
+        if table not in sources:
+            raise InvalidInput(
+                f"the table {table} is not among those of the collector.",
+                where="SQL",
+                hint=f"Here are {', '.join(sources) or 'none of its tables'}.",
+            )
+    rewrite = Rewrite(layout.attributes(used[0]) if used else "map", types)
+    _reject_mixed(used, layout)
+    translated = rewrite.all(_named(tree)).sql(dialect="clickhouse")
+    return _with_sources(translated, {table: sources[table](period) for table in used})
+
+
+def _parsed(sql: str) -> exp.Query:
+    try:
+        trees = [tree for tree in sqlglot.parse(sql, read="duckdb") if tree is not None]
+    except SqlglotError as error:
+        message = " ".join(str(error).split())
+        raise InvalidInput(f"the statement cannot be read: {message}.", where="SQL") from error
+    if len(trees) != 1 or not isinstance(trees[0], exp.Query):
+        raise InvalidInput(
+            "a query is one SELECT.", where="SQL", hint="The store is only read here."
+        )
+    return trees[0]
+
+
+def _tables(tree: exp.Query) -> list[str]:
+    """The tables that are read and no names of the statement's own subqueries."""
+    own = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
+    named = (table for table in tree.find_all(exp.Table) if isinstance(table.this, exp.Identifier))
+    return sorted({table.name.lower() for table in named} - own)
+
+
+def _named(tree: exp.Query) -> exp.Query:
+    """With the names that DuckDB gives: a column of a table is called as it is, without it."""
+    for select in tree.find_all(exp.Select):
+        for projection in select.expressions:
+            if isinstance(projection, exp.Column) and projection.table and projection.name != "*":
+                name = exp.to_identifier(projection.name, quoted=projection.this.args.get("quoted"))
+                projection.replace(exp.Alias(this=projection.copy(), alias=name))
+    return tree
+
+
+def _reject_mixed(used: Collection[str], layout: Layout) -> None:
+    if len({layout.attributes(table) for table in used}) > 1:
+        raise InvalidInput(
+            f"the tables of {', '.join(used)} store attributes in different ways.",
+            where="SQL",
+            hint="Ask them one by one.",
+        )
+
+
+def _with_sources(sql: str, sources: Mapping[str, str]) -> str:
+    """The statement behind the subqueries that give it the tables of the model."""
+    if not sources:
+        return sql
+    ctes = ", ".join(f"{name} AS ({source})" for name, source in sources.items())
+    if sql.startswith("WITH "):
+        return f"WITH {ctes}, {sql.removeprefix('WITH ')}"
+    return f"WITH {ctes} {sql}"
+
+
+_WHOLE_PARTITION = exp.WindowSpec(
+    kind="ROWS",
+    start="UNBOUNDED",
+    start_side="PRECEDING",
+    end="UNBOUNDED",
+    end_side="FOLLOWING",
+)
+
+
+class Rewrite:
+    """Replaces what differs, node by node."""
+
+    def __init__(self, attributes: AttributeType, types: Mapping[str, str]) -> None:
+        self._attributes = attributes
+        self._types = types
+
+    def all(self, tree: exp.Query) -> exp.Query:
+        """The tree with every node replaced that differs, the innermost first."""
+        for node in reversed(list(tree.bfs())):
+            override = OVERRIDES.get(type(node))
+            if override is not None:
+                replacement = override(self, node)
+                if replacement is not node:
+                    node.replace(replacement)
+        return tree
+
+    def placeholder(self, node: exp.Expr) -> exp.Expr:
+        name = str(node.name)
+        if name not in self._types:
+            raise InvalidInput(f"the parameter {name} has no value.", where="SQL")
+        return exp.Var(this=f"{{{name}:{self._types[name]}}}")
+
+    def attribute(self, node: exp.Expr) -> exp.Expr:
+        """``attributes ->> 'key'``. Other JSON is left to sqlglot."""
+        column, path = node.this, node.expression
+        parts = path.expressions if isinstance(path, exp.JSONPath) else []
+        keys = [part.this for part in parts if isinstance(part, exp.JSONPathKey)]
+        if not isinstance(column, exp.Column) or column.name.lower() != "attributes":
+            return node
+        if not keys or len(parts) != len(keys) + 1 or not all(isinstance(k, str) for k in keys):
+            raise InvalidInput(
+                "attributes are read by one key.",
+                where="SQL",
+                hint="For example: attributes ->> 'model', attributes ->> 'event.name'",
+            )
+        # sqlglot takes the dots of a name like event.name for steps of a path.
+        key = ".".join(keys)
+        name = column.sql(dialect="clickhouse")
+        return exp.Paren(this=exp.Var(this=attribute(self._attributes, name, key)))
+
+
+def _exact_quantile(_: Rewrite, node: exp.Expr) -> exp.Expr:
+    level = node.expression
+    if isinstance(level, exp.Array):
+        return _parametrised("quantilesExactInclusive", level.expressions, node.this)
+    return _parametrised("quantileExactInclusive", [level], node.this)
+
+
+def _median(_: Rewrite, node: exp.Expr) -> exp.Expr:
+    return _parametrised("quantileExactInclusive", [exp.Literal.number("0.5")], node.this)
+
+
+def _discrete_quantile(_: Rewrite, node: exp.Expr) -> exp.Expr:
+    # The standard's percentile_disc: the first value whose rank reaches the level.
+    values = _function("arraySort", _function("groupArray", node.this))
+    count = _function("count", node.this)
+    level = exp.Paren(this=node.expression.copy())
+    rank = _function("ceil", exp.Mul(this=level, expression=count))
+    place = _function("toUInt64", _function("greatest", exp.Literal.number(1), rank))
+    return _function("arrayElementOrNull", values, place)
+
+
+def _parametrised(name: str, parameters: list[exp.Expr], value: exp.Expr) -> exp.Expr:
+    return exp.ParameterizedAgg(
+        this=name, expressions=[p.copy() for p in parameters], params=[value.copy()]
+    )
+
+
+def _ordered_list(_: Rewrite, node: exp.Expr) -> exp.Expr:
+    order = node.this
+    if not isinstance(order, exp.Order):
+        # A list keeps NULLs; groupArray alone would drop them.
+        return _taken(1, _function("groupArray", _function("tuple", order)))
+    directions = {bool(key.args.get("desc")) for key in order.expressions}
+    if len(directions) != 1:
+        raise InvalidInput(
+            "a list that is ordered up by one key and down by another has no equivalent.",
+            where="SQL",
+            hint="Order by the negative of a number.",
+        )
+    sort = "arrayReverseSort" if directions.pop() else "arraySort"
+    keys = [key.this for key in order.expressions]
+    pairs = _function("groupArray", _function("tuple", *keys, order.this))
+    return _taken(len(keys) + 1, _function(sort, pairs))
+
+
+def _taken(place: int, values: exp.Expr) -> exp.Expr:
+    """The element at `place` of each tuple of an array."""
+    row = exp.to_identifier("row_")
+    element = _function("tupleElement", exp.Column(this=row), exp.Literal.number(place))
+    return _function("arrayMap", exp.Lambda(this=element, expressions=[row]), values)
+
+
+def _try_cast(_: Rewrite, node: exp.Expr) -> exp.Expr:
+    target = node.args["to"].this
+    name = _NUMBERS.get(getattr(target, "name", str(target)))
+    if name is None:
+        return node
+    return _function(f"to{name}OrNull", _function("trimBoth", _function("toString", node.this)))
+
+
+def _window(_: Rewrite, node: exp.Expr) -> exp.Expr:
+    function = node.this
+    if not isinstance(function, (exp.Lag, exp.Lead)):
+        return node
+    name = "lagInFrame" if isinstance(function, exp.Lag) else "leadInFrame"
+    arguments: list[exp.Expr] = [exp.Anonymous(this="toNullable", expressions=[function.this])]
+    arguments += [
+        function.args[argument]
+        for argument in ("offset", "default")
+        if function.args.get(argument) is not None
+    ]
+    window = node.copy()
+    window.set("this", exp.Anonymous(this=name, expressions=[a.copy() for a in arguments]))
+    window.set("spec", _WHOLE_PARTITION.copy())
+    return window
+
+
+def _end_of_window(_: Rewrite, node: exp.Expr) -> exp.Expr:
+    if isinstance(node.parent, (exp.IgnoreNulls, exp.RespectNulls)):
+        return node
+    return exp.RespectNulls(this=node.copy())
+
+
+def _length(_: Rewrite, node: exp.Expr) -> exp.Expr:
+    # DuckDB has one name for both; only a list that is made right here is known to be one.
+    is_list = isinstance(node.this, exp.Anonymous) and str(node.this.this) == "arrayMap"
+    return _function("length", node.this) if is_list else node
+
+
+def _membership(_: Rewrite, node: exp.Expr) -> exp.Expr:
+    # Over shards the subquery is to be asked once, for all of them.
+    if node.args.get("query") is not None:
+        node.set("is_global", True)
+    return node
+
+
+def _named_function(name: str) -> Callable[[Rewrite, exp.Expr], exp.Expr]:
+    return lambda _, node: _function(name, node.this)
+
+
+def _split_part(_: Rewrite, node: exp.Expr) -> exp.Expr:
+    parts = _function("splitByString", node.args["delimiter"], node.this)
+    return _function("arrayElement", parts, node.args["part_index"])
+
+
+def _whole_division(_: Rewrite, node: exp.Expr) -> exp.Expr:
+    return _function("intDiv", node.this, node.expression)
+
+
+def _struct(_: Rewrite, node: exp.Expr) -> exp.Expr:
+    fields = [
+        exp.alias_(item.expression.copy(), item.this.name)
+        for item in node.expressions
+        if isinstance(item, exp.PropertyEQ)
+    ]
+    return exp.Anonymous(this="tuple", expressions=fields)
+
+
+def _logical(function: str) -> Callable[[Rewrite, exp.Expr], exp.Expr]:
+    def rewrite(_: Rewrite, node: exp.Expr) -> exp.Expr:
+        boolean = exp.Cast(this=node.this.copy(), to=exp.DataType.build("BOOLEAN"))
+        return _function(function, boolean)
+
+    return rewrite
+
+
+def _by_name(_: Rewrite, node: exp.Expr) -> exp.Expr:
+    """Functions that sqlglot has no class for."""
+    if str(node.this).lower() == "make_timestamp_ns":
+        return _function("fromUnixTimestamp64Nano", *node.expressions, exp.Literal.string("UTC"))
+    return node
+
+
+def _function(name: str, *arguments: exp.Expr) -> exp.Expr:
+    """A call of ClickHouse's function of this name, whatever sqlglot knows of it."""
+    return exp.Anonymous(this=name, expressions=[argument.copy() for argument in arguments])
+
+
+OVERRIDES: Mapping[type[exp.Expr], Callable[[Rewrite, Any], exp.Expr]] = {
+    exp.Placeholder: Rewrite.placeholder,
+    exp.JSONExtractScalar: Rewrite.attribute,
+    exp.JSONExtract: Rewrite.attribute,
+    exp.PercentileCont: _exact_quantile,
+    exp.Quantile: _exact_quantile,
+    exp.PercentileDisc: _discrete_quantile,
+    exp.Median: _median,
+    exp.ArrayAgg: _ordered_list,
+    exp.TryCast: _try_cast,
+    exp.Window: _window,
+    exp.FirstValue: _end_of_window,
+    exp.LastValue: _end_of_window,
+    exp.IntDiv: _whole_division,
+    exp.Length: _length,
+    exp.Upper: _named_function("upperUTF8"),
+    exp.Lower: _named_function("lowerUTF8"),
+    exp.In: _membership,
+    exp.SplitPart: _split_part,
+    exp.Struct: _struct,
+    exp.LogicalOr: _logical("max"),
+    exp.LogicalAnd: _logical("min"),
+    exp.Anonymous: _by_name,
+}

@@ -1,0 +1,1 @@
+"""The statements; see `selfheal.store.catalogue`."""
