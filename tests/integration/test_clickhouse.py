@@ -20,6 +20,7 @@ from selfheal.store.clickhouse import ClickHouseStore
 from selfheal.store.local import LocalStore
 from selfheal.store.model import Period
 from selfheal.telemetry import ingest
+from selfheal.telemetry.model import DATASET
 
 pytestmark = pytest.mark.skipif(
     world.library() is None,
@@ -29,15 +30,17 @@ pytestmark = pytest.mark.skipif(
 # What is no shipped analysis and still has to mean the same on both engines.
 STATEMENTS = {
     "discrete percentiles": "SELECT operation, quantile_disc(duration_ms, 0.5) AS a, "
-    "quantile_disc(duration_ms, 0.9) AS b FROM spans GROUP BY 1 ORDER BY 1",
+    "quantile(duration_ms, 0.9) AS b FROM spans GROUP BY 1 ORDER BY 1",
     "several percentiles": "SELECT operation, quantile_cont(duration_ms, [0.25, 0.75]) AS q, "
-    "median(duration_ms) AS m FROM spans GROUP BY 1 ORDER BY 1",
-    "lag outside of the window": "SELECT trace_id, span_id, lag(start_ns) OVER w AS a, "
+    "median(duration_ms) AS m, percentile_cont(0.9) WITHIN GROUP (ORDER BY duration_ms) AS w, "
+    "percentile_disc(0.9) WITHIN GROUP (ORDER BY duration_ms) AS d FROM spans GROUP BY 1 ORDER BY 1",
+    "lag outside of the window": "SELECT trace_id, span_id, lag(operation) OVER w AS a, "
+    "lag(start_ns, 1) OVER (PARTITION BY trace_id ORDER BY start_ns, span_id) AS c, "
     "lead(operation, 2, 'none') OVER w AS b, sum(duration_ms) OVER w AS running FROM spans "
     "WINDOW w AS (PARTITION BY trace_id ORDER BY start_ns, span_id) ORDER BY 1, 2",
-    "ends of a window": "SELECT span_id, trace_id, first_value(duration_ms) OVER (PARTITION BY "
-    "trace_id ORDER BY start_ns, span_id) AS a, last_value(duration_ms) OVER (PARTITION BY "
-    "trace_id ORDER BY start_ns, span_id) AS b FROM spans ORDER BY trace_id, span_id",
+    "ends of a window": "SELECT trace_id, span_id, first_value(parent_span_id) OVER w AS a, "
+    "last_value(http_status) OVER w AS b FROM spans "
+    "WINDOW w AS (PARTITION BY trace_id ORDER BY start_ns, span_id) ORDER BY 1, 2",
     "ordered lists": "SELECT trace_id, list(span_id ORDER BY start_ns DESC, span_id DESC) AS a, "
     "list(parent_span_id ORDER BY start_ns, span_id) AS b FROM spans GROUP BY 1 ORDER BY 1",
     "an unordered list": "SELECT trace_id, len(list(parent_span_id)) AS n, "
@@ -52,13 +55,14 @@ STATEMENTS = {
     "AS a LEFT JOIN spans AS b ON a.trace_id = b.trace_id AND a.parent_span_id = b.span_id "
     "ORDER BY 1, 2",
     "aggregates of nothing": "SELECT count(*) AS n, sum(duration_ms) AS a, max(start_ns) AS b, "
-    "avg(duration_ms) AS c, quantile_cont(duration_ms, 0.5) AS d FROM spans WHERE service = 'x'",
+    "avg(duration_ms) AS c, quantile_cont(duration_ms, 0.5) AS d, max(operation) AS e, "
+    "sum(length(operation)) AS f FROM spans WHERE service = 'x'",
     "aliases named like columns": "SELECT operation, sum(duration_ms) AS duration_ms, "
     "sum(duration_ms) / count(*) AS mean FROM spans GROUP BY operation ORDER BY operation",
     "whole and real division": "SELECT start_ns // 1000 AS a, http_status / 7 AS b, "
     "start_ns % 1000 AS c FROM spans ORDER BY trace_id, span_id",
     "conditions on aggregates": "SELECT service, count(*) FILTER (WHERE status = 'error') AS a, "
-    "CAST(bool_or(http_status >= 500) AS BOOLEAN) AS b, "
+    "bool_or(http_status >= 500) AS b, bool_and(kind = 'server') AS e, "
     "count(DISTINCT trace_id) AS c, count(parent_span_id) AS d FROM spans GROUP BY 1 ORDER BY 1",
     "order of nulls": "SELECT DISTINCT http_status, code_line FROM spans ORDER BY 1 DESC, 2",
     "first of each group": "SELECT operation, arg_min(span_id, (start_ns, trace_id)) AS a "
@@ -68,7 +72,7 @@ STATEMENTS = {
     "times": "SELECT DISTINCT date_trunc('minute', make_timestamp_ns(start_ns)) AS a, "
     "CAST(make_timestamp_ns(start_ns) AS DATE) AS b, "
     "strftime(make_timestamp_ns(start_ns), '%Y-%m-%d %H:%M:%S') AS c FROM spans ORDER BY ALL",
-    "text": "SELECT DISTINCT upper(operation) AS a, split_part(operation, ' ', 2) AS b, "
+    "text": "SELECT DISTINCT upper(operation) AS a, lower(upper(operation)) AS h, split_part(operation, ' ', 2) AS b, "
     "operation || '!' AS c, length(operation) AS d, contains(operation, 'cart') AS e, "
     "substr(operation, 1, 3) AS f, operation LIKE '%art%' AS g FROM spans ORDER BY 1",
     "structures": "SELECT {'a': operation, 'n': count(*)} AS s FROM spans GROUP BY operation "
@@ -197,6 +201,11 @@ def test_a_statement_means_the_same(
 
 
 @pytest.mark.parametrize("table", ["spans", "logs", "metrics"])
+def test_a_table_has_the_columns_of_the_event_model(table: str, collector: ClickHouseStore) -> None:
+    assert collector.query(f"SELECT * FROM {table} LIMIT 1").columns == list(DATASET[table])
+
+
+@pytest.mark.parametrize("table", ["spans", "logs", "metrics"])
 def test_a_period_holds_the_same_events(
     table: str, dataset: LocalStore, collector: ClickHouseStore
 ) -> None:
@@ -214,6 +223,8 @@ def test_what_cannot_be_asked_is_said(collector: ClickHouseStore) -> None:
         "SELECT 1; SELECT 2": "a query is one SELECT",
         "SELECT FROM WHERE": "cannot be read",
         "SELECT no_such_column FROM spans": "cannot be run",
+        "SELECT attributes -> 'n' FROM spans": "Write ->>",
+        "SELECT list(span_id ORDER BY start_ns, trace_id DESC) FROM spans": "has no equivalent",
         "SELECT $x": "the parameter x has no value",
     }.items():
         with pytest.raises(InvalidInput, match=message):

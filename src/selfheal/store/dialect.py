@@ -162,6 +162,10 @@ class Rewrite:
                 where="SQL",
                 hint="For example: attributes ->> 'model', attributes ->> 'event.name'",
             )
+        if isinstance(node, exp.JSONExtract):
+            raise InvalidInput(
+                "attributes are read as text.", where="SQL", hint="Write ->> for ->."
+            )
         # sqlglot takes the dots of a name like event.name for steps of a path.
         key = ".".join(keys)
         name = column.sql(dialect="clickhouse")
@@ -170,6 +174,8 @@ class Rewrite:
 
 def _exact_quantile(_: Rewrite, node: exp.Expr) -> exp.Expr:
     level = node.expression
+    if level is None:  # percentile_cont(level) WITHIN GROUP (ORDER BY …): see _within_group
+        return node
     if isinstance(level, exp.Array):
         return _parametrised("quantilesExactInclusive", level.expressions, node.this)
     return _parametrised("quantileExactInclusive", [level], node.this)
@@ -180,13 +186,29 @@ def _median(_: Rewrite, node: exp.Expr) -> exp.Expr:
 
 
 def _discrete_quantile(_: Rewrite, node: exp.Expr) -> exp.Expr:
-    # The standard's percentile_disc: the first value whose rank reaches the level.
-    values = _function("arraySort", _function("groupArray", node.this))
-    count = _function("count", node.this)
-    level = exp.Paren(this=node.expression.copy())
-    rank = _function("ceil", exp.Mul(this=level, expression=count))
-    place = _function("toUInt64", _function("greatest", exp.Literal.number(1), rank))
-    return _function("arrayElementOrNull", values, place)
+    level = node.args.get("quantile") or node.expression
+    return node if level is None else _of_rank(node.this, level)
+
+
+def _of_rank(value: exp.Expr, level: exp.Expr) -> exp.Expr:
+    """The standard's percentile_disc: the first value whose rank reaches the level."""
+    values = _function("arraySort", _function("groupArray", value))
+    rank = exp.Mul(this=exp.Paren(this=level.copy()), expression=_function("count", value))
+    place = _function("greatest", exp.Literal.number(1), _function("ceil", rank))
+    return _function("arrayElementOrNull", values, _function("toUInt64", place))
+
+
+def _within_group(_: Rewrite, node: exp.Expr) -> exp.Expr:
+    function, key = node.this, node.expression.expressions[0]
+    if not isinstance(function, exp.PercentileCont | exp.PercentileDisc) or key.args.get("desc"):
+        raise InvalidInput(
+            f"{node.sql(dialect='duckdb')} has no equivalent.",
+            where="SQL",
+            hint="Write quantile_cont(value, level).",
+        )
+    if isinstance(function, exp.PercentileDisc):
+        return _of_rank(key.this, function.this)
+    return _parametrised("quantileExactInclusive", [function.this], key.this)
 
 
 def _parametrised(name: str, parameters: list[exp.Expr], value: exp.Expr) -> exp.Expr:
@@ -311,8 +333,9 @@ OVERRIDES: Mapping[type[exp.Expr], Callable[[Rewrite, Any], exp.Expr]] = {
     exp.JSONExtractScalar: Rewrite.attribute,
     exp.JSONExtract: Rewrite.attribute,
     exp.PercentileCont: _exact_quantile,
-    exp.Quantile: _exact_quantile,
+    exp.Quantile: _discrete_quantile,
     exp.PercentileDisc: _discrete_quantile,
+    exp.WithinGroup: _within_group,
     exp.Median: _median,
     exp.ArrayAgg: _ordered_list,
     exp.TryCast: _try_cast,
