@@ -49,3 +49,18 @@ def test_few_controls_or_few_requests_are_no_control(tmp_path: Path) -> None:
     for dataset in (few, scarce):
         found = control_ratio(dataset, anomaly, "1.0", "1.1", measure="p95", healed={"healed"})
         assert found is None
+
+
+def test_what_production_cannot_show_neither_proves_nor_spoils_a_success() -> None:
+    from selfheal.learning.assessment import assess, assess_all, improvement_of
+    from selfheal.learning.observation import Comparison
+
+    common = {"service": "shop", "measure": None, "judgement": "no_data"}
+    untested = Comparison(
+        **common, anomaly_id="a", operation="rates", observable=False, reason="in the repository"
+    )
+    healed = Comparison(**(common | {"judgement": "quiet"}), anomaly_id="b", operation="GET /quote")
+    both = assess_all([improvement_of(untested), improvement_of(healed)], minimum=0.1)
+    assert both.verdict == "success"
+    assert assess(improvement_of(untested), 0.1).verdict == "undecided"
+    assert assess_all([improvement_of(untested)], minimum=0.1).verdict == "undecided"

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from selfheal.analysis import Judgement
+from selfheal.analysis.healing import allowed_ratio
 from selfheal.artifacts import Anomaly, Candidate, Patch
 from selfheal.artifacts.anomalies import DataWindow, Detector
 from selfheal.artifacts.validation import Check
 from selfheal.repair.diff import patch_of
 from selfheal.sandbox.changes import ChangedFile, role_of
 from selfheal.sandbox.evidence import CHECKS, Applied, AppliedCandidate, Subject
-from selfheal.sandbox.oracle import _weighed, allowed_ratio, detector_check
+from selfheal.sandbox.oracle import detector_check
 from selfheal.sandbox.verdict import choose, concluded
 
 BEFORE = {"a.py": "a = 1\n\n\n\n\nb = 1\n", "CHANGELOG.md": "# Changes\n\n## 1.0\n"}
@@ -242,13 +243,13 @@ def test_a_tenth_of_the_excess_may_stay(ratio: float, allowed: float) -> None:
 
 
 def test_a_verdict_near_the_floor_asks_for_more_data() -> None:
-    def weighed(state: str, measure: str, low: float, high: float) -> str:
+    def seen(state: str, measure: str, low: float, high: float) -> str:
         evidence = {"interval": [low, high], "measure": measure}
         answer = Judgement(state, "", evidence)  # type: ignore[arg-type]
-        return _weighed(answer, anomaly(), 1.5).state
+        return weighed(answer, anomaly(), 1.5).state
 
-    assert weighed("anomalous", "p50", 1.6, 2.0) == "anomalous"
-    assert weighed("anomalous", "p50", 1.4, 2.0) == "inconclusive"
-    assert weighed("anomalous", "p95", 1.1, 1.3) == "quiet"
-    assert weighed("inconclusive", "p95", 1.1, 1.3) == "quiet"
-    assert weighed("no_data", "p95", 1.1, 1.3) == "no_data"
+    assert seen("anomalous", "p50", 1.6, 2.0) == "anomalous"
+    assert seen("anomalous", "p50", 1.4, 2.0) == "inconclusive"
+    assert seen("anomalous", "p95", 1.1, 1.3) == "quiet"
+    assert seen("inconclusive", "p95", 1.1, 1.3) == "quiet"
+    assert seen("no_data", "p95", 1.1, 1.3) == "no_data"

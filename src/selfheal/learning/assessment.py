@@ -23,16 +23,17 @@ class Improvement(Model):
 
 
 class Assessment(Model):
-    """The verdict on one anomaly, and why."""
+    """The verdict on one anomaly, and why. `observable`: whether production can show it."""
 
     anomaly_id: str
     operation: str
     verdict: Success
+    observable: bool = True
     reason: str
 
 
 class Assessments(Model):
-    """All verdicts; `verdict` is the worst of them, undecided where there are none."""
+    """All verdicts; `verdict` is the worst that production can show, undecided without any."""
 
     verdicts: list[Assessment]
     verdict: Success
@@ -66,7 +67,9 @@ def assess(improvement: Improvement, minimum: float) -> Assessment:
     """
     comparison = improvement.comparison
     verdict: Success = "undecided"
-    if comparison.judgement == "anomalous":
+    if not comparison.observable:
+        reason = comparison.reason
+    elif comparison.judgement == "anomalous":
         verdict, reason = "failed", f"the detector still finds it: {comparison.reason}"
     elif comparison.judgement != "quiet":
         reason = f"the detector is {comparison.judgement}: {comparison.reason}"
@@ -83,6 +86,7 @@ def assess(improvement: Improvement, minimum: float) -> Assessment:
         anomaly_id=improvement.anomaly_id,
         operation=improvement.operation,
         verdict=verdict,
+        observable=comparison.observable,
         reason=reason,
     )
 
@@ -90,16 +94,17 @@ def assess(improvement: Improvement, minimum: float) -> Assessment:
 def assess_all(improvements: Sequence[Improvement], minimum: float) -> Assessments:
     """The verdict on each anomaly and on all of them."""
     verdicts = [assess(improvement, minimum) for improvement in improvements]
-    if not verdicts:
+    observable = [verdict for verdict in verdicts if verdict.observable]
+    if not observable:
         return Assessments(
-            verdicts=[], verdict="undecided", reason="nothing was observed in production"
+            verdicts=verdicts, verdict="undecided", reason="nothing was observed in production"
         )
     order: tuple[Success, ...] = ("failed", "undecided", "success")
-    worst = min((v.verdict for v in verdicts), key=order.index)
-    concerned = sorted({v.operation for v in verdicts if v.verdict == worst})
+    worst = min((v.verdict for v in observable), key=order.index)
+    concerned = sorted({v.operation for v in observable if v.verdict == worst})
     return Assessments(
         verdicts=verdicts,
         verdict=worst,
-        reason=f"{len(concerned)} of {len({v.operation for v in verdicts})} operations: "
+        reason=f"{len(concerned)} of {len({v.operation for v in observable})} operations: "
         + ", ".join(concerned),
     )

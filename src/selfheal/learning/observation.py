@@ -51,6 +51,9 @@ class Observation(Model):
         return f"{self.requests} requests to {self.new} in {self.observed_seconds:.0f} s"
 
 
+_HEALED_IN_THE_REPOSITORY = frozenset({"coverage", "documentation"})
+
+
 class Comparison(Model):
     """One anomaly before and after.
 
@@ -58,7 +61,9 @@ class Comparison(Model):
     `before` and `after` are the measure in the good, the sick and the new
     release (None: no data); `counts` how many requests each rests on. `improvement` is
     the relative decrease, 1 − after / before, and `interval` its 95 % interval.
-    `control` is by how much the other operations changed, new over good. `judgement` is what the anomaly's own detector says of the new release.
+    `control` is by how much the other operations changed, new over good. `judgement` is
+    what the anomaly's own detector says of the new release; `observable` is False for
+    kinds that are healed in the repository and that no request can show.
     """
 
     anomaly_id: str
@@ -73,6 +78,7 @@ class Comparison(Model):
     interval: tuple[float, float] | None = None
     control: float | None = None
     judgement: Judged
+    observable: bool = True
     reason: str = ""
 
 
@@ -132,6 +138,13 @@ def compare(anomaly: Anomaly, observation: Observation, healed: Collection[str] 
         "operation": anomaly.operation,
         "measure": measure,
     }
+    if anomaly.kind in _HEALED_IN_THE_REPOSITORY:
+        return Comparison(
+            **common,
+            judgement="no_data",
+            observable=False,
+            reason=f"what heals {anomaly.kind} is in the repository; no request shows it",
+        )
     window = anomaly.detector.window
     dataset, new = observation.dataset, observation.new
     good, sick = window.baseline_release, window.candidate_release
@@ -161,11 +174,12 @@ def _against_good(
     anomaly: Anomaly, dataset: Dataset, good: str, new: str, healed: Collection[str]
 ) -> dict[str, Any]:
     """The detector's judgement; a slowness that the control shares is not the operation's own."""
-    from selfheal.analysis import judge
+    from selfheal.analysis import allowed_ratio, judge_healed
 
-    judgement = judge(anomaly, dataset, baseline=good, candidate=new)
+    judgement = judge_healed(anomaly, dataset, good=good, healed=new)
     found: dict[str, Any] = {"judgement": judgement.state, "reason": judgement.reason}
-    if judgement.state != "anomalous" or anomaly.kind != "performance":
+    floor = allowed_ratio(anomaly)
+    if judgement.state not in ("anomalous", "inconclusive") or floor is None:
         return found
     evidence = judgement.evidence
     control = control_ratio(
@@ -178,7 +192,6 @@ def _against_good(
     )
     if control is None:
         return found
-    floor = float(anomaly.detector.parameters.get("minimum_ratio", 1.0))
     # The detector has taken the common factor out already; the control has it still.
     if evidence["ratio"] * evidence["common_factor"] <= control * floor:
         measure = str(evidence["measure"]).upper()

@@ -12,8 +12,6 @@ from selfheal.artifacts.validation import Check, CheckVerdict
 if TYPE_CHECKING:
     from selfheal.analysis import Judgement
 
-SHARE_OF_EXCESS, MOST_OF_GOOD = 0.1, 0.5
-
 Judgements = Mapping[tuple[str, str], "Judgement"]
 
 
@@ -31,10 +29,9 @@ def judge_all(
     Where a detector asks how often something happens, the rate seen on `bad` in the same
     dataset is the one to expect of a candidate that heals nothing. Where it asks how much
     slower something is, a bucket is one round of the trial, which holds every session
-    alike, and `allowed_ratio` is the floor for candidates; one that is above it with an
-    interval that reaches below is not told from one that is not.
+    alike, and candidates are asked as `selfheal.analysis.judge_healed` asks.
     """
-    from selfheal.analysis import judge
+    from selfheal.analysis import judge, judge_healed
 
     judged: dict[tuple[str, str], Judgement] = {}
     for anomaly in anomalies:
@@ -43,45 +40,12 @@ def judge_all(
             asked["bucket_seconds"] = round_seconds
         before = judge(anomaly, dataset, baseline=baseline, candidate=bad, parameters=asked)
         judged[anomaly.id, bad] = before
-        floor = allowed_ratio(anomaly)
-        asked |= _expected(anomaly, before) | ({"minimum_ratio": floor} if floor else {})
+        asked |= _expected(anomaly, before)
         for name in candidates:
-            answer = judge(anomaly, dataset, baseline=baseline, candidate=name, parameters=asked)
-            judged[anomaly.id, name] = _weighed(answer, anomaly, floor)
+            judged[anomaly.id, name] = judge_healed(
+                anomaly, dataset, good=baseline, healed=name, parameters=asked
+            )
     return judged
-
-
-def _weighed(answer: Judgement, anomaly: Anomaly, floor: float | None) -> Judgement:
-    """The answer in view of its interval, which is that of the medians' ratio.
-
-    An anomaly that was found by its median is judged by its median: there the tail of a
-    short trial on a busy machine convicts nobody whose interval lies below the floor.
-    """
-    interval = answer.evidence.get("interval")
-    if floor is None or interval is None or answer.state not in ("anomalous", "inconclusive"):
-        return answer
-    low, high = interval
-    by_median = anomaly.evidence.get("measure") == "p50"
-    if by_median and answer.evidence.get("measure") != "p50" and high < floor:
-        reason = f"the median is at most {high:.2f} times the baseline's; {answer.reason}"
-        return answer._replace(state="quiet", reason=reason)
-    if answer.state == "anomalous" and low < floor:
-        reason = f"{answer.reason}, but the interval from {low:.2f} reaches below {floor:.2f}"
-        return answer._replace(state="inconclusive", reason=reason)
-    return answer
-
-
-def allowed_ratio(anomaly: Anomaly) -> float | None:
-    """How much slower than the good release a healed operation may be; None for other kinds.
-
-    Releases between may have added work that was meant, which a fix must not take away.
-    So a tenth of the excess that production saw may stay, at the most half of the good
-    release's time, and always what the detector does not call slower.
-    """
-    floor, ratio = anomaly.detector.parameters.get("minimum_ratio"), anomaly.evidence.get("ratio")
-    if floor is None or ratio is None:
-        return None
-    return max(float(floor), 1 + min(MOST_OF_GOOD, SHARE_OF_EXCESS * (float(ratio) - 1)))
 
 
 def _expected(anomaly: Anomaly, before: Judgement) -> dict[str, float]:
@@ -136,6 +100,8 @@ def detector_check(
         "fired_before": len(fired),
         "fire_after": list(states.values()).count("anomalous"),
     }
+    from selfheal.analysis import allowed_ratio
+
     allowed = {each.id: ratio for each in fired if (ratio := allowed_ratio(each)) is not None}
     if allowed:
         counts["allowed_ratio"] = {name: float(f"{ratio:.6g}") for name, ratio in allowed.items()}
