@@ -44,6 +44,8 @@ VERBS: dict[str, Verb] = {
     "reject": Verb("approval", "reject the change that a run is waiting with"),
     "replay": Verb("replay", "compute the pure beats of a run again and compare bytes"),
     "query": Verb("query", "ask telemetry by a shipped query or by SQL"),
+    "report": Verb("report", "what production did: profiler, heatmap, timeline, errors and more"),
+    "replay-trace": Verb("replay_trace", "print a captured trace as a runnable pytest file"),
     "beats": Verb("beats", "list the beats; beats new NAME writes one of your own"),
     "sequences": Verb("sequences", "validate sequence files, or draw their graph"),
     "config": Verb("settings", "show the settings and where each comes from, or their schema"),
