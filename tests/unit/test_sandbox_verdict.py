@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from selfheal.analysis import Judgement
-from selfheal.analysis.healing import allowed_ratio
+from selfheal.analysis.healing import allowed_ratio, weighed
 from selfheal.artifacts import Anomaly, Candidate, Patch
 from selfheal.artifacts.anomalies import DataWindow, Detector
 from selfheal.artifacts.validation import Check
