@@ -34,22 +34,6 @@ def only(dataset: Dataset, sql: str) -> dict[str, Any]:
     return row
 
 
-def test_a_mixed_folder_of_real_files_is_recognised_file_by_file(tmp_path: Path) -> None:
-    ingested = read(tmp_path, SAMPLES)
-    assert {source.path: source.format for source in ingested.sources} == {
-        "coverage-1.0.json": "coverage-json",
-        "coverage.xml": "cobertura-xml",
-        "group.log": "text",
-        "junit.xml": "junit-xml",
-        "stdlib-json.log": "json-lines",
-        "stdlib.log": "text",
-        "structlog-dicts.log": "json-lines",
-        "structlog.log": "json-lines",
-    }
-    (refused,) = ingested.refused.listed
-    assert (refused.file, ingested.refused.total) == ("make_samples.py", 1)
-
-
 @pytest.mark.parametrize(
     "name", ["stdlib.log", "stdlib-json.log", "structlog.log", "structlog-dicts.log"]
 )

@@ -28,6 +28,8 @@ _LINE = re.compile(
 )
 _REQUEST = re.compile(r"(?P<method>[A-Z]{3,20}) (?P<target>\S+)(?: HTTP/(?P<version>[\d.]+))?$")
 _SECONDS = re.compile(r'"?(\d{1,9}\.\d{1,6})"?\s*$', re.ASCII)
+# Apache puts a backslash before quotes; nginx writes them, and what is not ASCII, as \\xHH.
+_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|[\"\\])")
 _IDENTIFIER = re.compile(
     r"\d+|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|(?=[^/]*\d)[0-9a-fA-F]{8,}"
 )
@@ -50,7 +52,7 @@ def read(lines: Lines, sink: Sink) -> None:
 
 
 def _add(match: re.Match[str], line: int, sink: Sink) -> None:
-    request = _REQUEST.match(match["request"])
+    request = _REQUEST.match(_unescaped(match["request"]))
     path, _, query = (request["target"] if request else "").partition("?")
     status = int(match["status"]) if match["status"] != "-" else None
     time_ns = access_time_ns(match["time"])
@@ -103,8 +105,8 @@ def _attributes(match: re.Match[str], request: re.Match[str] | None) -> dict[str
         "user.name": match["user"],
         "network.protocol.version": request["version"] if request else None,
         "http.response.body.size": match["size"],
-        "http.request.header.referer": match["referrer"],
-        "user_agent.original": match["agent"],
+        "http.request.header.referer": _unescaped(match["referrer"]),
+        "user_agent.original": _unescaped(match["agent"]),
         "http.request.line": None if request else match["request"],
     }
     return {
@@ -112,3 +114,16 @@ def _attributes(match: re.Match[str], request: re.Match[str] | None) -> dict[str
         for name, value in values.items()
         if value not in (None, "-", "")
     }
+
+
+def _unescaped(text: str | None) -> str:
+    """A quoted field as the client sent it."""
+    if not text or "\\" not in text:
+        return text or ""
+    plain = _ESCAPE.sub(
+        lambda code: chr(int(code[1][1:], 16)) if len(code[1]) == 3 else code[1], text
+    )
+    try:
+        return plain.encode("latin-1").decode()
+    except UnicodeError:
+        return plain

@@ -131,7 +131,7 @@ def _explicit(point: Document) -> Document:
 
 def _range(buckets: Document, exponent: float) -> tuple[list[float], list[int]]:
     counts = [int(count) for count in buckets.get("bucketCounts") or ()]
-    if not counts:
+    if not any(counts):
         return [], []
     offset = int(buckets.get("offset") or 0)
     return [2.0 ** ((offset + index) * exponent) for index in range(len(counts) + 1)], counts

@@ -40,7 +40,12 @@ Record = tuple[int, list[str]]
 
 def begins_record(text: str) -> bool:
     """Whether a line begins a record or a traceback."""
-    return bool(_matched(uncoloured(text)) or HEADER in text)
+    text = uncoloured(text)
+    return _matched(text) is not None or _begins_traceback(text)
+
+
+def _begins_traceback(text: str) -> bool:
+    return text.lstrip().startswith((HEADER, "+ Exception Group " + HEADER))
 
 
 def uncoloured(text: str) -> str:
@@ -64,7 +69,7 @@ def records(lines: Lines, sink: Sink, begins: Callable[[str], bool]) -> Iterator
     began = 0
     for coloured in lines:
         text = uncoloured(coloured)
-        if begins(text) or (not record and HEADER in text):
+        if begins(text) or (not record and _begins_traceback(text)):
             if record:
                 yield began, record
             record, began = [text], lines.read
