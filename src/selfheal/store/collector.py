@@ -235,5 +235,12 @@ def _span_columns(type_: AttributeType) -> dict[str, str]:
     columns["http_path"] = f"coalesce({columns['http_path']}, cutQueryString({target}))"
     columns["http_query"] = f"coalesce({columns['http_query']}, nullIf(queryString({target}), ''))"
     for name in ("code_line", "http_status"):
-        columns[name] = f"toInt32OrNull({columns[name]})"
+        numbers = (_integer(type_, "SpanAttributes", key) for key in SPAN_COLUMNS[name])
+        columns[name] = f"coalesce({', '.join(numbers)})"
     return columns
+
+
+def _integer(type_: AttributeType, column: str, key: str) -> str:
+    # Of a Map, what is missing is '' and no number either way: one look-up is enough.
+    text = f"{column}[{literal(key)}]" if type_ == "map" else attribute(type_, column, key)
+    return f"toInt32OrNull({text})"
