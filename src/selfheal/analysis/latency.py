@@ -4,8 +4,9 @@ The exchangeable unit is a bucket of time at one instance, for requests of the s
 moment are not independent. Two tests ask the question at half the level each: a
 Mann-Whitney test on bucket medians, and a block permutation test on how often the
 pooled P95 is exceeded. A test counts only where its measure grew by the practical floor
-`minimum_ratio`. The smaller p-value is doubled (Bonferroni) and adjusted over the
-operations of the service (Benjamini-Hochberg).
+`minimum_ratio`. The smaller p-value is made as much larger as neighbouring buckets
+resemble each other, doubled (Bonferroni) and adjusted over the operations of the
+service (Benjamini-Hochberg).
 
 Where most entry operations became slower alike, the reason is not in each of them: the
 host, if the releases ran one after the other, code that they share, or the load that a
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from selfheal.analysis.model import Comparison
 from selfheal.analysis.statistics.ranks import is_larger
 from selfheal.analysis.statistics.resampling import exceeds_more, ratio_interval
+from selfheal.analysis.statistics.seasonality import lag_one, of_dependent
 from selfheal.artifacts import Dataset
 from selfheal.config import DetectConfig
 from selfheal.telemetry.statistics import UNKNOWN, significant
@@ -240,14 +242,23 @@ def _test(
         (tail if tail_ratio >= floor else 1.0, "p95", tail_ratio),
     ]
     p_value, measure, ratio = min(arms, key=lambda arm: arm[0])
+    lingering = lag_one(np.concatenate([_residuals(before), _residuals(after)]))
     return LatencyTest(
         operation=operation,
         entry=bool(before.figures["entry"] or after.figures["entry"]),
         measure=measure,
         ratio=ratio,
-        p_value=min(1.0, 2 * p_value),
+        p_value=min(1.0, 2 * of_dependent(p_value, lingering)),
         cliffs_delta=ranks.cliffs_delta,
         interval=ratio_interval(before.medians, after.medians),
         baseline=before,
         candidate=after,
     )
+
+
+def _residuals(side: Side) -> NDArray[np.float64]:
+    """How far each bucket is from the side's own level, in the logarithm."""
+    import numpy as np
+
+    levels = np.log(side.medians)
+    return np.asarray(levels - np.median(levels), np.float64)

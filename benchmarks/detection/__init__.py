@@ -1,0 +1,1 @@
+"""How far the detectors can be trusted: labelled data by fixed seeds, beside simple baselines."""
