@@ -105,7 +105,7 @@ def test_queue_and_subscriptions_are_told(tmp_path: Path) -> None:
         "WHERE operation = 'Header UI Theme Get'",
     ) == {"waited": "3.0"}
     assert dataset.rows(
-        "SELECT attributes FROM logs WHERE logger = 'EventBus' AND attributes IS NOT NULL LIMIT 1"
+        "SELECT attributes FROM logs WHERE logger = 'EventBus' AND attributes IS NOT NULL ORDER BY id LIMIT 1"
     ) == [
         {
             "attributes": '{"subscription.topic":"musical-conductor:beat:started",'

@@ -61,7 +61,7 @@ WITH lost AS (
 SELECT lost.id, coalesce(s.service, t.service) AS service,
     coalesce(s.release, t.release) AS release, coalesce(s.instance, t.instance) AS instance
 FROM lost LEFT JOIN seen AS s USING (trace_id, span_id) LEFT JOIN traces AS t USING (trace_id)
-WHERE s.trace_id IS NOT NULL OR t.trace_id IS NOT NULL
+WHERE coalesce(s.service, t.service, s.release, t.release, s.instance, t.instance) IS NOT NULL
 ORDER BY lost.id
 """
 

@@ -22,6 +22,7 @@ HEAD_BYTES = 64 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _BLOCK = 1024 * 1024
+_SAMPLE_BYTES = 200
 
 
 class SourceFile(Model):
@@ -54,11 +55,15 @@ class Lines:
         self._file = file
 
     def __iter__(self) -> Iterator[str]:
-        line = self._file.readline()
-        if encoding := utf16_encoding(line):
-            yield from self._utf16(line, encoding)
+        start = self._file.read(_SAMPLE_BYTES)
+        if encoding := utf16_encoding(start):
+            yield from self._utf16(start, encoding)
             return
-        line = line.removeprefix(codecs.BOM_UTF8)
+        *whole, rest = start.removeprefix(codecs.BOM_UTF8).split(b"\n")
+        for line in whole:
+            self.read += 1
+            yield self._decoded(line).rstrip("\r")
+        line = rest + self._file.readline()
         while line:
             self.read += 1
             yield self._decoded(line).rstrip("\r\n")
@@ -113,18 +118,18 @@ class Lines:
 def utf16_encoding(head: bytes) -> str | None:
     """The UTF-16 encoding that a file begins in; None where it is not UTF-16.
 
-    Told by the byte order mark, else by zeros in every other of the first bytes.
+    Told by the byte order mark, else by zeros in many of every other of the first bytes.
     """
     if head.startswith(codecs.BOM_UTF16_LE):
         return "utf-16-le"
     if head.startswith(codecs.BOM_UTF16_BE):
         return "utf-16-be"
-    sample = head[:200]
+    sample = head[:_SAMPLE_BYTES]
     pairs = len(sample) // 2
     even, odd = sample[: 2 * pairs : 2].count(0), sample[1 : 2 * pairs : 2].count(0)
-    if pairs < 8 or max(even, odd) < 0.9 * pairs or min(even, odd) > 0:
+    if pairs < 8 or 2 * max(even, odd) < pairs or 4 * min(even, odd) > max(even, odd):
         return None
-    return "utf-16-le" if odd else "utf-16-be"
+    return "utf-16-le" if odd > even else "utf-16-be"
 
 
 class _Prefix(io.RawIOBase):

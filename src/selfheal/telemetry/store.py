@@ -27,8 +27,10 @@ def store(extracted: Dataset, normalized: Dataset, base: Path, path: str) -> Dat
                 shutil.copyfile(extracted.folder / extracted.tables[name].file, target)
                 continue
             quoted = str(target).replace("'", "''")
+            # Joins of normalising may have changed the order of extraction.
+            order = " ORDER BY id" if "id" in DATASET[name] else ""
             connection.execute(
-                f"COPY (SELECT * FROM {name}) TO '{quoted}' "
+                f"COPY (SELECT * FROM {name}{order}) TO '{quoted}' "
                 "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
             )
     return describe(base, path)

@@ -32,7 +32,7 @@ def literal(cell: str) -> Any:
     Raises ValueError where it is none.
     """
     tokens = _tokens(cell)
-    value = _value(next(tokens), tokens)
+    value = _value(next(tokens, ("mark", "end")), tokens)
     if next(tokens, None) is not None:
         raise ValueError("there is something after the value")
     return value

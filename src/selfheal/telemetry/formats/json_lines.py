@@ -13,11 +13,14 @@ from typing import Any
 
 from selfheal.telemetry.formats.attributes import integer_or_none, take, text_or_none
 from selfheal.telemetry.formats.events import (
+    MALFORMED,
+    NOBODY,
     ErrorDetails,
     Resource,
     add_log,
     exception_in,
     identifier,
+    malformed,
     severity_name,
 )
 from selfheal.telemetry.formats.times import time_ns
@@ -74,6 +77,8 @@ def read(lines: Lines, sink: Sink) -> None:
             traceback, began = [text], lines.read
         elif stripped:
             _read_line(text, lines.read, sink)
+        else:
+            lines.passed_over += 1
     if traceback:
         _add_plain_traceback(traceback, began, sink)
 
@@ -82,12 +87,15 @@ def _read_line(text: str, line: int, sink: Sink) -> None:
     try:
         record = json.loads(text)
     except (ValueError, RecursionError) as error:
-        sink.refuse(line, f"not JSON: {error}")
+        sink.refuse(line, f"not JSON: {malformed(error)}")
         return
-    if is_record(record):
-        add_record(record, line, sink)
-    else:
+    if not is_record(record):
         sink.refuse(line, "no time, level or message in this line")
+        return
+    try:
+        add_record(record, line, sink)
+    except MALFORMED as error:
+        sink.refuse(line, f"malformed record: {malformed(error)}")
 
 
 def add_record(record: dict[str, Any], line: int, sink: Sink) -> None:
@@ -162,7 +170,7 @@ def _add_plain_traceback(rows: list[str], line: int, sink: Sink) -> None:
         severity="error",
         body=text.rpartition("\n")[2],
         logger=None,
-        resource=Resource(None, None, None, None, None),
+        resource=NOBODY,
         ids=(None, None),
         error=error,
         attributes={},

@@ -81,11 +81,14 @@ def resource_of(attributes: dict[str, Any]) -> Resource:
 
 def documents(lines: Lines, sink: Sink) -> Iterator[tuple[int, Any]]:
     """The JSON documents of a file with their line: one a line, or one over all lines."""
-    rows = lines.filled()
+    rows = iter(lines)
     for text in rows:
+        if not text.strip():
+            lines.passed_over += 1
+            continue
         if text.strip() in ("{", "["):
             line = lines.read
-            yield from _one_document("\n".join([text, *lines]), line, sink)
+            yield from _one_document("\n".join([text, *rows]), line, sink)
             return
         try:
             document = json.loads(text)
