@@ -285,7 +285,7 @@ def _declared(source: Source, base: Flow, declared: Sequence[DeclaredFlow]) -> F
     labels = {flow.label for flow in declared}
     return base.model_copy(
         update={
-            "basis": f"{len(declared)} sequence files",
+            "basis": ", ".join(sorted(labels)[:4]) + (" …" if len(labels) > 4 else ""),
             "steps": _steps(source, positions),
             "undeclared": [name for name in base.flows if name not in labels],
             "unseen": sorted(labels - set(base.flows)),

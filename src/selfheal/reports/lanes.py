@@ -30,7 +30,8 @@ class Arrangement(NamedTuple):
 
 
 LANE = """coalesce(service, 'unknown') AS lane_service, instance AS lane_instance,
-    coalesce(attributes ->> '$."thread.name"', attributes ->> '$."thread.id"') AS lane_thread"""
+    CASE WHEN attributes LIKE '%"thread.%' THEN coalesce(
+        attributes ->> '$."thread.name"', attributes ->> '$."thread.id"') END AS lane_thread"""
 
 
 def lane_of(row: Mapping[str, Any]) -> Lane:

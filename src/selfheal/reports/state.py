@@ -29,13 +29,20 @@ _KEYS = """
         coalesce(release, 'unknown') AS release, trace_id, {time} AS time_ns, source, line,
         {words} AS change, unnest(from_json(attributes -> '$."state.{change}"', '["VARCHAR"]')) AS key,
         'stated' AS kind
-    FROM {table} WHERE attributes LIKE '%"state.{change}"%'
+    FROM {table} AS t WHERE attributes LIKE '%"state.{change}"%'{once}
 """
+# A log record about a span that states its changes itself says them a second time.
+_ONCE = """
+        AND NOT EXISTS (FROM spans AS s WHERE s.trace_id = t.trace_id AND s.span_id = t.span_id
+            AND s.attributes LIKE '%"state.%')"""
 _OF_SPAN = "coalesce(attributes ->> '$.\"beat.handler\"', operation)"
 _OF_LOG = "coalesce(attributes ->> '$.\"beat.handler\"', attributes ->> '$.\"beat.event\"', logger, 'unknown')"
 _STATED = "\nUNION ALL\n".join(
-    _KEYS.format(step=step, time=time, table=table, change=change, words=f"'{change}'")
-    for table, step, time in (("spans", _OF_SPAN, "start_ns"), ("logs", _OF_LOG, "time_ns"))
+    _KEYS.format(step=step, time=time, table=table, change=change, words=f"'{change}'", once=once)
+    for table, step, time, once in (
+        ("spans", _OF_SPAN, "start_ns", ""),
+        ("logs", _OF_LOG, "time_ns", _ONCE),
+    )
     for change in ("added", "changed", "removed")
 )
 _CHANGES = f"""

@@ -17,7 +17,8 @@ CREATE OR REPLACE TEMP TABLE entries AS
 SELECT trace_id, operation AS entry, coalesce(service, 'unknown') AS service, span_id,
     coalesce(release, 'unknown') AS release, start_ns, duration_ms, http_status, http_method,
     status = 'error' OR coalesce(http_status, 0) >= 500 AS failed,
-    attributes ->> '$."beat.sequence"' AS sequence, operation AS flow
+    CASE WHEN attributes LIKE '%"beat.%' THEN attributes ->> '$."beat.sequence"' END AS sequence,
+    operation AS flow
 FROM spans
 WHERE start_ns IS NOT NULL AND (kind IN ('server', 'consumer') OR parent_span_id IS NULL)
     AND ($release IS NULL OR release = $release)
@@ -25,27 +26,35 @@ QUALIFY row_number() OVER (
     PARTITION BY trace_id ORDER BY start_ns, parent_span_id IS NOT NULL, id) = 1
 """
 _NAMES = """
-SELECT e.entry, e.sequence, s.operation, s.attributes ->> '$."beat.event"' AS event,
-    s.attributes ->> '$."beat.handler"' AS handler, s.code_function AS function
-FROM entries AS e JOIN spans AS s ON s.trace_id = e.trace_id
-WHERE s.span_id <> e.span_id AND s.db_statement IS NULL AND s.kind <> 'client'
-GROUP BY ALL ORDER BY ALL
+SELECT DISTINCT entry, sequence, operation, event, handler, code_function AS function
+FROM taken ORDER BY ALL
 """
 _CALLED = """
 CREATE OR REPLACE TEMP TABLE called AS
-SELECT unnest($keys) AS key, unnest($flows) AS flow, unnest($steps) AS step
+SELECT unnest($entries) AS entry, unnest($sequences) AS sequence, unnest($operations) AS operation,
+    unnest($events) AS event, unnest($handlers) AS handler, unnest($functions) AS function,
+    unnest($flows) AS flow, unnest($steps) AS step
 """
-_KEY = """concat_ws(chr(31), e.entry, coalesce(e.sequence, ''), s.operation,
-    coalesce(s.attributes ->> '$."beat.event"', ''),
-    coalesce(s.attributes ->> '$."beat.handler"', ''), coalesce(s.code_function, ''))"""
-_STEPS = f"""
-CREATE OR REPLACE TEMP TABLE steps AS
-SELECT c.flow, e.service, e.release, s.trace_id, c.step, count(*)::BIGINT AS times,
-    min(s.start_ns) AS first_ns, max(s.end_ns) AS last_ns, sum(s.duration_ms) AS total_ms
+_TAKEN = """
+CREATE OR REPLACE TEMP TABLE taken AS
+SELECT e.trace_id, e.entry, e.sequence, e.service, e.release, s.operation, s.code_function,
+    CASE WHEN s.attributes LIKE '%"beat.%' THEN s.attributes ->> '$."beat.event"' END AS event,
+    CASE WHEN s.attributes LIKE '%"beat.%' THEN s.attributes ->> '$."beat.handler"' END AS handler,
+    s.start_ns, s.end_ns, s.duration_ms
 FROM entries AS e JOIN spans AS s ON s.trace_id = e.trace_id
-JOIN called AS c ON c.key = {_KEY}
 WHERE s.span_id <> e.span_id AND s.db_statement IS NULL AND s.kind <> 'client'
-    AND s.start_ns IS NOT NULL AND c.step IS NOT NULL
+    AND s.start_ns IS NOT NULL
+    AND coalesce(s.attributes, '') NOT LIKE '%"beat.part":"movement"%'
+"""
+_STEPS = """
+CREATE OR REPLACE TEMP TABLE steps AS
+SELECT c.flow, t.service, t.release, t.trace_id, c.step, count(*)::BIGINT AS times,
+    min(t.start_ns) AS first_ns, max(t.end_ns) AS last_ns, sum(t.duration_ms) AS total_ms
+FROM taken AS t JOIN called AS c ON c.entry = t.entry AND c.operation = t.operation
+    AND c.sequence IS NOT DISTINCT FROM t.sequence AND c.event IS NOT DISTINCT FROM t.event
+    AND c.handler IS NOT DISTINCT FROM t.handler
+    AND c.function IS NOT DISTINCT FROM t.code_function
+WHERE c.step IS NOT NULL
 GROUP BY ALL
 """
 _TOTALS = """
@@ -64,22 +73,34 @@ def observe(
     or function. Movements around beats are no steps.
     """
     source.connection.execute(_ENTRIES, {"release": release})
+    source.connection.execute(_TAKEN)
     flows = {name: flow for flow in declared for name in flow.names}
-    keys: list[str] = []
-    flow_names: list[str] = []
-    step_names: list[str | None] = []
-    renamed: dict[tuple[str, str], str] = {}
-    for row in source.rows(_NAMES):
-        flow = flows.get(plain(row["sequence"])) or flows.get(plain(row["entry"]))
-        if flow is not None:
-            renamed[row["entry"], row["sequence"] or ""] = flow.label
-        found = [row["operation"], row["event"], row["handler"], row["function"]]
-        keys.append(
-            chr(31).join([row["entry"], row["sequence"] or "", *(one or "" for one in found)])
-        )
-        flow_names.append(flow.label if flow else row["entry"])
-        step_names.append(_step(flow, [one for one in found if one]))
-    source.connection.execute(_CALLED, {"keys": keys, "flows": flow_names, "steps": step_names})
+    rows = source.rows(_NAMES)
+    belonging = [
+        flows.get(plain(row["sequence"])) or flows.get(plain(row["entry"])) for row in rows
+    ]
+    renamed = {
+        (row["entry"], row["sequence"] or ""): flow.label
+        for row, flow in zip(rows, belonging, strict=True)
+        if flow is not None
+    }
+    names = ("operation", "event", "handler", "function")
+    source.connection.execute(
+        _CALLED,
+        {
+            **{f"{key}s": [row[key] for row in rows] for key in names},
+            "entries": [row["entry"] for row in rows],
+            "sequences": [row["sequence"] for row in rows],
+            "flows": [
+                flow.label if flow else row["entry"]
+                for row, flow in zip(rows, belonging, strict=True)
+            ],
+            "steps": [
+                _step(flow, [row[key] for key in names if row[key]])
+                for row, flow in zip(rows, belonging, strict=True)
+            ],
+        },
+    )
     for (entry, sequence), label in renamed.items():
         source.connection.execute(
             "UPDATE entries SET flow = $label"
