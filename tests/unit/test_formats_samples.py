@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 from samples import SAMPLES, only, read, written
 
-from selfheal.telemetry.formats import recognise
+from selfheal.telemetry.formats import READERS, recognise
 from selfheal.telemetry.formats.access_log import route_of
 from selfheal.telemetry.sources import Head, head_of
 
@@ -83,6 +83,11 @@ def test_a_mixed_folder_is_recognised_file_by_file_and_nothing_is_lost(tmp_path:
     ]
     assert ingested.refused.total == 2
     assert all(source.events_kept and not source.broken_bytes for source in ingested.sources)
+
+
+def test_every_format_is_documented() -> None:
+    page = (SAMPLES.parents[2] / "docs" / "formats.md").read_text()
+    assert [reader.name for reader in READERS if f"`{reader.name}`" not in page] == []
 
 
 @pytest.mark.parametrize("name", FORMATS)
