@@ -122,7 +122,7 @@ def test_a_slow_fault_costs_three_times_the_work_at_its_operation_only(
         ratio = max(after[kind] / before[kind] for kind in ("calls", "statements"))
         if operation == fault.operation:
             assert ratio >= 3
-        else:
+        elif not after["failed"]:  # telling of a failure is work too
             assert ratio < 1.2, operation
 
 
