@@ -43,6 +43,7 @@ VERBS: dict[str, Verb] = {
     "approve": Verb("approval", "approve the change that a run is waiting with"),
     "reject": Verb("approval", "reject the change that a run is waiting with"),
     "replay": Verb("replay", "compute the pure beats of a run again and compare bytes"),
+    "ingest": Verb("ingest", "add what is new of telemetry files to a store"),
     "query": Verb("query", "ask telemetry by a shipped query or by SQL"),
     "report": Verb("report", "what production did: profiler, heatmap, timeline, errors and more"),
     "replay-trace": Verb("replay_trace", "print a captured trace as a runnable pytest file"),
