@@ -9,7 +9,7 @@ CHDB := 26.7.3-stable.1
 CLICKHOUSE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/selfheal/clickhouse/$(CHDB)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types imports clickhouse lock clean
+.PHONY: help demo test check lint types imports clickhouse browser lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ imports: $(READY)
 	$(BIN)/lint-imports
 
 clickhouse: $(CLICKHOUSE)/libchdb.so  ## fetch the ClickHouse that tests run on (180 MB, by npm)
+
+browser:  ## fetch the Chromium in which tests look at reports (Debian and its kin, as root)
+	@command -v chromium > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium > /dev/null; }
 
 lock:  ## resolve the dependencies of pyproject.toml anew into requirements.lock
 	$(PYTHON) -m venv $(VENV)/.lock
