@@ -22,6 +22,7 @@ def play(progress: Progress) -> None:
         progress.beat_retried("detect", "find", "the disk\nis full", 1.5)
         progress.beat_finished("detect", "find", "succeeded", 1.234, "3 anomalies", "")
         progress.beat_reused("detect", "load", "2 tables")
+        progress.beat_reused("detect", "count", "")
         progress.beat_finished("detect", "judge", "failed", 0.1, "", "no\ndata")
 
 
@@ -33,7 +34,7 @@ def test_without_a_terminal_each_step_is_a_plain_line() -> None:
         "run r1 detect",
         "detect ↻ find again in 1.5s: the disk is full",
         "detect ✓ find 1.23s 3 anomalies",
-        "detect = load 2 tables",
+        "detect = 2 beats done before 2 tables",
         "detect ✗ judge 0.10s no data",
     ]
     assert "\x1b" not in stream.getvalue()

@@ -98,6 +98,7 @@ class Progress(Silent):
         self._lock = threading.Lock()
         self._running: dict[str, float] = {}
         self._phase, self._total, self._done = "", 0, 0
+        self._reused, self._reused_summary = 0, ""
         self._stop = threading.Event()
         self._ticker = threading.Thread(target=self._tick, daemon=True)
 
@@ -118,12 +119,19 @@ class Progress(Silent):
     def phase_started(self, phase: str, beats: int) -> None:
         self._phase, self._total, self._done = phase, beats, 0
 
+    def phase_finished(self, phase: str, state: str, elapsed: float) -> None:
+        self._tell_reused(phase)
+
     def beat_started(self, phase: str, beat: str, attempt: int) -> None:
+        self._tell_reused(phase)
         with self._lock:
             self._running[beat] = time.monotonic()
 
     def beat_reused(self, phase: str, beat: str, summary: str) -> None:
-        self._finished(phase, beat, "reused", None, summary)
+        with self._lock:
+            self._done += 1
+        self._reused += 1
+        self._reused_summary = summary or self._reused_summary
 
     def beat_retried(self, phase: str, beat: str, reason: str, pause: float) -> None:
         self._line(f"{phase:<9} ↻ {beat:<{BEAT_WIDTH}} again in {pause:.1f}s: {_one_line(reason)}")
@@ -134,14 +142,22 @@ class Progress(Silent):
         told = summary if state == "succeeded" else reason or summary
         self._finished(phase, beat, state, elapsed, told)
 
-    def _finished(
-        self, phase: str, beat: str, state: str, elapsed: float | None, told: str
-    ) -> None:
-        mark, style = MARKS[state]
+    def _finished(self, phase: str, beat: str, state: str, elapsed: float, told: str) -> None:
+        self._tell_reused(phase)
         with self._lock:
             self._running.pop(beat, None)
             self._done += 1
-        took = "" if elapsed is None else f"{elapsed:.2f}s"
+        self._beat_line(phase, state, beat, f"{elapsed:.2f}s", told)
+
+    def _tell_reused(self, phase: str) -> None:
+        """One line for all beats that stand from before, so that a resume shows what is new."""
+        if self._reused:
+            beats = f"{self._reused} beat{'s' * (self._reused > 1)} done before"
+            self._beat_line(phase, "reused", beats, "", self._reused_summary)
+        self._reused, self._reused_summary = 0, ""
+
+    def _beat_line(self, phase: str, state: str, beat: str, took: str, told: str) -> None:
+        mark, style = MARKS[state]
         self._line(
             f"{phase:<9} {self._styled(mark, style)} {beat:<{BEAT_WIDTH}} {took:>8}  "
             f"{_one_line(told)}".rstrip()
