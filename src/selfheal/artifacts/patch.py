@@ -39,7 +39,8 @@ class Candidate(Model):
 
     `base_commit` is what it applies to. `score` (0–1) ranks within the diagnosis and
     `score_parts` says what it is made of. `edit` describes the change for the pattern
-    library: the template's name and its parameters.
+    library: the template's name and its parameters. `pattern_id` is the library's pattern
+    that fits, `pattern_confidence` (0–1) the confidence that it lends.
     """
 
     id: str
@@ -54,6 +55,12 @@ class Candidate(Model):
     base_commit: str
     edit: dict[str, Any] = Field(default_factory=dict)
     pattern_id: str | None = None
+    pattern_confidence: float | None = None
+
+    @property
+    def is_known_cure(self) -> bool:
+        """Whether the library expects it to heal rather than not."""
+        return self.pattern_confidence is not None and self.pattern_confidence > 0.5
 
 
 class Dropped(Model):

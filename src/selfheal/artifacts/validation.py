@@ -36,7 +36,7 @@ class Result(Model):
 
 
 class Selection(Model):
-    """The choice for one diagnosis. `tried` counts candidates proven until the choice stood."""
+    """The choice for one diagnosis. `tried` counts the candidates that were run until it stood."""
 
     diagnosis_id: str
     candidate_id: str | None

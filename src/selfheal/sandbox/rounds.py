@@ -36,8 +36,8 @@ def run_in_rank_order(
 ) -> Tested:
     """Test the candidates of every diagnosis, best rank first, until enough pass.
 
-    Once one has passed, at most `enough` more are tried, to compare it with. Two run at
-    a time. Which ones are tried depends on verdicts alone, never on which run ends
+    Once one has passed, at most `enough` more are tried, to compare it with; a cure that
+    the pattern library knows needs no comparison. Two run at a time. Which ones are tried depends on verdicts alone, never on which run ends
     first: of each diagnosis as many are started as still are wanted.
     """
     by_id = {candidate.id: candidate for candidate in candidates}
@@ -47,12 +47,14 @@ def run_in_rank_order(
             queue = _sound(subject, applied)
             done: dict[str, TestedCandidate] = {}
             while queue:
-                sound = [passed(each.checks) for each in done.values()]
-                wanted = bench.config.enough - sum(sound)
-                if wanted <= 0:
+                sound = [name for name, each in done.items() if passed(each.checks)]
+                wanted = bench.config.enough - len(sound)
+                if wanted <= 0 or any(by_id[name].is_known_cure for name in sound):
                     break
+                if by_id[queue[0]].is_known_cure:
+                    wanted = 1
                 batch, queue = queue[:wanted], queue[wanted:]
-                if any(sound):
+                if sound:
                     queue = []
                 jobs = [
                     pool.submit(bench.prove, by_id[name], subject, applied.candidates[name].files)

@@ -208,13 +208,12 @@ def _loser(result: Result, chosen: Sequence[str]) -> Result:
 
 def _selection(subject: Subject, chosen: str | None, results: Sequence[Result]) -> Selection:
     own = [result for result in results if result.diagnosis_id == subject.diagnosis_id]
+    tried = sum(result.verdict != "not_run" for result in own)
     if chosen is not None:
-        tried = subject.candidate_ids.index(chosen) + 1
-        before = tried - 1
+        before = subject.candidate_ids.index(chosen)
         reason = "passed every required check"
         reason += f"; {before} better-ranked did not" if before else " and ranks first"
     else:
-        tried = sum(result.verdict != "not_run" for result in own)
         passed = any(result.verdict == "passed" for result in own)
         reason = (
             "a fix passed, but does not go together with the gravest one"
