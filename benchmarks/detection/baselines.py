@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import ruptures
 from numpy.typing import NDArray
 
 Series = NDArray[np.float64]
@@ -52,6 +51,8 @@ def adwin(series: Series, confidence: float = 0.002) -> list[int]:
 
 def pelt_bic(series: Series) -> list[int]:
     """Optimal segmentation of the mean with the BIC penalty 2σ²·log n (ruptures)."""
+    import ruptures
+
     spread = 1.4826 * np.median(np.abs(np.diff(series))) / math.sqrt(2)
     penalty = 2 * spread**2 * math.log(len(series))
     found = ruptures.Pelt(model="l2", min_size=8, jump=1).fit(series).predict(pen=penalty)

@@ -1,4 +1,4 @@
-"""Beat 4 of detect: what runs in another order."""
+"""Beat 4 of detect: what runs in another order, changes other state or is asked for otherwise."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 from selfheal.analysis.behaviour import detect_behaviour
 from selfheal.analysis.model import DetectionData
+from selfheal.analysis.state import detect_state
+from selfheal.analysis.traffic import detect_traffic
 from selfheal.config import DetectConfig
 from selfheal.contract import handler
 from selfheal_handlers.anomaly._examples import detection_data
@@ -21,6 +23,9 @@ def example(folder: Path) -> dict[str, Any]:
 def detect_behavioral_anomalies(
     load_telemetry_data: DetectionData, config: DetectConfig
 ) -> list[Finding]:
-    """Traces that break the order contract which good traces of the baseline taught."""
-    findings = detect_behaviour(load_telemetry_data, config)
-    return [*findings.anomalies, *findings.undecided]
+    """Broken order contracts, state that a step never changed before, and changes of traffic."""
+    found: list[Finding] = []
+    for detect in (detect_behaviour, detect_state, detect_traffic):
+        findings = detect(load_telemetry_data, config)
+        found += [*findings.anomalies, *findings.undecided]
+    return found

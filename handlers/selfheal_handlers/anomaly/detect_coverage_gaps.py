@@ -1,23 +1,26 @@
-"""Beat 5 of detect: what no test covers."""
+"""Beat 5 of detect: what no test covers, and what documents tell otherwise."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+from selfheal.analysis.documentation import detect_documentation
 from selfheal.analysis.model import DetectionData
 from selfheal.analysis.untested import detect_untested
+from selfheal.config import DetectConfig
 from selfheal.contract import handler
 from selfheal_handlers.anomaly._examples import detection_data
 from selfheal_handlers.anomaly._results import Finding
 
 
 def example(folder: Path) -> dict[str, Any]:
-    return {"load_telemetry_data": detection_data(folder)}
+    return {"load_telemetry_data": detection_data(folder), "config": DetectConfig()}
 
 
 @handler("detect_coverage_gaps", kind="pure", contributes=True, example=example)
-def detect_coverage_gaps(load_telemetry_data: DetectionData) -> list[Finding]:
-    """Functions that served requests and of which the suite runs no line."""
-    findings = detect_untested(load_telemetry_data)
-    return [*findings.anomalies, *findings.undecided]
+def detect_coverage_gaps(load_telemetry_data: DetectionData, config: DetectConfig) -> list[Finding]:
+    """Functions that served requests and of which the suite runs no line; documents that err."""
+    untested = detect_untested(load_telemetry_data)
+    documents = detect_documentation(load_telemetry_data, config)
+    return [*untested.anomalies, *untested.undecided, *documents.anomalies]

@@ -1,10 +1,11 @@
-"""Beat 6 of detect: what fails."""
+"""Beat 6 of detect: what fails, and which dependencies do not fit."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+from selfheal.analysis.dependencies import detect_pins
 from selfheal.analysis.errors import detect_errors
 from selfheal.analysis.model import DetectionData
 from selfheal.config import DetectConfig
@@ -21,6 +22,7 @@ def example(folder: Path) -> dict[str, Any]:
 def detect_error_patterns(
     load_telemetry_data: DetectionData, config: DetectConfig
 ) -> list[Finding]:
-    """Errors by fingerprint that are new or became more frequent."""
+    """Errors by fingerprint that are new or became more frequent; pins that are not kept."""
     findings = detect_errors(load_telemetry_data, config)
-    return [*findings.anomalies, *findings.undecided]
+    pins = detect_pins(load_telemetry_data)
+    return [*findings.anomalies, *findings.undecided, *pins.anomalies]

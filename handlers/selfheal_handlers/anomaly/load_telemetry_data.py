@@ -8,8 +8,11 @@ from typing import Any
 from selfheal.analysis.model import DetectionData
 from selfheal.analysis.releases import compare
 from selfheal.artifacts import Telemetry
-from selfheal.contract import handler
+from selfheal.config import TestsConfig
+from selfheal.contract import Workspace, handler
+from selfheal.standalone import FolderWorkspace
 from selfheal_handlers.anomaly._examples import telemetry as example_telemetry
+from selfheal_handlers.anomaly._promises import promises_of
 from selfheal_handlers.anomaly._results import DetectionRequest
 
 
@@ -17,18 +20,23 @@ def example(folder: Path) -> dict[str, Any]:
     return {
         "telemetry": example_telemetry(folder),
         "detect_anomalies_requested": DetectionRequest(baseline=None, candidate=None),
+        "config": TestsConfig(),
+        "workspace": FolderWorkspace(folder),
     }
 
 
 @handler("load_telemetry_data", kind="stage-crew", example=example)
 def load_telemetry_data(
-    telemetry: Telemetry, detect_anomalies_requested: DetectionRequest
+    telemetry: Telemetry,
+    detect_anomalies_requested: DetectionRequest,
+    config: TestsConfig,
+    workspace: Workspace,
 ) -> DetectionData:
-    """Look up the releases of each service in the dataset, and pair them."""
+    """Look up the releases of each service and pair them; read what their code promises."""
     request = detect_anomalies_requested
+    pairs = compare(telemetry.dataset, baseline=request.baseline, candidate=request.candidate)
     return DetectionData(
         dataset=telemetry.dataset,
-        comparisons=compare(
-            telemetry.dataset, baseline=request.baseline, candidate=request.candidate
-        ),
+        comparisons=pairs,
+        promises=promises_of(workspace.repository, telemetry, pairs, config.python),
     )

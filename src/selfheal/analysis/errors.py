@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from selfheal.analysis.dependencies import missing_package
 from selfheal.analysis.model import Comparison, DetectionData, Findings
 from selfheal.analysis.severity import of_errors
 from selfheal.analysis.statistics.multiplicity import benjamini_hochberg
@@ -142,13 +143,14 @@ def _anomaly(
 ) -> Anomaly:
     facts = group.facts
     name = facts["exception_type"] or "error"
+    package = missing_package(facts["exception_type"], facts["message"], facts["frames"])
     what = "new" if group.new else "more frequent" if group.p_value is not None else "found"
     requests = group.requests
     return Anomaly(
         id=short_id(
             "anomaly", DETECTOR, comparison.service, facts["operation"], facts["fingerprint"]
         ),
-        kind="error",
+        kind="dependency" if package else "error",
         service=comparison.service,
         operation=facts["operation"],
         severity=of_errors(group.share, handled=facts["unhandled"] == 0),
@@ -181,6 +183,7 @@ def _anomaly(
             "share": significant(group.share),
             "trace_ids": facts["trace_ids"] or [],
             "new": group.new,
+            **({"package": package} if package else {}),
             "p_value": None if group.p_value is None else significant(group.p_value),
             "adjusted_p_value": significant(p_value),
         },

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from selfheal.analysis import behaviour, errors, performance, untested
+from selfheal.analysis import (
+    behaviour,
+    dependencies,
+    documentation,
+    errors,
+    performance,
+    state,
+    traffic,
+    untested,
+)
 from selfheal.analysis.latency import compare_latency
 from selfheal.analysis.model import Comparison, Judgement
 from selfheal.analysis.order import Contracts
@@ -45,6 +54,8 @@ def judge(
     * error, behavioural: does it (for errors: its fingerprint, or its type) still happen
       at the operation in `candidate`? That it does not counts once there were enough
       requests to expect it, at the anomaly's rate and level.
+    * state: does the step still change the key? Traffic: is the operation's share of the
+      requests still another one?
     * coverage: does the suite's coverage data still leave the function out?
 
     Raises InvalidInput where the anomaly's detector is none of selfheal's.
@@ -54,11 +65,15 @@ def judge(
         performance.OVER_TIME: _judge_latency,
         errors.DETECTOR: _judge_errors,
         behaviour.DETECTOR: _judge_order,
+        traffic.DETECTOR: _judge_traffic,
+        state.DETECTOR: _judge_state,
     }
     detector = anomaly.detector
     asked = {**detector.parameters, **(parameters or {})}
     if detector.name == untested.DETECTOR:
         return _judge_coverage(dataset, candidate, asked)
+    if detector.name in _NOT_IN_TELEMETRY:
+        return Judgement("no_data", _NOT_IN_TELEMETRY[detector.name], {})
     if detector.name not in judges:
         raise InvalidInput(
             f"no judge is known for the detector {detector.name!r} of anomaly {anomaly.id}.",
@@ -68,6 +83,25 @@ def judge(
     if sides is None:
         return Judgement("no_data", f"no telemetry of {anomaly.service} {candidate}", {})
     return judges[detector.name](anomaly, dataset, sides, asked)
+
+
+_NOT_IN_TELEMETRY = {
+    documentation.DETECTOR: "telemetry does not tell what documents say",
+    dependencies.DETECTOR: "telemetry does not tell which versions are installed",
+    traffic.OVER_TIME: "the traffic of another time is other traffic",
+}
+
+
+def _judge_traffic(
+    anomaly: Anomaly, dataset: Dataset, sides: Comparison, asked: Mapping[str, Any]
+) -> Judgement:
+    return traffic.judge_traffic(anomaly.operation, dataset, sides, asked)
+
+
+def _judge_state(
+    anomaly: Anomaly, dataset: Dataset, sides: Comparison, asked: Mapping[str, Any]
+) -> Judgement:
+    return state.judge_state(anomaly.operation, dataset, sides, asked)
 
 
 def _judge_latency(

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
 
+from selfheal.analysis.promises import Promises
 from selfheal.artifacts import Anomaly, Dataset, Model
 from selfheal.artifacts.anomalies import DataWindow, Undecided
 from selfheal.telemetry.statistics import iso
@@ -52,10 +53,14 @@ class Comparison(Model):
 
 
 class DetectionData(Model):
-    """What the detectors share: the dataset and which releases to compare."""
+    """What the detectors share: the dataset and which releases to compare.
+
+    `promises` is what the code of a service promises, where its commit is known.
+    """
 
     dataset: Dataset
     comparisons: list[Comparison]
+    promises: dict[str, Promises] = Field(default_factory=dict)
 
     @property
     def summary(self) -> str:

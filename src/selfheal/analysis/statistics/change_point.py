@@ -108,7 +108,8 @@ def _standardised(values: NDArray[np.float64], margin: int) -> NDArray[np.float6
     n = len(values)
     ranks = np.asarray(rankdata(values), np.float64)
     # With ties ranks vary less: the variance of what is there, not of 1…n.
-    return _heights(ranks[None, :], margin, float(ranks.var() * n / (n - 1)))[0]
+    variance = float(ranks.var()) * n / (n - 1)
+    return np.asarray(_heights(ranks[None, :], margin, variance)[0], np.float64)
 
 
 def _heights(ranks: NDArray[np.float64], margin: int, variance: float) -> NDArray[np.float64]:
@@ -148,6 +149,6 @@ def _maxima(n: int, margin: int) -> NDArray[np.float64]:
     found = []
     for start in range(0, SIMULATIONS, 1000):
         rows = min(1000, SIMULATIONS - start)
-        ranks = np.argsort(generator.random((rows, n)), axis=1) + 1.0
+        ranks = np.argsort(generator.random((rows, n)), axis=1).astype(np.float64) + 1
         found.append(_heights(ranks, margin, variance).max(axis=1))
     return np.sort(np.concatenate(found))
