@@ -35,22 +35,24 @@ SELECT of_service AS service, operation, {_FIGURES} FROM ({_TIMED})
 GROUP BY ALL ORDER BY total_ms DESC, service, operation
 """
 _CELLS = f"""
-CREATE OR REPLACE TEMP TABLE shown AS SELECT * FROM ({_TIMED}) JOIN (
+CREATE OR REPLACE TEMP TABLE shown AS
+SELECT row, ((start_ns - $origin) // $width)::INTEGER AS bucket, id, duration_ms, status, http_status
+FROM ({_TIMED}) JOIN (
     SELECT unnest($services) AS of_service, unnest($operations) AS operation,
         unnest($rows) AS row
 ) USING (of_service, operation)
 """
 _FIGURES_OF_CELLS = f"""
-SELECT row, ((start_ns - $origin) // $width)::INTEGER AS bucket, {_FIGURES}
-FROM shown GROUP BY row, bucket ORDER BY row, bucket
+SELECT row, bucket, {_FIGURES} FROM shown GROUP BY row, bucket ORDER BY row, bucket
 """
 _SLOWEST = """
-SELECT row, ((start_ns - $origin) // $width)::INTEGER AS bucket,
-    trace_id, duration_ms, status, release, start_ns, code_file, code_line, code_function,
-    source, line
-FROM shown
-QUALIFY row_number() OVER (PARTITION BY row, bucket ORDER BY duration_ms DESC, id) <= $most
-ORDER BY row, bucket, duration_ms DESC, id
+WITH slowest AS (
+    SELECT row, bucket, unnest(max(struct_pack(duration_ms, id), $most)).id AS id
+    FROM shown GROUP BY row, bucket
+)
+SELECT row, bucket, trace_id, duration_ms, status, release, start_ns, code_file, code_line,
+    code_function, source, line
+FROM slowest JOIN spans USING (id) ORDER BY row, bucket, duration_ms DESC, id
 """
 
 
@@ -209,15 +211,15 @@ def build(source: Source, options: Options) -> Heatmap:
     source.connection.execute(
         _CELLS,
         scope
+        | {"origin": columns.origin, "width": columns.width_ns}
         | {
             "services": [row["service"] for row in top],
             "operations": [row["operation"] for row in top],
             "rows": list(range(len(top))),
         },
     )
-    grid = {"origin": columns.origin, "width": columns.width_ns}
-    cells = [_cell(row) for row in source.rows(_FIGURES_OF_CELLS, grid)]
-    slowest = [_slow(source, row) for row in source.rows(_SLOWEST, grid | {"most": TRACES_OF_CELL})]
+    cells = [_cell(row) for row in source.rows(_FIGURES_OF_CELLS)]
+    slowest = [_slow(source, row) for row in source.rows(_SLOWEST, {"most": TRACES_OF_CELL})]
     return Heatmap(
         report="heatmap",
         run_id=source.run_id,

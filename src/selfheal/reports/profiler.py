@@ -35,7 +35,10 @@ ORDER BY own_ms DESC, service, operation
 # A path of calls is named by a hash over its operations from the root down. Spans whose
 # parent is not in the telemetry are roots.
 _PATHS = """
-WITH RECURSIVE timed AS ({scope}), roots AS (
+WITH RECURSIVE timed AS MATERIALIZED (
+    SELECT trace_id, span_id, parent_span_id, of_service, operation, duration_ms, own_ms
+    FROM ({scope})
+), roots AS (
     SELECT t.* FROM timed AS t LEFT JOIN timed AS p
         ON t.trace_id = p.trace_id AND t.parent_span_id = p.span_id
     WHERE p.span_id IS NULL

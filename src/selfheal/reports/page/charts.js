@@ -238,7 +238,6 @@ const DRAW = {
       chart.on("click", ({ seriesId, dataIndex }) => {
         const bar = (seriesId === "idle" ? data.idle : data.bars)[dataIndex];
         chart.dispatchAction({ type: "dataZoom", dataZoomIndex: 0, startValue: bar.at, endValue: bar.at + bar.lasts });
-        if (bar.trace && report.traces[bar.trace] && data.zoom === "trace") showTrace(bar.trace);
       });
       chart.getZr().on("dblclick", () => chart.dispatchAction({ type: "dataZoom", dataZoomIndex: 0, start: 0, end: 100 }));
     }
