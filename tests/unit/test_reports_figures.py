@@ -468,3 +468,26 @@ def test_a_trace_needs_the_writes_of_its_session_before_it(tmp_path: Path) -> No
     assert (needs[post], needs[get]) == (0, 1)
     assert found.with_body == 1
     assert any("No reproducer" in note for note in found.notes)
+
+
+BEATS = """\
+2025-11-10T21:56:20.001Z 🎼 ExecutionQueue: Now executing "Theme"
+2025-11-10T21:56:20.002Z PerformanceTracker: Started timing beat 1 for Theme
+2025-11-10T21:56:20.003Z BeatExecutor: Beat 1 (app:theme:get) completed in 4.00ms
+2025-11-10T21:56:20.004Z 🎽 DataBaton: +theme,current | seq=Theme beat=1 event=app:theme:get handler=getTheme
+2025-11-10T21:56:20.005Z 🎽 DataBaton: ~theme | seq=Theme beat=2 event=app:theme:set handler=setTheme
+2025-11-10T21:56:20.006Z SequenceExecutor: Sequence "Theme" completed in 9.00ms
+"""
+
+
+def test_what_beats_say_they_changed_is_counted_once(tmp_path: Path) -> None:
+    """A span and the log record that it was made of say the same change."""
+    log = tmp_path / "conductor.log"
+    log.write_text(BEATS)
+    found = report(run_folder(tmp_path, log), "state")
+    assert isinstance(found, State)
+    assert [(one.step, one.key, one.change, one.times) for one in found.changes] == [
+        ("getTheme", "current", "added", 1),
+        ("getTheme", "theme", "added", 1),
+        ("setTheme", "theme", "changed", 1),
+    ]

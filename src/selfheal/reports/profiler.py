@@ -35,7 +35,7 @@ ORDER BY own_ms DESC, service, operation
 # A path of calls is named by a hash over its operations from the root down. Spans whose
 # parent is not in the telemetry are roots.
 _PATHS = """
-WITH RECURSIVE timed AS MATERIALIZED (
+WITH RECURSIVE timed AS (
     SELECT trace_id, span_id, parent_span_id, of_service, operation, duration_ms, own_ms
     FROM ({scope})
 ), roots AS (
