@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from samples import SAMPLES, account, read, written
+from samples import SAMPLES, account, only, read, written
 
 from selfheal.errors import TelemetryError
 from selfheal.telemetry.formats import READERS, access_log, clickhouse_text, recognise
@@ -171,6 +171,41 @@ def test_json_records_with_any_values_are_kept_or_refused(
     for name in ("json-lines", "serilog-compact", "clickhouse-json"):
         lines, sink = account(tmp_path_factory.mktemp("json"), name, content)
         assert (lines.read, sink.events + sink.refused.total) == (1, 1)
+
+
+@FAST
+@given(
+    rows=st.lists(
+        st.builds(
+            "".join,
+            st.lists(
+                st.sampled_from(
+                    ("2025-11-10T21:56:16.932Z ", "A.ts:1 ", "✅ ", "DataBaton: ", "PerformanceTracker: ",
+                     "BeatExecutor: ", "SequenceExecutor: ", "Beat 1", "Beat 2", " (a:b)", " completed in 5ms",
+                     " completed in 5.25ms", " failed", ": TypeError: x", "Completed in 5.00ms", ": 1.5ms",
+                     "Sequence Complete: S (17ms)", 'Sequence "S"', "Movement M", "Movement", " | ", "seq=S ",
+                     "event=a:b ", "+key", ",~other", "preview={", "Started timing beat 1 for S",
+                     "Started timing movement M for S", "Emit: a:b at 2025-11-10T21:56:16.932Z (perf: 5ms)",
+                     "    at f (a.ts:1:1)", "Event: a:b", "Request ID: r", 'ExecutionQueue: Now executing "S"')
+                ),
+                max_size=5,
+            ),
+        ),
+        max_size=12,
+    )
+)  # fmt: skip
+def test_beat_logs_in_any_order_keep_each_line_and_no_span_twice(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[str]
+) -> None:
+    file = tmp_path_factory.mktemp("beats") / "console.log"
+    file.write_text("\n".join(rows) + "\nend\n")
+    ingested = read(file.parent, file, format="beat-log")
+    (source,) = ingested.sources
+    logs = source.lines_read - source.lines_passed_over
+    assert source.events_kept == logs + ingested.events.spans
+    assert ingested.refused.total == 0
+    distinct = only(ingested.dataset, "SELECT count(DISTINCT span_id) AS spans FROM spans")
+    assert distinct["spans"] == ingested.events.spans
 
 
 @FAST

@@ -346,6 +346,17 @@ def test_a_request_time_gives_a_request_its_start(tmp_path: Path) -> None:
     assert row == {"start": 1714564800750, "ended": 1714564801000, "duration_ms": 250.0}
 
 
+def test_the_log_of_pythons_own_servers_is_an_access_log(tmp_path: Path) -> None:
+    line = '127.0.0.1 - - [01/May/2024 12:00:00] "GET /products/7 HTTP/1.1" 200 -\n'
+    ingested = read(tmp_path, written(tmp_path, "server.log", line))
+    assert ingested.sources[0].format == "access-log"
+    assert only(ingested.dataset, "SELECT operation, http_status, start_ns FROM spans") == {
+        "operation": "GET /products/{id}",
+        "http_status": 200,
+        "start_ns": 1714564800 * 10**9,
+    }
+
+
 @pytest.mark.parametrize(
     ("path", "route"),
     [

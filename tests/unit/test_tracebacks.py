@@ -125,3 +125,29 @@ def test_fingerprints_tell_type_place_and_words_apart() -> None:
 )
 def test_what_varies_in_messages_is_replaced(message: str, expected: str) -> None:
     assert normalised_message(message) == expected
+
+
+def test_stack_traces_of_the_jvm_and_javascript_give_type_message_and_frames() -> None:
+    java = """java.lang.IllegalStateException: cart is empty
+\tat com.shop.Cart.checkout(Cart.java:42)
+\tat com.shop.Api.post(Api.java:7)
+Caused by: java.lang.NullPointerException
+\t... 2 more"""
+    parsed = parse_traceback(java)
+    assert parsed is not None
+    assert (parsed.exception_type, parsed.message) == (
+        "java.lang.IllegalStateException",
+        "cart is empty",
+    )
+    assert parsed.frames == (
+        Frame("Api.java", 7, "com.shop.Api.post"),
+        Frame("Cart.java", 42, "com.shop.Cart.checkout"),
+    )
+    script = "TypeError: x is undefined\n    at draw (src/a.ts:10:5)\n    at src/b.ts:3:1"
+    parsed = parse_traceback(script)
+    assert parsed is not None
+    assert parsed.frames == (Frame("src/b.ts", 3, "<anonymous>"), Frame("src/a.ts", 10, "draw"))
+
+
+def test_prose_with_the_word_at_is_no_stack_trace() -> None:
+    assert parse_traceback("Summary: done\n  at least 3 items were sold") is None

@@ -20,7 +20,7 @@ def example(folder: Path) -> dict[str, Any]:
     }
 
 
-@handler("extract_telemetry_events", kind="stage-crew", example=example)
+@handler("extract_telemetry_events", kind="stage-crew", version="2", example=example)
 def extract_telemetry_events(
     load_log_files: Found, config: TelemetryConfig, workspace: Workspace
 ) -> Extracted:

@@ -18,7 +18,7 @@ def example(folder: Path) -> dict[str, Any]:
     }
 
 
-@handler("load_log_files", kind="stage-crew", example=example)
+@handler("load_log_files", kind="stage-crew", version="2", example=example)
 def load_log_files(parse_telemetry_requested: ParseRequest) -> Found:
     """Find the files at and below the requested paths and recognise each by its bytes."""
     request = parse_telemetry_requested

@@ -16,7 +16,7 @@ def example(folder: Path) -> dict[str, Any]:
     return {"extract_telemetry_events": extracted(folder)}
 
 
-@handler("normalize_telemetry_data", kind="pure", example=example)
+@handler("normalize_telemetry_data", kind="pure", version="2", example=example)
 def normalize_telemetry_data(extract_telemetry_events: Extracted) -> Tables:
     """The tables `errors`, `duplicates` and `origins` (see `selfheal.telemetry.normalize`)."""
     return Tables(normalize(extract_telemetry_events.dataset))

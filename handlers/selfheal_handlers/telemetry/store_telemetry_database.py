@@ -28,7 +28,9 @@ def example(folder: Path) -> dict[str, Any]:
     }
 
 
-@handler("store_telemetry_database", kind="stage-crew", writes="telemetry", example=example)
+@handler(
+    "store_telemetry_database", kind="stage-crew", version="2", writes="telemetry", example=example
+)
 def store_telemetry_database(
     extract_telemetry_events: Extracted,
     normalize_telemetry_data: Dataset,

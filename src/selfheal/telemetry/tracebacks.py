@@ -29,8 +29,9 @@ _AT = re.compile(
     r"|(?P<script>[^()]+?) \((?P<script_file>.+?):(?P<script_line>\d+):\d+\)"
     r"|(?P<script_only>[^\s()]+?):(?P<script_only_line>\d+):\d+"
     r"|(?P<java>[\w.$<>/@-]+)\((?P<java_file>[\w.$-]+):(?P<java_line>\d+)\)"
-    r"|\S.*)$"
+    r"|[\w.$<>`+&\[\]]+\(.*\))\s*$"
 )
+_LONGEST_FRAME = 1000
 _OUTER = "--- End of inner exception stack trace ---"
 _LIBRARY = re.compile(r"(^|[\\/])(site-packages|dist-packages|lib[\\/]python\d[\d.]*)[\\/]|^<")
 
@@ -110,7 +111,7 @@ def find_stack_trace(text: str) -> tuple[ParsedTraceback, str] | None:
     Of nested exceptions the outer one counts. Frames without a file are left out.
     """
     lines = text.splitlines()
-    first = next((number for number, line in enumerate(lines) if _AT.match(line)), None)
+    first = next((number for number, line in enumerate(lines) if _at(line)), None)
     if not first:
         return None
     begin = next(
@@ -130,14 +131,18 @@ def find_stack_trace(text: str) -> tuple[ParsedTraceback, str] | None:
         message.append(line)
     stack = lines[first:]
     outer = [number for number, line in enumerate(stack) if _OUTER in line]
-    own = stack[outer[-1] + 1 :] if outer and any(map(_AT.match, stack[outer[-1] + 1 :])) else stack
+    own = stack[outer[-1] + 1 :] if outer and any(map(_at, stack[outer[-1] + 1 :])) else stack
     frames = tuple(frame for line in own if (frame := _frame_at(line)))[::-1]
     parsed = ParsedTraceback(raised["type"], "\n".join(message).strip(), frames)
     return parsed, "\n".join(lines[begin:]).rstrip()
 
 
+def _at(line: str) -> re.Match[str] | None:
+    return _AT.match(line) if "at " in line and len(line) < _LONGEST_FRAME else None
+
+
 def _frame_at(line: str) -> Frame | None:
-    match = _AT.match(line)
+    match = _at(line)
     if match is None:
         return None
     for kind in ("net", "script", "java"):

@@ -251,7 +251,7 @@ def _state(said: dict[str, str]) -> dict[str, Any]:
     """The fields and changes of a DataBaton line; ``?`` stands for what it does not know."""
     attributes: dict[str, Any] = {}
     # The preview is JSON and may hold anything; it is the last field.
-    fields, _, preview = said["fields"].partition("preview=")
+    fields, _, preview = said.get("fields", "").partition("preview=")
     pieces = _FIELD.split(fields.rstrip())
     for name, value in zip(pieces[1::2], pieces[2::2], strict=True):
         if value not in ("", "?"):
@@ -261,7 +261,7 @@ def _state(said: dict[str, str]) -> dict[str, Any]:
         attributes["beat.number"] = int(number)
     if preview:
         attributes["state.values"] = _json_or_text(preview)
-    changes = _SEPARATED.sub(_separator, said["changes"])
+    changes = _SEPARATED.sub(_separator, said.get("changes", ""))
     for mark, keys in _CHANGE.findall(changes):
         found = [key for key in keys.split(",") if key]
         attributes[_CHANGE_NAMES[mark]] = [*attributes.get(_CHANGE_NAMES[mark], []), *found]

@@ -24,9 +24,10 @@ _OTHERS = frozenset(
 
 def begins_tracefile(text: str) -> bool:
     """Whether a text begins with the records of a tracefile."""
-    return (
-        re.match(r"\s*(TN:.*\s+)?SF:.+\s+([A-Z]{2,5}:.*\s+)*?(DA|FN|FNF|LF|BRDA):", text)
-        is not None
+    rows = text.split("\n", 100)[:100]
+    return rows[0].startswith(("TN:", "SF:")) and (
+        any(row.startswith("SF:") for row in rows)
+        and any(row.startswith(("DA:", "FN:", "FNF:", "LF:", "BRDA:")) for row in rows)
     )
 
 

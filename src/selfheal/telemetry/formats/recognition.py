@@ -10,7 +10,8 @@ from selfheal.telemetry.sources import Head
 
 _ROWS_LOOKED_AT = 50
 _EXPORT_REQUEST = re.compile(r'"resource(Spans|Logs|Metrics)"\s*:')
-_FRAMES = re.compile(r'"frames"\s*:\s*\[.*?"raw"\s*:', re.S)
+_FRAMES = re.compile(r'"frames"\s*:\s*\[\s*[{\]]')
+_RAW_LINE = re.compile(r'"raw"\s*:\s*"')
 _COVERAGE = re.compile(r'\s*\{\s*"meta"\s*:\s*\{[^}]*"(show_contexts|branch_coverage)"')
 
 
@@ -28,14 +29,13 @@ def is_coverage_json(head: Head) -> bool:
 
 def is_xml(element: str) -> Callable[[Head], bool]:
     """Recognises XML by its root element."""
-    pattern = re.compile(
-        rf"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*|<!DOCTYPE[^>]*>\s*)*<{element}\b", re.S
-    )
+    pattern = re.compile(rf"(?>\s+|<\?xml[^>]*>|<!--.*?-->|<!DOCTYPE[^>]*>)*+<{element}\b", re.S)
     return lambda head: pattern.match(head.text or "") is not None
 
 
 def is_beat_frames(head: Head) -> bool:
-    return _starts(head, "{") and _FRAMES.search(head.text or "") is not None
+    text = head.text or ""
+    return _starts(head, "{") and all(one.search(text) for one in (_FRAMES, _RAW_LINE))
 
 
 def starts_with(begins: Callable[[str], bool]) -> Callable[[Head], bool]:

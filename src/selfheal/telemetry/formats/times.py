@@ -18,7 +18,9 @@ _USUAL = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,9})\d*)? ?(Z|UTC|[+-]\d\d:?\d\d)?",
     re.ASCII,
 )
-_ACCESS = re.compile(r"(\d\d)/(\w{3})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)", re.ASCII)
+_ACCESS = re.compile(
+    r"(\d\d)/(\w{3})/(\d{4})[: ](\d\d):(\d\d):(\d\d)(?: ([+-])(\d\d)(\d\d))?", re.ASCII
+)
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -45,13 +47,16 @@ def time_ns(value: Any) -> int | None:
 
 
 def access_time_ns(text: str) -> int | None:
-    """The time of an access log, as ``01/May/2024:12:00:00 +0200``."""
+    """The time of an access log, as ``01/May/2024:12:00:00 +0200``.
+
+    Python's own servers write a space before the hour and no offset: taken as UTC.
+    """
     match = _ACCESS.fullmatch(text)
     if match is None or match[2] not in _MONTHS:
         return None
     day, _, year, hour, minute, second, sign, hours, minutes = match.groups()
     try:
-        offset = timedelta(hours=int(hours), minutes=int(minutes))
+        offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
         moment = datetime(
             int(year), _MONTHS.index(match[2]) + 1, int(day), int(hour), int(minute), int(second),
             tzinfo=timezone(-offset if sign == "-" else offset),
