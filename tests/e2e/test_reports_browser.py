@@ -28,8 +28,10 @@ pytestmark = pytest.mark.skipif(
 from recording import Recording  # noqa: E402
 from report_runs import anomaly, empty_run, run_folder  # noqa: E402
 
-from selfheal.reports import REPORTS, Source, build, render  # noqa: E402
+from selfheal.reports import REPORTS, build  # noqa: E402
 from selfheal.reports.blocks import Chart, flat  # noqa: E402
+from selfheal.reports.output import render  # noqa: E402
+from selfheal.reports.source import Source  # noqa: E402
 
 NASTY = "<img src=x onerror=document.title='taken'>"
 TRACEBACK = (

@@ -17,9 +17,11 @@ from recording import Recording
 from report_runs import anomaly, empty_run, run_folder
 
 from selfheal.errors import InvalidInput, NotFound
-from selfheal.reports import REPORTS, Options, Source, build, render
+from selfheal.reports import REPORTS, build
 from selfheal.reports.html import in_script
-from selfheal.reports.model import Report
+from selfheal.reports.model import Options, Report
+from selfheal.reports.output import render
+from selfheal.reports.source import Source
 
 NASTY = "GET /<script>alert(1)</script>\"'&`|\u2028 \\ ünï"
 TRACEBACK = (

@@ -13,7 +13,7 @@ from recording import START, Recording
 from report_runs import anomaly, empty_run, recorded, run_folder
 
 from selfheal.errors import InvalidInput, NotFound
-from selfheal.reports import REPORTS, Options, Source, build
+from selfheal.reports import REPORTS, build
 from selfheal.reports.anomalies import AnomalyReport
 from selfheal.reports.coverage import Coverage
 from selfheal.reports.dependencies import Dependencies
@@ -22,10 +22,11 @@ from selfheal.reports.flow import Flow
 from selfheal.reports.heatmap import Heatmap
 from selfheal.reports.inputs import Inputs
 from selfheal.reports.lanes import arrange
-from selfheal.reports.model import Report
+from selfheal.reports.model import Options, Report
 from selfheal.reports.profiler import Profile
 from selfheal.reports.regression import Regression
 from selfheal.reports.replay import Replay
+from selfheal.reports.source import Source
 from selfheal.reports.state import State
 from selfheal.reports.timeline import Timeline
 

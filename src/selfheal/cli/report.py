@@ -13,7 +13,8 @@ from selfheal.errors import InvalidInput
 from selfheal.reports.catalogue import FORMATS, REPORTS, definition
 
 if TYPE_CHECKING:
-    from selfheal.reports import Report, Source
+    from selfheal.reports.model import Report
+    from selfheal.reports.source import Source
 
 BINARY = ("html", "parquet")
 
@@ -59,7 +60,9 @@ def configure(parser: ArgumentParser) -> None:
 def run(arguments: Namespace, console: Console) -> Outcome:
     if arguments.name is None:
         return _list(console)
-    from selfheal.reports import Options, build, render
+    from selfheal.reports import build
+    from selfheal.reports.model import Options
+    from selfheal.reports.output import render
 
     form = "json" if console.as_json else arguments.format
     wanted = definition(arguments.name)
@@ -87,7 +90,7 @@ def run(arguments: Namespace, console: Console) -> Outcome:
 def open_source(arguments: Namespace) -> Source:
     """The run that the options name, with its repository and how its tests are written."""
     from selfheal.engine.folder import find_run, thawed_settings
-    from selfheal.reports import Source
+    from selfheal.reports.source import Source
 
     folder = find_run(artifacts_folder(arguments), arguments.run)
     manifest = folder.manifest()

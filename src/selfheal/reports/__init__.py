@@ -1,23 +1,10 @@
 """Reports on what production did: each one a question, asked in SQL, shown in several forms.
 
 REPORTS           the table of reports by name
-build(…)          the typed model of a report over a run's folder
-render(…)         its text, JSON, HTML page or export
+build(…)          the typed model of a report over a run's folder (`source.Source`)
+output.render(…)  its text, JSON, HTML page or export
 """
 
 from selfheal.reports.catalogue import FORMATS, REPORTS, Definition, build, definition
-from selfheal.reports.model import Options, Report
-from selfheal.reports.output import render
-from selfheal.reports.source import Source
 
-__all__ = [
-    "FORMATS",
-    "REPORTS",
-    "Definition",
-    "Options",
-    "Report",
-    "Source",
-    "build",
-    "definition",
-    "render",
-]
+__all__ = ["FORMATS", "REPORTS", "Definition", "build", "definition"]

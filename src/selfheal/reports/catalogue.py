@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from selfheal.errors import NotFound
-from selfheal.reports.model import Options, Report
-from selfheal.reports.source import Source
+
+if TYPE_CHECKING:
+    from selfheal.reports.model import Options, Report
+    from selfheal.reports.source import Source
 
 EVERYWHERE = ("text", "json", "html", "csv", "parquet")
 FORMATS = (*EVERYWHERE, "chrome-trace", "speedscope", "sarif", "mermaid", "dot", "markdown")
@@ -61,5 +63,7 @@ def definition(name: str) -> Definition:
 
 def build(name: str, source: Source, options: Options | None = None) -> Report:
     """The report's model. Raises NotFound where the run has no telemetry."""
+    from selfheal.reports.model import Options
+
     module = cast("_Module", import_module(f"selfheal.reports.{definition(name).module}"))
     return module.build(source, options or Options())
