@@ -14,6 +14,7 @@ from typing import Any
 import clickhouse_world as world
 import pytest
 
+from selfheal.cli.main import main
 from selfheal.errors import ConfigurationError, InvalidInput, ServiceError
 from selfheal.store import Answer, catalogue
 from selfheal.store.clickhouse import ClickHouseStore
@@ -202,7 +203,9 @@ def test_a_statement_means_the_same(
 
 @pytest.mark.parametrize("table", ["spans", "logs", "metrics"])
 def test_a_table_has_the_columns_of_the_event_model(table: str, collector: ClickHouseStore) -> None:
-    assert collector.query(f"SELECT * FROM {table} LIMIT 1").columns == list(DATASET[table])
+    # No bare LIMIT: stopping a shard early can bring this build of the engine down.
+    answer = collector.query(f"SELECT * FROM {table} WHERE 1 = 0")
+    assert answer.columns == list(DATASET[table])
 
 
 @pytest.mark.parametrize("table", ["spans", "logs", "metrics"])
@@ -229,6 +232,21 @@ def test_what_cannot_be_asked_is_said(collector: ClickHouseStore) -> None:
     }.items():
         with pytest.raises(InvalidInput, match=message):
             collector.query(sql)
+
+
+def test_the_command_asks_the_server(
+    dataset: LocalStore,
+    collector: ClickHouseStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "selfheal.yaml").write_text(f"store: {{url: '{collector.place}'}}\n")
+    assert main(["query", "slowest-traces", "--param", "limit=2", "--json"]) == 0
+    query = catalogue()["slowest-traces"]
+    expected = dataset.query(query.sql, query.values({"limit": "2"}))
+    assert json.loads(capsys.readouterr().out) == expected.records
 
 
 def test_nothing_can_be_written(collector: ClickHouseStore) -> None:

@@ -67,13 +67,21 @@ class ClickHouseStore:
         statement = translate(sql, self.layout, types, period)
         try:
             result = self._client.query(statement, parameters=values, settings=self._settings)
+            columns = result.column_names or self._columns(statement, values)
         except DatabaseError as error:
             raise InvalidInput(
                 f"the statement cannot be run: {_short(error)}.", where=self.place
             ) from error
         except Error as error:
             raise ServiceError(f"no answer: {_short(error)}.", where=self.place) from error
-        return Answer.of(result.column_names, result.result_rows)
+        return Answer.of(columns, result.result_rows)
+
+    def _columns(self, statement: str, values: dict[str, Any]) -> list[str]:
+        """The columns of a statement. An answer without rows comes without them."""
+        described = self._client.query(
+            f"DESCRIBE ({statement})", parameters=values, settings=self._settings
+        )
+        return [name for name, *_ in described.result_rows]
 
     def close(self) -> None:
         self._client.close()
