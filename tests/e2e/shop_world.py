@@ -26,7 +26,6 @@ from selfheal.demo.cycle import write_configuration
 from selfheal.demo.history import git
 
 EPOCH = "1764000000"
-RUN = "cycle"
 ARTIFACTS = ("telemetry", "anomalies", "diagnosis", "patch", "validation", "deployment", "patterns")
 
 
@@ -37,10 +36,11 @@ class World:
     folder: Path
     telemetry: Path
     production: Production
+    run_id: str = "cycle"
 
     @property
     def run(self) -> Path:
-        return self.folder / "artifacts" / "runs" / RUN
+        return self.folder / "artifacts" / "runs" / self.run_id
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a command of selfheal in this world; its output goes to ``selfheal.log``."""
@@ -56,12 +56,12 @@ class World:
     def cycle(self) -> subprocess.Popen[bytes]:
         """Begin the cycle, or go on with it."""
         if (self.run / "run.json").is_file():
-            return self.start("resume", RUN)
+            return self.start("resume", self.run_id)
         telemetry = str(self.telemetry)
-        return self.start("run", "--repo", "repo", "--telemetry", telemetry, "--run", RUN)
+        return self.start("run", "--repo", "repo", "--telemetry", telemetry, "--run", self.run_id)
 
     def approve(self) -> None:
-        assert self.start("approve", RUN, "--by", "reviewer").wait() == 0, self.log()
+        assert self.start("approve", self.run_id, "--by", "reviewer").wait() == 0, self.log()
 
     def visitors(self) -> AbstractContextManager[object]:
         """Live traffic for as long as the context lasts."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,9 +38,10 @@ def one_cycle(folder: Path, fault: str, library: Path | None) -> tuple[Candidate
     Returns the chosen candidate of that fault and how many were tried; checks that the
     insights tell the same number.
     """
-    recording = record(folder / "shop", 0, seconds=15, faults=[fault, "quote"])
+    recording = record(folder / "shop", 0, seconds=12, faults=[fault])
     sections = {"deploy": {"target": "none"}, "learn": {"observe_seconds": 0}}
-    with world(folder / "world", recording, **sections) as shop:
+    with world(folder / "world", recording, **sections) as found:
+        shop = replace(found, run_id=f"cycle-{fault}")
         if library is not None:
             (shop.folder / "artifacts").mkdir()
             shutil.copyfile(library, shop.folder / "artifacts" / "patterns.json")

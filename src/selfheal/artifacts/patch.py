@@ -40,7 +40,7 @@ class Candidate(Model):
     `base_commit` is what it applies to. `score` (0–1) ranks within the diagnosis and
     `score_parts` says what it is made of. `edit` describes the change for the pattern
     library: the template's name and its parameters. `pattern_id` is the library's pattern
-    that fits, `pattern_confidence` (0–1) the confidence that it lends.
+    that fits, `pattern_confidence` (0–1) the posterior mean of its success.
     """
 
     id: str
@@ -59,7 +59,7 @@ class Candidate(Model):
 
     @property
     def is_known_cure(self) -> bool:
-        """Whether the library expects it to heal rather than not."""
+        """Whether its pattern healed a like trouble more often than not."""
         return self.pattern_confidence is not None and self.pattern_confidence > 0.5
 
 

@@ -135,7 +135,7 @@ def _candidate(
             "context": context,
         },
         pattern_id=known[0].id if known else None,
-        pattern_confidence=round(known[1], 6) if known else None,
+        pattern_confidence=known[0].confidence if known else None,
     )
 
 
