@@ -75,12 +75,35 @@ class StoreConfig(Section):
         return re.sub(r"(?<=://)([^/@:]*):[^/]*@", r"\1@", url) if url else url
 
 
+Grade = Literal["low", "medium", "high", "critical"]
+# From a slow burn to one that spends a month's budget in two days.
+_BURN_RATES: dict[Grade, float] = {"low": 1.0, "medium": 2.0, "high": 6.0, "critical": 14.4}
+
+
+class ObjectiveConfig(Section):
+    """One service level objective over the entry requests of a service, or of one operation.
+
+    `target` is in ms for p50, p95 and p99, a share of the requests (0.001: one in a
+    thousand) for error_rate and availability, requests a second for throughput. The
+    burn rate is how many times as fast as allowed the objective's budget is spent: of a
+    p95, 5 % of the requests may be slower. `severities` says from which burn rate on an
+    anomaly is how grave.
+    """
+
+    measure: Literal["p50", "p95", "p99", "error_rate", "availability", "throughput"]
+    target: float = Field(gt=0)
+    service: str | None = None
+    operation: str | None = None
+    severities: dict[Grade, float] = Field(default_factory=lambda: dict(_BURN_RATES))
+
+
 class DetectConfig(Section):
     """One set of defaults for every service.
 
     `bucket_seconds` is the exchangeable unit of time; None takes a minute, or a
     thirtieth of a shorter window. `minimum_ratio` is the practical floor of a latency
-    regression, `significance` the level of its test after correction.
+    regression, `significance` the level of its test after correction. `slo` are service
+    level objectives; those of a file slo.yaml in the repository count as well.
     """
 
     baseline_release: str | None = None
@@ -93,6 +116,7 @@ class DetectConfig(Section):
     health_weights: dict[str, float] = Field(
         default_factory=lambda: {"latency": 0.3, "errors": 0.4, "availability": 0.3}
     )
+    slo: list[ObjectiveConfig] = Field(default_factory=list)
 
 
 class DiagnoseConfig(Section):

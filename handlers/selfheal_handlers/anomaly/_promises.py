@@ -7,10 +7,12 @@ import subprocess
 from pathlib import Path
 
 from selfheal.analysis.model import Comparison
+from selfheal.analysis.objectives import read_objectives
 from selfheal.analysis.promises import Promises, read_promises, wanted
 from selfheal.artifacts import Telemetry
 from selfheal.codebase.history import History
 
+OBJECTIVES = ("slo.yaml", "slo.yml")
 _VERSIONS = (
     "import importlib.metadata as m, json;"
     "print(json.dumps({d.name: d.version for d in m.distributions() if d.name}))"
@@ -46,7 +48,14 @@ def promises_of(
         files = list(wanted(history.files(commit)))
         texts = history.texts([f"{commit}:{file}" for file in files])
         read = {file: text for file, text in zip(files, texts, strict=True) if text is not None}
-        found[comparison.service] = read_promises(commit, read, versions)
+        promises = read_promises(commit, read, versions)
+        objectives = [
+            objective
+            for file in OBJECTIVES
+            if (text := history.text(commit, file)) is not None
+            for objective in read_objectives(text, file)
+        ]
+        found[comparison.service] = promises.model_copy(update={"objectives": objectives})
     return found
 
 

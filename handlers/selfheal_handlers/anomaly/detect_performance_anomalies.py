@@ -1,11 +1,13 @@
-"""Beat 3 of detect: what became slower."""
+"""Beat 3 of detect: what became slower, misses its objective or left its usual course."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+from selfheal.analysis.metrics import detect_metrics
 from selfheal.analysis.model import DetectionData
+from selfheal.analysis.objectives import detect_objectives
 from selfheal.analysis.performance import detect_performance
 from selfheal.config import DetectConfig
 from selfheal.contract import handler
@@ -21,6 +23,12 @@ def example(folder: Path) -> dict[str, Any]:
 def detect_performance_anomalies(
     load_telemetry_data: DetectionData, config: DetectConfig
 ) -> list[Finding]:
-    """Operations that are slower than in the release before, or than earlier in this one."""
-    findings = detect_performance(load_telemetry_data, config)
-    return [*findings.anomalies, *findings.undecided]
+    """Slower operations, objectives that are missed, and metrics off their usual course."""
+    found: list[Finding] = []
+    for findings in (
+        detect_performance(load_telemetry_data, config),
+        detect_objectives(load_telemetry_data, config),
+        detect_metrics(load_telemetry_data),
+    ):
+        found += [*findings.anomalies, *findings.undecided]
+    return found

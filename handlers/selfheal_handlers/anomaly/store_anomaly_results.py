@@ -39,6 +39,11 @@ def page(anomalies: Anomalies) -> str:
     for part in health.components:
         value = "no data" if part.score is None else f"{part.score:.1f}"
         lines.append(f"- {part.name}: {value} × {part.weight:g}: {part.explanation}")
+    if anomalies.roots:
+        lines += ["", "# Where it begins", ""]
+    for root in anomalies.roots:
+        below = ", ".join(root.evidence["anomalous_callees"]) or "nothing anomalous"
+        lines.append(f"- {root.service}: {root.score:.2f}, calls {below}")
     if anomalies.undecided:
         lines += ["", "# Undecided", ""]
     for question in anomalies.undecided:

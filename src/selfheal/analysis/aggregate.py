@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from selfheal.analysis.health import health
 from selfheal.analysis.model import DetectionData
+from selfheal.analysis.roots import root_candidates
 from selfheal.artifacts import Anomalies, Anomaly
 from selfheal.artifacts.anomalies import Undecided
 from selfheal.artifacts.model import SEVERITIES
@@ -28,6 +29,7 @@ def aggregate(
     return Anomalies(
         anomalies=sorted(anomalies, key=_gravest_first),
         health=health(data.dataset, releases, config.health_weights),
+        roots=root_candidates(data.dataset, data.comparisons, anomalies),
         undecided=sorted(undecided, key=lambda item: (item.detector, item.operation, item.reason)),
     )
 

@@ -10,6 +10,8 @@ from selfheal.analysis import (
     dependencies,
     documentation,
     errors,
+    metrics,
+    objectives,
     performance,
     state,
     traffic,
@@ -56,6 +58,7 @@ def judge(
       requests to expect it, at the anomaly's rate and level.
     * state: does the step still change the key? Traffic: is the operation's share of the
       requests still another one?
+    * objectives: is the budget still spent too fast?
     * coverage: does the suite's coverage data still leave the function out?
 
     Raises InvalidInput where the anomaly's detector is none of selfheal's.
@@ -67,6 +70,7 @@ def judge(
         behaviour.DETECTOR: _judge_order,
         traffic.DETECTOR: _judge_traffic,
         state.DETECTOR: _judge_state,
+        objectives.DETECTOR: _judge_objective,
     }
     detector = anomaly.detector
     asked = {**detector.parameters, **(parameters or {})}
@@ -88,6 +92,7 @@ def judge(
 _NOT_IN_TELEMETRY = {
     documentation.DETECTOR: "telemetry does not tell what documents say",
     dependencies.DETECTOR: "telemetry does not tell which versions are installed",
+    metrics.DETECTOR: "a metric of another time is another series",
     traffic.OVER_TIME: "the traffic of another time is other traffic",
 }
 
@@ -102,6 +107,12 @@ def _judge_state(
     anomaly: Anomaly, dataset: Dataset, sides: Comparison, asked: Mapping[str, Any]
 ) -> Judgement:
     return state.judge_state(anomaly.operation, dataset, sides, asked)
+
+
+def _judge_objective(
+    _: Anomaly, dataset: Dataset, sides: Comparison, asked: Mapping[str, Any]
+) -> Judgement:
+    return objectives.judge_objective(dataset, sides, asked)
 
 
 def _judge_latency(

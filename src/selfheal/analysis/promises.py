@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from selfheal.artifacts.model import Model
+from selfheal.config import ObjectiveConfig
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 ANY = "*"
@@ -69,12 +70,16 @@ class Pin(Model):
 
 
 class Promises(Model):
-    """What one commit promises. `pins` is None where the service's environment is not known."""
+    """What one commit promises. `pins` is None where the service's environment is not known.
+
+    `objectives` are those of its file slo.yaml.
+    """
 
     commit: str
     operations: list[DocumentedOperation] = Field(default_factory=list)
     flags: list[DocumentedFlag] = Field(default_factory=list)
     pins: list[Pin] | None = None
+    objectives: list[ObjectiveConfig] = Field(default_factory=list)
 
 
 def wanted(files: Iterable[str]) -> dict[str, Literal["document", "code", "pins"]]:

@@ -73,9 +73,22 @@ class Undecided(Model):
     needed: str | None = None
 
 
+class RootCandidate(Model):
+    """A service where the trouble of several may begin; `score` 0–1, its parts in `evidence`."""
+
+    service: str
+    score: float
+    anomaly_ids: list[str]
+    evidence: dict[str, Any] = Field(default_factory=dict)
+
+
 class Anomalies(Model):
-    """The payload of anomalies.json, gravest anomaly first."""
+    """The payload of anomalies.json, gravest anomaly first.
+
+    `roots` ranks services, likeliest first, where several of them call each other.
+    """
 
     anomalies: list[Anomaly]
     health: Health
     undecided: list[Undecided] = Field(default_factory=list)
+    roots: list[RootCandidate] = Field(default_factory=list)

@@ -1,0 +1,166 @@
+"""Which service: where the trouble of several services begins.
+
+Over the call graph (which service's spans are parents of which other's) a service that
+has anomalies while nothing that it calls has any is where trouble begins (A. Samir,
+C. Pahl 2019, among many). Two measured facts weigh with it: whose own time grew (a
+request's time without the calls to other services), and where errors arise that the
+services above only pass on. Where nothing is anomalous, nobody is accused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from selfheal.analysis.model import Comparison
+from selfheal.artifacts import Anomaly, Dataset
+from selfheal.artifacts.anomalies import RootCandidate
+from selfheal.artifacts.model import SEVERITIES
+from selfheal.telemetry.statistics import UNKNOWN, significant
+
+# Of the score: no anomalous callee, share of the growth of own time, share of new errors.
+WEIGHTS = {"no_anomalous_callee": 0.4, "own_time": 0.35, "own_errors": 0.25}
+# What tells of documents, tests and visitors tells nothing of where trouble begins.
+_KINDS = {"performance", "error", "behavioral", "state", "dependency"}
+_OF_VISITORS = {"surge", "drop", "appeared", "vanished"}
+
+_CALLS = f"""
+SELECT DISTINCT coalesce(p.service, '{UNKNOWN}') AS caller, coalesce(c.service, '{UNKNOWN}') AS callee
+FROM spans AS c JOIN spans AS p ON p.trace_id = c.trace_id AND p.span_id = c.parent_span_id
+WHERE coalesce(p.service, '{UNKNOWN}') <> coalesce(c.service, '{UNKNOWN}') ORDER BY ALL
+"""
+_SIDES = f"""
+CREATE TEMP TABLE sides AS
+SELECT trace_id, span_id, parent_span_id, coalesce(service, '{UNKNOWN}') AS service, duration_ms,
+    status = 'error' OR coalesce(http_status, 0) >= 500 AS failed,
+    CASE WHEN baseline IS NULL THEN start_ns >= $since_ns
+        WHEN coalesce(release, '{UNKNOWN}') = candidate THEN true
+        WHEN coalesce(release, '{UNKNOWN}') = baseline THEN false END AS after
+FROM spans LEFT JOIN releases ON releases.name = coalesce(spans.service, '{UNKNOWN}')
+WHERE duration_ms IS NOT NULL AND start_ns IS NOT NULL
+"""
+# An entry of a service is a span whose parent is not of that service. Its time in other
+# services is that of their entries below it, through client spans of its own.
+_OWN = """
+WITH entries AS (
+    SELECT c.*, p.service AS caller FROM sides AS c LEFT JOIN sides AS p
+        ON p.trace_id = c.trace_id AND p.span_id = c.parent_span_id
+    WHERE p.service IS NULL OR p.service <> c.service
+), passed AS (
+    SELECT trace_id, caller AS service, sum(duration_ms) AS ms, bool_or(failed) AS failed
+    FROM entries WHERE caller IS NOT NULL GROUP BY ALL
+), per_trace AS (
+    SELECT trace_id, service, after, sum(duration_ms) AS ms, bool_or(failed) AS failed
+    FROM entries WHERE after IS NOT NULL GROUP BY ALL
+)
+SELECT e.service, e.after, count(*)::BIGINT AS traces,
+    median(greatest(e.ms - coalesce(p.ms, 0), 0)) AS own_ms,
+    avg((e.failed AND NOT coalesce(p.failed, false))::INTEGER) AS own_failures
+FROM per_trace AS e LEFT JOIN passed AS p ON p.trace_id = e.trace_id AND p.service = e.service
+GROUP BY ALL ORDER BY ALL
+"""
+
+
+class _Own(NamedTuple):
+    """A service by itself: growth of its median own time (ms) and of its own share of failures."""
+
+    time: float
+    failures: float
+
+
+def root_candidates(
+    dataset: Dataset, comparisons: Sequence[Comparison], anomalies: Sequence[Anomaly]
+) -> list[RootCandidate]:
+    """Anomalous services, likeliest root first; empty for one service alone, or a healthy window."""
+    accused: dict[str, list[Anomaly]] = {}
+    for anomaly in anomalies:
+        if anomaly.kind in _KINDS and anomaly.evidence.get("violation") not in _OF_VISITORS:
+            accused.setdefault(anomaly.service, []).append(anomaly)
+    calls: dict[str, set[str]] = {}
+    for row in dataset.rows(_CALLS):
+        calls.setdefault(row["caller"], set()).add(row["callee"])
+    if not accused or not calls:
+        return []
+    own = _own(dataset, comparisons, [one for ones in accused.values() for one in ones])
+    grown = sum(max(own[name].time, 0.0) for name in accused if name in own)
+    failing = sum(max(own[name].failures, 0.0) for name in accused if name in own)
+    # What nobody shows (no time grew, nothing fails more) says nothing about anyone.
+    weights = {
+        part: weight
+        for part, weight in WEIGHTS.items()
+        if not (part == "own_time" and grown <= 0) and not (part == "own_errors" and failing <= 0)
+    }
+    found = []
+    for name, reasons in accused.items():
+        below = sorted(_reachable(name, calls) & set(accused) - {name})
+        itself = own.get(name, _Own(0.0, 0.0))
+        parts = {
+            "no_anomalous_callee": 0.0 if below else 1.0,
+            "own_time": max(itself.time, 0.0) / grown if grown > 0 else 0.0,
+            "own_errors": max(itself.failures, 0.0) / failing if failing > 0 else 0.0,
+        }
+        score = sum(weight * parts[part] for part, weight in weights.items())
+        found.append(_candidate(name, reasons, below, parts, itself, score / sum(weights.values())))
+    return sorted(found, key=lambda one: (-one.score, one.service))
+
+
+def _candidate(
+    name: str,
+    reasons: Sequence[Anomaly],
+    below: list[str],
+    parts: Mapping[str, float],
+    own: _Own,
+    score: float,
+) -> RootCandidate:
+    evidence: dict[str, Any] = {
+        "anomalous_callees": below,
+        "own_time_growth_ms": significant(own.time),
+        "own_failures_growth": significant(own.failures),
+        "gravest": max((one.severity for one in reasons), key=SEVERITIES.index),
+        **{part: significant(value) for part, value in parts.items()},
+    }
+    return RootCandidate(
+        service=name,
+        score=significant(score),
+        anomaly_ids=sorted(one.id for one in reasons),
+        evidence=evidence,
+    )
+
+
+def _reachable(start: str, calls: Mapping[str, set[str]]) -> set[str]:
+    found: set[str] = set()
+    ahead = [start]
+    while ahead:
+        for callee in calls.get(ahead.pop(), set()) - found:
+            found.add(callee)
+            ahead.append(callee)
+    return found
+
+
+def _own(
+    dataset: Dataset, comparisons: Sequence[Comparison], anomalies: Sequence[Anomaly]
+) -> dict[str, _Own]:
+    """Per service, from its baseline to its judged release; without one, since the first anomaly."""
+    began = [_ns(one.first_seen) for one in anomalies if one.first_seen]
+    with dataset.connect() as connection:
+        connection.execute("CREATE TEMP TABLE releases (name TEXT, baseline TEXT, candidate TEXT)")
+        for pair in comparisons:
+            before = pair.baseline.version if pair.baseline else None
+            values = [pair.service, before, pair.candidate.version]
+            connection.execute("INSERT INTO releases VALUES (?, ?, ?)", values)
+        connection.execute(_SIDES, {"since_ns": max(began, default=0)})
+        rows = connection.execute(_OWN).fetchall()
+    sides: dict[tuple[str, bool], tuple[float, float]] = {}
+    for service, after, _, own_ms, own_failures in rows:
+        sides[service, after] = (own_ms, own_failures)
+    return {
+        service: _Own(*(b - a for a, b in zip(sides[service, False], figures, strict=True)))
+        for (service, after), figures in sides.items()
+        if after and (service, False) in sides
+    }
+
+
+def _ns(moment: str) -> int:
+    from datetime import datetime
+
+    return round(datetime.fromisoformat(moment).timestamp() * 1e9)
