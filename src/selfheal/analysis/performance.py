@@ -8,6 +8,7 @@ from selfheal.analysis.drift import Drift, drifts
 from selfheal.analysis.latency import LatencyTest, ServiceLatency, compare_latency
 from selfheal.analysis.model import Comparison, DetectionData, Findings
 from selfheal.analysis.severity import of_latency
+from selfheal.analysis.statistics.change_point import SIGNIFICANCE
 from selfheal.analysis.statistics.multiplicity import benjamini_hochberg
 from selfheal.artifacts import Anomaly, Dataset
 from selfheal.artifacts.anomalies import Detector, Undecided
@@ -147,7 +148,8 @@ def _over_time(
     return [
         _drifted(dataset, comparison, drift, p_value, config)
         for drift, p_value in zip(found, adjusted, strict=True)
-        if p_value <= config.significance
+        if drift.p_value <= SIGNIFICANCE
+        and p_value <= config.significance
         and drift.ratio >= config.minimum_ratio
         and drift.interval[0] > 1
         and drift.operation not in slower
