@@ -1,7 +1,8 @@
 """Operations that became slower within one release: a change point in bucket medians.
 
 What most operations share (the host) is taken out first: each bucket is divided by the
-median over the entry operations of how far each stands from its own level.
+median, over the entry operations or over the steps inside them, of how far each stands
+from its own level.
 """
 
 from __future__ import annotations
@@ -107,24 +108,34 @@ def _series(columns: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _without_host(series: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The series with the factor that the entry operations share in a bucket taken out."""
+    """The series with the factors taken out that their like share in a bucket.
+
+    Entries wait for more than the processor does, so that a busy host slows the steps
+    inside them by another factor: the two kinds are freed each of its own.
+    """
+    clean = dict(series)
+    for entry in (True, False):
+        alike = {name: one for name, one in series.items() if one["entry"] is entry}
+        if len(alike) >= MINIMUM_ENTRIES_FOR_COMMON_FACTOR:
+            clean |= _without_common_factor(alike)
+    return clean
+
+
+def _without_common_factor(series: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     import numpy as np
 
-    entries = [one for one in series.values() if one["entry"]]
-    if len(entries) < MINIMUM_ENTRIES_FOR_COMMON_FACTOR:
-        return series
-    buckets = np.concatenate([one["bucket"] for one in entries])
-    distances = np.concatenate([one["level"] / np.median(one["level"]) for one in entries])
+    each = list(series.values())
+    buckets = np.concatenate([one["bucket"] for one in each])
+    distances = np.concatenate([one["level"] / np.median(one["level"]) for one in each])
     factor: dict[int, float] = {
         int(bucket): float(np.median(distances[buckets == bucket])) for bucket in np.unique(buckets)
     }
     return {
-        operation: {
+        name: {
             **one,
-            "level": one["level"]
-            / np.asarray([factor.get(int(bucket), 1.0) for bucket in one["bucket"]]),
+            "level": one["level"] / np.asarray([factor[int(bucket)] for bucket in one["bucket"]]),
         }
-        for operation, one in series.items()
+        for name, one in series.items()
     }
 
 
