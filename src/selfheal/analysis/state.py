@@ -35,19 +35,26 @@ _SIDE = f"""CASE WHEN $baseline IS NOT NULL
         THEN CASE coalesce(release, '{UNKNOWN}') WHEN $candidate THEN true WHEN $baseline THEN false END
         WHEN coalesce(release, '{UNKNOWN}') = $candidate AND {{time}} IS NOT NULL
         THEN {{time}} >= $middle_ns END"""
-_STATED = " || ".join(
+_WRITES = r"(?i)^\s*(?:WITH|INSERT|REPLACE|UPDATE|DELETE|MERGE|TRUNCATE)\b"
+_LISTS = " || ".join(
     f"""coalesce(from_json(attributes -> '$."state.{change}"', '["VARCHAR"]'), [])"""
     for change in ("added", "changed", "removed")
+)
+# Reading JSON costs more than looking for a word in it.
+_STATED = f"""CASE WHEN attributes LIKE '%"state.%' THEN {_LISTS} ELSE [] END"""
+_HANDLER = (
+    """CASE WHEN attributes LIKE '%"beat.handler"%' THEN attributes ->> '$."beat.handler"' END"""
 )
 # One row per execution of a step: `keys` is what it changed, empty where nothing.
 _EXECUTIONS = f"""
 CREATE TEMP TABLE executions AS
 WITH written AS (
-    SELECT trace_id, parent_span_id, list(DISTINCT regexp_extract(db_statement, $table, 1)) AS tables
-    FROM spans WHERE db_statement IS NOT NULL AND regexp_extract(db_statement, $table, 1) <> ''
-    GROUP BY ALL
+    SELECT trace_id, parent_span_id, list(DISTINCT name) AS tables FROM (
+        SELECT trace_id, parent_span_id, regexp_extract(db_statement, $table, 1) AS name
+        FROM spans WHERE regexp_matches(db_statement, $writes)
+    ) WHERE name <> '' GROUP BY ALL
 ), of_spans AS (
-    SELECT coalesce(attributes ->> '$."beat.handler"', operation) AS step,
+    SELECT coalesce({_HANDLER}, operation) AS step,
         {_SIDE.format(time="start_ns")} AS candidate, s.trace_id, start_ns AS time_ns,
         {_STATED} || coalesce(w.tables, []) AS keys
     FROM spans AS s LEFT JOIN written AS w
@@ -117,6 +124,7 @@ def key_changes(dataset: Dataset, comparison: Comparison) -> list[KeyChange]:
                 "candidate": comparison.candidate.version,
                 "middle_ns": middle,
                 "table": _TABLE,
+                "writes": _WRITES,
             },
         )
         cursor = connection.execute(_CHANGES)
