@@ -148,3 +148,4 @@ def test_the_detector_of_the_anomaly_judges_real_releases(bench: Bench, tmp_path
     }
     summaries = [check.summary for checks in proof.checks.values() for check in checks]
     assert not any(str(tmp_path) in summary for summary in summaries)
+    assert not (tmp_path / "trial").exists()

@@ -10,7 +10,7 @@ import pytest
 from selfheal import config
 from selfheal.artifacts.patch import RecordedRequest
 from selfheal.sandbox.suite import run_suite
-from selfheal.sandbox.work import client_fixture, measure_work
+from selfheal.sandbox.work import client_fixture, measure_work, measure_works
 
 TESTS = config.TestsConfig(sources=["app"])
 
@@ -205,3 +205,55 @@ def test_the_likeliest_client_fixture_is_found(tmp_path: Path) -> None:
     flask_project(tmp_path / "p", 1)
     assert client_fixture(tmp_path / "p", TESTS) == "client"
     assert client_fixture(tmp_path / "p", config.TestsConfig(client_fixture="browser")) == "browser"
+
+
+def test_sessions_measured_together_see_nothing_of_each_other(tmp_path: Path) -> None:
+    """State of the process, not only of the fixture, is fresh for each session."""
+    folder = flask_project(tmp_path / "p", 1)
+    text = (folder / "app" / "__init__.py").read_text()
+    route = '    @app.get("/seen")\n    def seen():\n        SEEN.append(1)\n        return SEEN\n'
+    text = "SEEN = []\n" + text.replace("    return app", f"{route}    return app")
+    (folder / "app" / "__init__.py").write_text(text)
+    seen = [RecordedRequest(method="GET", path="/seen")]
+    total = [ADD, RecordedRequest(method="GET", path="/sum")]
+    alone = [measure_works(folder, TESTS, [each])[0] for each in (seen, total)]
+    together = measure_works(folder, TESTS, [seen, [], total, seen])
+    assert [alone[0], alone[1], alone[0]] == [together[0], together[2], together[3]]
+    assert alone[0].document == [1]
+    assert together[1].unavailable == "no recorded request"
+
+
+def test_a_session_that_hangs_does_not_take_the_others_with_it(tmp_path: Path) -> None:
+    folder = flask_project(tmp_path / "p", 1)
+    text = (folder / "app" / "__init__.py").read_text()
+    route = '    @app.get("/hang")\n    def hang():\n        while True: pass\n'
+    (folder / "app" / "__init__.py").write_text(
+        text.replace("    return app", f"{route}    return app")
+    )
+    good, hanging = ([RecordedRequest(method="GET", path=path)] for path in ("/sum", "/hang"))
+    first, stuck = measure_works(folder, TESTS, [good, hanging], timeout_seconds=3)
+    assert first.status == 200
+    assert stuck.unavailable == "the request was not answered in time"
+
+
+def test_the_test_asked_for_runs_first_and_then_the_suite(tmp_path: Path) -> None:
+    order = "import app\nlog = []\n"
+    order += "def test_one(): log.append(1); assert log == [2, 1]\n"
+    order += "def test_two(): log.append(2)\n"
+    project(tmp_path, order)
+    result = run_suite(tmp_path, TESTS, first="tests/test_app.py::test_two", coverage=True)
+    assert (result.state, len(result.passed), result.first_passed) == ("passed", 2, True)
+
+
+@pytest.mark.parametrize("body", ["assert False", "import pytest; pytest.skip('no')"])
+def test_unless_the_first_test_passes_no_other_runs(tmp_path: Path, body: str) -> None:
+    project(tmp_path, f"def test_one(): pass\ndef test_two(): {body}\n")
+    result = run_suite(tmp_path, TESTS, first="tests/test_app.py::test_two")
+    assert (result.passed, result.first_passed) == ([], False)
+    assert result.state != "passed"
+
+
+def test_a_suite_that_dies_after_its_first_test_says_that_this_one_passed(tmp_path: Path) -> None:
+    project(tmp_path, "def test_one(): import os; os._exit(0)\ndef test_two(): pass\n")
+    result = run_suite(tmp_path, TESTS, first="tests/test_app.py::test_two")
+    assert (result.state, result.first_passed) == ("error", True)

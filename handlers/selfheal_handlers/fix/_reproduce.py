@@ -11,16 +11,19 @@ from typing import Any
 
 from selfheal.artifacts.patch import RecordedRequest
 from selfheal.config import TestsConfig
-from selfheal.repair import Client, Problem, Work
+from selfheal.repair import Problem, Work
 from selfheal.repair.shape import common, shape_of
-from selfheal.sandbox.work import measure_work
+from selfheal.sandbox.work import Work as Measured
+from selfheal.sandbox.work import measure_works
 from selfheal.sandbox.worktree import Worktree
-from selfheal_handlers.fix._replies import reply_document
 
 Session = Sequence[RecordedRequest]
+Answered = Callable[[RecordedRequest], Sequence[Session]]
+Question = tuple[str, str, str]
 SLOW_TRIALS = 3
 CLEAR_GROWTH = 2.0
 AT_ONCE = 2
+UPCOMING = 4
 
 
 class Bench:
@@ -35,27 +38,36 @@ class Bench:
         self._repository, self._folder, self._tests = repository, folder, tests
         self._stack = stack
         self._trees: dict[str, Worktree] = {}
-        self._known: dict[tuple[str, str], Work] = {}
+        self._known: dict[Question, Measured] = {}
         self._lock = Lock()
+
+    def ask(self, commit: str, fixture: str, sessions: Sequence[Session]) -> None:
+        """Measure these sessions at a commit by one start of the tests; `work` then knows them."""
+        asked = {_question(commit, fixture, session): session for session in sessions}
+        new = {key: session for key, session in asked.items() if key not in self._known}
+        if not new:
+            return
+        tests = self._tests.model_copy(update={"client_fixture": fixture})
+        found = measure_works(self._tree(commit).path, tests, list(new.values()))
+        self._known |= dict(zip(new, found, strict=True))
 
     def work(self, commit: str, session: Session, fixture: str) -> Work:
         """The counted work of the last request at a commit; each question is asked once."""
-        key = (commit, repr([request.model_dump() for request in session]))
-        if key not in self._known:
-            tests = self._tests.model_copy(update={"client_fixture": fixture})
-            found = measure_work(self._tree(commit).path, tests, session)
-            failed = found.exception is not None
-            self._known[key] = Work(
-                calls=found.calls,
-                statements=found.statements,
-                status=500 if failed else found.status,
-                unavailable=found.unavailable,
-            )
-        return self._known[key]
+        found = self._measured(commit, session, fixture)
+        return Work(
+            calls=found.calls,
+            statements=found.statements,
+            status=500 if found.exception is not None else found.status,
+            unavailable=found.unavailable,
+        )
 
-    def document(self, commit: str, session: Session, client: Client) -> Any:
+    def document(self, commit: str, session: Session, fixture: str) -> Any:
         """The JSON document of the last reply at a commit, None where there is none."""
-        return reply_document(self._tree(commit).path, self._tests, client, session)
+        return self._measured(commit, session, fixture).document
+
+    def _measured(self, commit: str, session: Session, fixture: str) -> Measured:
+        self.ask(commit, fixture, [session])
+        return self._known[_question(commit, fixture, session)]
 
     def _tree(self, commit: str) -> Worktree:
         with self._lock:
@@ -65,26 +77,48 @@ class Bench:
             return self._trees[commit]
 
 
+def _question(commit: str, fixture: str, session: Session) -> Question:
+    return commit, fixture, repr([request.model_dump() for request in session])
+
+
 def reproduce_all(
-    found: Sequence[tuple[Problem, Sequence[Session]]],
-    bench: Bench,
-    answered: Callable[[RecordedRequest], Sequence[Session]],
+    found: Sequence[tuple[Problem, Sequence[Session]]], bench: Bench, answered: Answered
 ) -> list[Problem]:
     """`reproduced` of each problem with its sessions, some at once, with the reply's shape.
 
-    `answered` gives requests of the same operation that were answered well.
+    `answered` gives requests of the same operation that were answered well. What is likely
+    to be asked is measured first and together, so that few test processes are started;
+    that changes no answer.
     """
 
     def one(each: tuple[Problem, Sequence[Session]]) -> Problem:
         return shaped(reproduced(each[0], each[1], bench), bench, answered)
 
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        for asking in [pool.submit(bench.ask, *likely) for likely in _likely(found, answered)]:
+            asking.result()
         return list(pool.map(one, found))
 
 
-def shaped(
-    problem: Problem, bench: Bench, answered: Callable[[RecordedRequest], Sequence[Session]]
-) -> Problem:
+def _likely(
+    found: Sequence[tuple[Problem, Sequence[Session]]], answered: Answered
+) -> list[tuple[str, str, list[Session]]]:
+    """By commit and fixture the sessions that are asked about first."""
+    asked: dict[tuple[str, str], list[Session]] = {}
+    for problem, sessions in found:
+        if problem.failing_test is not None or not sessions or problem.client is None:
+            continue
+        trials = [trial for session in sessions for trial in _trials(session)]
+        kind, fixture = problem.diagnosis.kind, problem.client.fixture
+        first = trials[: SLOW_TRIALS if kind == "performance" else 1]
+        others = answered(first[-1][-1])[:1] if kind == "error" else []
+        asked.setdefault((problem.base_commit, fixture), []).extend([*first, *others])
+        if problem.diagnosis.good_commit is not None:
+            asked.setdefault((problem.diagnosis.good_commit, fixture), []).extend(first)
+    return [(commit, fixture, own) for (commit, fixture), own in asked.items()]
+
+
+def shaped(problem: Problem, bench: Bench, answered: Answered) -> Problem:
     """The problem with the shape that a healed reply must have.
 
     It is what the good commit's reply and a well answered reply of the sick one have in
@@ -96,12 +130,14 @@ def shaped(
         return problem
     if kind not in ("error", "coverage") or problem.failing_test is not None:
         return problem
+    if client.style == "unknown":
+        return problem
     judged = problem.requests
     others = [judged] if kind == "coverage" else answered(judged[-1])[:1]
     if not others:
         return problem
-    meant = shape_of(bench.document(good, judged, client))
-    real = shape_of(bench.document(problem.base_commit, others[0], client))
+    meant = shape_of(bench.document(good, judged, client.fixture))
+    real = shape_of(bench.document(problem.base_commit, others[0], client.fixture))
     return problem.model_copy(update={"shape": common(meant, real)})
 
 
@@ -143,7 +179,10 @@ def _first(
     assert problem.client is not None
     trials = [trial for session in found for trial in _trials(session)]
     reason = "the recorded requests do not fail in the project's own test environment"
-    for session in trials:
+    for number, session in enumerate(trials):
+        if number:
+            upcoming = trials[number : number + UPCOMING]
+            bench.ask(problem.base_commit, problem.client.fixture, upcoming)
         work = bench.work(problem.base_commit, session, problem.client.fixture)
         if work.unavailable:
             reason = f"the recorded requests could not be sent again: {work.unavailable}"

@@ -27,7 +27,7 @@ from selfheal.config import ServiceConfig, TestsConfig, ValidateConfig
 from selfheal.repair.diff import patch_of
 from selfheal.sandbox.bench import Bench
 from selfheal.sandbox.evidence import Applied, Checked, Subject, Subjects, Tested, TestedCandidate
-from selfheal.sandbox.isolation import isolation
+from selfheal.sandbox.isolation import confinement
 from selfheal.sandbox.plan import plan
 from selfheal.sandbox.verdict import choose
 from selfheal.standalone import FolderWorkspace
@@ -218,7 +218,7 @@ def subjects(commit: str) -> Subjects:
         test="tests/test_unknown.py::test_unknown_price",
         sessions=[[REQUEST]],
     )
-    return Subjects(subjects=[subject], isolation=isolation())
+    return Subjects(subjects=[subject], isolation=confinement())
 
 
 def applied(folder: Path, path: Path, commit: str) -> Applied:
@@ -327,7 +327,7 @@ def store_validation_results(folder: Path) -> dict[str, Any]:
 
 def validate_completed(_: Path) -> dict[str, Any]:
     validation = Validation(
-        results=[], selected=None, reason="there is no candidate to prove", isolation=isolation()
+        results=[], selected=None, reason="there is no candidate to prove", isolation=confinement()
     )
     return {"validation": validation}
 

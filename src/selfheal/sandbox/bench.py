@@ -18,9 +18,9 @@ from selfheal.errors import RepositoryError
 from selfheal.sandbox.changes import ChangedFile, changed_files
 from selfheal.sandbox.documentation import link_targets
 from selfheal.sandbox.evidence import AppliedCandidate, Subject, TestedCandidate, passed
-from selfheal.sandbox.suite import SuiteResult, run_suite
+from selfheal.sandbox.suite import SuiteResult, run_suite, runs_in_order
 from selfheal.sandbox.weakening import weakenings
-from selfheal.sandbox.work import Work, measure_work
+from selfheal.sandbox.work import Work, measure_works
 from selfheal.sandbox.worktree import Worktree
 
 T = TypeVar("T")
@@ -83,13 +83,16 @@ class Bench:
         """The regression test without and with the fix, then the whole suite.
 
         `files` are what the candidate changes. The suite is not run where the regression
-        test says no.
+        test says no: that test runs first, in the process that then runs the suite.
         """
+        refused = self._shows_nothing(candidate, subject, files)
+        if refused is not None:
+            return TestedCandidate(candidate_id=candidate.id, checks=[refused])
         with self.checkout(candidate.base_commit, candidate.patch) as worktree:
-            checks = [self._regression(candidate, subject, files, worktree)]
+            suite = self._suite(worktree, f"suite of {candidate.id}", first=subject.test)
+            checks = [self._regression(candidate, subject, suite, worktree)]
             if not passed(checks):
                 return TestedCandidate(candidate_id=candidate.id, checks=checks)
-            suite = self._suite(worktree, f"suite of {candidate.id}")
             checks.append(self._judge_suite(candidate, suite, worktree))
         return _tested(candidate, checks, suite, files)
 
@@ -113,33 +116,54 @@ class Bench:
 
         def compute() -> SuiteResult:
             with self.checkout(commit) as worktree:
-                return self._suite(worktree, f"suite of {commit}")
+                return self._run(worktree, f"suite of {commit}")
 
         return self._once(("baseline", commit), compute)
 
     def work(self, commit: str, patch: str | None, subject: Subject) -> Work:
         """The counted work of the subject's first session at a commit, with a patch or without."""
 
-        def compute() -> Work:
-            requests = subject.sessions[0] if subject.sessions else []
-            with self.checkout(commit, patch) as worktree:
-                return self._measured(worktree, requests)
+        return self.works(commit, patch, [subject])[0]
 
-        return self._once(("work", commit, patch, subject.diagnosis_id), compute)
+    def works(self, commit: str, patch: str | None, subjects: Sequence[Subject]) -> list[Work]:
+        """`work` of several subjects by one start of the tests; `work` then knows them."""
+        keys = [("work", commit, patch, subject.diagnosis_id) for subject in subjects]
+        with self._guard:
+            new = [
+                subject
+                for key, subject in zip(keys, subjects, strict=True)
+                if key not in self._known
+            ]
+
+        def compute() -> list[Work]:
+            sessions = [subject.sessions[0] if subject.sessions else [] for subject in new]
+            with self.checkout(commit, patch) as worktree:
+                return self._measured(worktree, sessions)
+
+        if new:
+            names = tuple(subject.diagnosis_id for subject in new)
+            for subject, found in zip(
+                new, self._once(("works", commit, patch, names), compute), strict=True
+            ):
+                self._known["work", commit, patch, subject.diagnosis_id] = found
+        return [self._known[key] for key in keys]
 
     def timed(
         self, worktree: Worktree, requests: Sequence[RecordedRequest], repetitions: int
     ) -> list[float]:
         """Seconds of answers to the last request by the test client; empty if it has none."""
-        return self._measured(worktree, requests, repetitions).seconds
+        return self._measured(worktree, [requests], repetitions)[0].seconds
 
     def _measured(
-        self, worktree: Worktree, requests: Sequence[RecordedRequest], repetitions: int = 1
-    ) -> Work:
-        return measure_work(
+        self,
+        worktree: Worktree,
+        sessions: Sequence[Sequence[RecordedRequest]],
+        repetitions: int = 0,
+    ) -> list[Work]:
+        return measure_works(
             worktree,
             self.tests,
-            requests,
+            sessions,
             repetitions=repetitions,
             timeout_seconds=self.config.timeout_seconds,
             memory_megabytes=self.config.memory_megabytes,
@@ -163,16 +187,27 @@ class Bench:
                 keep=report,
             )
 
-    def _suite(self, worktree: Worktree, name: str) -> SuiteResult:
-        return self._run(worktree, name, coverage=True)
+    def _suite(self, worktree: Worktree, name: str, first: str | None = None) -> SuiteResult:
+        if first is not None and not runs_in_order(self.tests):
+            alone = self._run(worktree, f"{first} in {name}", select=[first])
+            if alone.outcome(first) != "passed":
+                return alone
+        return self._run(worktree, name, first=first, coverage=True)
 
     def _run(
-        self, worktree: Worktree, name: str, *, select: Sequence[str] = (), coverage: bool = False
+        self,
+        worktree: Worktree,
+        name: str,
+        *,
+        select: Sequence[str] = (),
+        first: str | None = None,
+        coverage: bool = False,
     ) -> SuiteResult:
         result = run_suite(
             worktree,
             self.tests,
             select=select,
+            first=first,
             coverage=coverage,
             timeout_seconds=self.config.timeout_seconds,
             memory_megabytes=self.config.memory_megabytes,
@@ -180,33 +215,43 @@ class Bench:
         self.seconds[name] = round(result.seconds, 3)
         return result
 
+    def _shows_nothing(
+        self, candidate: Candidate, subject: Subject, files: Sequence[ChangedFile]
+    ) -> Check | None:
+        """The failed check of a regression test that does not fail without the fix."""
+        name, test = "regression_test", subject.test
+        if test is None or subject.kind == "coverage":
+            return None
+        before = self._before(candidate, test, files)
+        if before.state in ("timed_out", "error"):
+            why = f"{test} could not be run without the fix: {before.note}"
+            return Check(name=name, verdict=_verdict(before), summary=why)
+        if not any(failed.partition("[")[0] == test for failed in before.failed):
+            why = f"{test} is {before.outcome(test)} without the fix: it shows nothing"
+            return Check(name=name, verdict="failed", summary=why)
+        return None
+
     def _regression(
-        self,
-        candidate: Candidate,
-        subject: Subject,
-        files: Sequence[ChangedFile],
-        worktree: Worktree,
+        self, candidate: Candidate, subject: Subject, suite: SuiteResult, worktree: Worktree
     ) -> Check:
+        """The regression test with the fix, as it came out at the head of the suite."""
         name, test = "regression_test", subject.test
         if test is None:
             why = subject.test_unavailable or "there is no regression test"
             return Check(name=name, verdict="unavailable", summary=why, required=False)
-        if subject.kind != "coverage":
-            before = self._before(candidate, test, files)
-            if before.state in ("timed_out", "error"):
-                why = f"{test} could not be run without the fix: {before.note}"
-                return Check(name=name, verdict=_verdict(before), summary=why)
-            if not any(failed.partition("[")[0] == test for failed in before.failed):
-                why = f"{test} is {before.outcome(test)} without the fix: it shows nothing"
-                return Check(name=name, verdict="failed", summary=why)
-        after = self._run(worktree, f"{test} with {candidate.id}", select=[test])
-        if after.state == "passed" and after.outcome(test) == "passed":
+        outcome, ended = suite.outcome(test), suite
+        if outcome == "absent" and not suite.first_passed and suite.state != "timed_out":
+            # The suite does not hold it, or could not be collected: then it runs alone.
+            ended = self._run(worktree, f"{test} with {candidate.id}", select=[test])
+            outcome = ended.outcome(test) if ended.state == "passed" else "failed"
+        if outcome == "passed" or (outcome == "absent" and suite.first_passed):
             how = (
                 "passes" if subject.kind == "coverage" else "fails without the fix, passes with it"
             )
             return Check(name=name, verdict="passed", summary=f"{test} {how}", counts={"tests": 1})
-        verdict: CheckVerdict = "timed_out" if after.state == "timed_out" else "failed"
-        why = f"{test} {after.note or 'still fails'} with the fix"
+        verdict: CheckVerdict = "timed_out" if ended.state == "timed_out" else "failed"
+        told = ended.note if ended.state in ("timed_out", "error", "no_tests") else ""
+        why = f"{test} {told or 'still fails'} with the fix"
         return Check(name=name, verdict=verdict, summary=why)
 
     def _before(self, candidate: Candidate, test: str, files: Sequence[ChangedFile]) -> SuiteResult:

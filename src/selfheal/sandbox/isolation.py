@@ -44,6 +44,16 @@ def isolation(*, network: bool = False) -> str:
     return BUBBLEWRAP_SHARED_NETWORK if network else BUBBLEWRAP
 
 
+def confinement() -> str:
+    """How tests and services are confined here, for people; the same whenever it is asked."""
+    if bubblewrap() is None:
+        return LIMITS_ONLY
+    return (
+        "bubblewrap: read-only file system, own processes; "
+        "tests without network, services on the machine's network to be reached on loopback"
+    )
+
+
 def is_isolated() -> bool:
     """Whether code under test is kept from the rest of the machine."""
     return bubblewrap() is not None

@@ -87,15 +87,18 @@ def verify_in_rank_order(
     """
     by_id = {candidate.id: candidate for candidate in candidates}
 
-    def lead(subject: Subject) -> dict[str, list[Check]]:
-        checks: dict[str, list[Check]] = {}
-        ready = [
+    def ready_of(subject: Subject) -> list[str]:
+        return [
             name
             for name in _sound(subject, applied)
             if name in tested.candidates
             and passed(tested.candidates[name].checks)
             and passed(covered.checks.get(name, ()))
         ]
+
+    def lead(subject: Subject) -> dict[str, list[Check]]:
+        checks: dict[str, list[Check]] = {}
+        ready = ready_of(subject)
         reserve = [name for name in _sound(subject, applied) if name not in tested.candidates]
         number = 1
         while ready or reserve:
@@ -118,6 +121,9 @@ def verify_in_rank_order(
                     ready = [name] if passed(checks[name]) else []
         return checks
 
+    measured = [each for each in subjects if each.kind != "coverage" and ready_of(each)]
+    for commit in sorted({subject.bad_commit for subject in measured}):
+        live.bench.works(commit, None, [each for each in measured if each.bad_commit == commit])
     with ThreadPoolExecutor(AT_ONCE) as pool:
         found = list(pool.map(lead, subjects))
     return Checked(checks={name: made for checks in found for name, made in checks.items()})

@@ -14,20 +14,21 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from xml.etree import ElementTree
 
 from pydantic import Field
 
 from selfheal.artifacts import Model
 from selfheal.config import TestsConfig
+from selfheal.sandbox import runner
 from selfheal.sandbox.process import Completed, run
 from selfheal.sandbox.service import fill
 
 SuiteState = Literal["passed", "failed", "timed_out", "error", "no_tests"]
 
+FIRST_PASSED, NO_COVERAGE = "first-passed", "no-coverage"
 PYTEST_ALL_PASSED, PYTEST_FAILED, PYTEST_INTERRUPTED, PYTEST_USAGE, PYTEST_NO_TESTS = 0, 1, 2, 4, 5
 
 
@@ -36,7 +37,8 @@ class SuiteResult(Model):
 
     `coverage` maps each measured file to its executable lines and whether they ran;
     None where it was not asked for or cannot be had, with the reason in `note`.
-    `output_tail` is for people and holds times: never part of an artifact.
+    `output_tail` is for people and holds times: never part of an artifact. `first_passed`
+    says that the test which was asked to run first did run and pass, whatever came then.
     """
 
     state: SuiteState
@@ -49,6 +51,7 @@ class SuiteResult(Model):
     output_tail: str = ""
     seconds: float = 0.0
     note: str = ""
+    first_passed: bool = False
 
     @property
     def broken(self) -> set[str]:
@@ -73,6 +76,7 @@ def run_suite(
     tests: TestsConfig,
     *,
     select: Sequence[str] = (),
+    first: str | None = None,
     coverage: bool = False,
     timeout_seconds: float | None = None,
     memory_megabytes: int | None = None,
@@ -80,14 +84,15 @@ def run_suite(
 ) -> SuiteResult:
     """Run the suite in a checkout, or only the tests of `select` (pytest node ids).
 
-    `timeout_seconds` defaults to the configured one. With `coverage` the lines that
-    ran are reported where the project's interpreter has coverage.py; `keep` is where
-    its JSON report is then kept.
+    The test `first` runs before all others, and they only if it passes; it is among the
+    results where the suite holds it and `runs_in_order` the command. `timeout_seconds`
+    defaults to the configured one. With `coverage` the lines that ran are reported where
+    the project's interpreter has coverage.py; `keep` is where its JSON report is then kept.
     """
     folder = Path(worktree)
     report = Path(tempfile.mkdtemp(prefix="selfheal-report-"))
     try:
-        command, note = _command(tests, report, select, coverage)
+        command, note = _command(tests, report, select, first, coverage)
         done = run(
             command,
             cwd=folder,
@@ -99,7 +104,7 @@ def run_suite(
         result = judged(done, report / "junit.xml", tests)
         measured = None
         if coverage and not note:
-            measured, note = _coverage(folder, tests, report)
+            measured, note = _coverage(report)
             if keep is not None and measured is not None:
                 shutil.copyfile(report / "coverage.json", keep)
         return result.model_copy(
@@ -108,6 +113,7 @@ def run_suite(
                 "note": result.note or note,
                 "output_tail": done.tail(),
                 "seconds": done.seconds,
+                "first_passed": (report / FIRST_PASSED).exists(),
             }
         )
     finally:
@@ -131,51 +137,50 @@ def is_pytest(tests: TestsConfig) -> bool:
     return any(Path(part).name in ("pytest", "py.test") for part in base_command(tests))
 
 
-@lru_cache(maxsize=8)
-def has_coverage(python: str) -> bool:
-    """Whether this interpreter can import coverage.py."""
-    with tempfile.TemporaryDirectory() as folder:
-        asked = run([python, "-c", "import coverage"], cwd=Path(folder), timeout_seconds=30)
-    return asked.succeeded
+def runs_in_order(tests: TestsConfig) -> bool:
+    """Whether coverage and the order of tests can be had: the command is python -m pytest."""
+    return is_pytest(tests) and base_command(tests)[1:3] == ["-m", "pytest"]
 
 
 def _command(
-    tests: TestsConfig, report: Path, select: Sequence[str], coverage: bool
+    tests: TestsConfig, report: Path, select: Sequence[str], first: str | None, coverage: bool
 ) -> tuple[list[str], str]:
     """The command line, and why coverage cannot be measured, if so."""
     command, note = base_command(tests), ""
     if not is_pytest(tests):
         return command, "coverage is measured of pytest suites only"
-    if coverage:
-        module = command.index("-m") if "-m" in command else -1
-        if module != 1 or command[2] != "pytest":
-            note = "coverage needs a command of the form python -m pytest"
-        elif not has_coverage(command[0]):
-            note = "the interpreter of the tests has no coverage.py"
-        else:
-            command = [command[0], "-m", "coverage", "run", *_settings(tests, report), *command[1:]]
+    if runs_in_order(tests):
+        if coverage or first:
+            settings = _settings(tests, report, first, coverage)
+            command = [command[0], runner.__file__, json.dumps(settings), *command[3:]]
+    elif coverage:
+        note = "coverage needs a command of the form python -m pytest"
     options = ["-p", "no:cacheprovider", "-o", "junit_family=xunit1", "--color=no"]
     return [*command, *options, f"--junitxml={report / 'junit.xml'}", *select], note
 
 
-def _settings(tests: TestsConfig, report: Path) -> list[str]:
-    """Coverage settings of our own, so that the project's thresholds and paths do not matter."""
-    settings = report / "coveragerc"
-    settings.write_text(f"[run]\ndata_file = {report / 'coverage.data'}\n")
-    sources = tests.sources or ["."]
-    omitted = f"{tests.folder}/*"
-    return [f"--rcfile={settings}", f"--source={','.join(sources)}", f"--omit={omitted}"]
+def _settings(
+    tests: TestsConfig, report: Path, first: str | None, coverage: bool
+) -> dict[str, Any]:
+    measured = {
+        "sources": tests.sources or ["."],
+        "omit": [f"{tests.folder}/*"],
+        "report": str(report / "coverage.json"),
+        "missing": str(report / NO_COVERAGE),
+    }
+    return {
+        "first": first,
+        "first_passed": str(report / FIRST_PASSED),
+        "coverage": measured if coverage else None,
+    }
 
 
-def _coverage(
-    folder: Path, tests: TestsConfig, report: Path
-) -> tuple[dict[str, dict[int, bool]] | None, str]:
+def _coverage(report: Path) -> tuple[dict[str, dict[int, bool]] | None, str]:
+    if (report / NO_COVERAGE).exists():
+        return None, "the interpreter of the tests has no coverage.py"
     target = report / "coverage.json"
-    command = [interpreter(tests), "-m", "coverage", "json", "--quiet", "--ignore-errors"]
-    command += [f"--rcfile={report / 'coveragerc'}", "-o", str(target)]
-    done = run(command, cwd=folder, timeout_seconds=60, writable=(report,))
     if not target.is_file():
-        return None, f"coverage.py wrote no report: {done.tail(2)}"
+        return None, "coverage.py wrote no report"
     files: dict[str, dict[int, bool]] = {}
     for name, entry in json.loads(target.read_text())["files"].items():
         lines = dict.fromkeys(entry["executed_lines"], True)

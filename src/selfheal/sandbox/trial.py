@@ -84,6 +84,8 @@ class Outcome:
 class Trial:
     """A trial of `variants` in `folder`; a context manager that ends every process.
 
+    Entering starts the variants, and leaving deletes the folder: what counts is in the outcome.
+    Its dataset is to be read inside.
     Entering starts the variants; one that does not become healthy is noted in
     `Outcome.absent`, not raised. `run` may be called again for more data.
     """
@@ -122,6 +124,7 @@ class Trial:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def run(self, sessions: Sequence[Sequence[RecordedRequest]], rounds: int) -> Outcome:
         """Replay every session `rounds` times, twice in each, on every variant that runs.

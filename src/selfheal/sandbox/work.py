@@ -4,6 +4,10 @@ The request is answered in the project's own test process, by its own client fix
 with a fresh fixture state: first once to warm caches, then once more under
 `sys.setprofile`, which sees every call of a Python function and of a C function, calls
 of SQLite's execute among them.
+
+Several sessions share one start of pytest and nothing else: once the project's conftest
+is imported, each is answered in a fork of its own, so that no session sees what another
+did to the process, and the counts are those of a process for each.
 """
 
 from __future__ import annotations
@@ -11,10 +15,12 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
@@ -22,15 +28,18 @@ from selfheal.artifacts import Model
 from selfheal.artifacts.canonical import short_id
 from selfheal.artifacts.patch import RecordedRequest
 from selfheal.config import TestsConfig
-from selfheal.sandbox.process import run
+from selfheal.sandbox.process import Completed, run
 from selfheal.sandbox.suite import base_command, is_pytest
 
 CLIENT_NAMES = ("client", "test_client", "api_client", "app_client", "http_client")
+_TIMED = re.compile(r" in \d+\.\d+s")
 
 PROBE = '''\
 """Counts the work of a recorded request; made by selfheal and removed after use."""
 
 import json
+import os
+import signal
 import sqlite3
 import sys
 import threading
@@ -38,10 +47,29 @@ import time
 
 import pytest
 
-REQUESTS = json.loads({requests!r})
-REPORT = {report!r}
+SESSIONS = json.loads({sessions!r})
+REPORTS = {reports!r}
 EXECUTE = {{"execute", "executemany", "executescript"}}
 seconds = []
+documents = []
+
+
+def chosen():
+    """The number of the session of this process: the others are answered in forks."""
+    for number in range(1, len(SESSIONS)):
+        child = os.fork()
+        if child == 0:
+            return number
+        deadline = time.monotonic() + {patience}
+        while os.waitpid(child, os.WNOHANG) == (0, 0):
+            if time.monotonic() > deadline:
+                os.kill(child, signal.SIGKILL)
+            time.sleep(0.01)
+    return 0
+
+
+NUMBER = chosen()
+REQUESTS, REPORT = SESSIONS[NUMBER], os.path.join(REPORTS, f"{{NUMBER}}.json")
 
 
 def send(client, request):
@@ -93,6 +121,23 @@ def answer(client):
     }}
 
 
+def document(response):
+    """The JSON document of a reply of any client style, None where there is none."""
+    try:
+        found = response.json
+        found = found() if callable(found) else found
+        json.dumps(found)
+        return found
+    except Exception:
+        return None
+
+
+def test_warm({fixture}):
+    for request in REQUESTS:
+        response = send({fixture}, request)
+    documents.append(document(response))
+
+
 def timed(client):
     for request in REQUESTS[:-1]:
         send(client, request)
@@ -104,18 +149,24 @@ def timed(client):
     return time.perf_counter() - begun
 
 
-def test_warm({fixture}):
-    timed({fixture})
-
-
 @pytest.mark.parametrize("repetition", range({repetitions}))
 def test_timed(repetition, {fixture}):
     seconds.append(timed({fixture}))
 
 
-def test_counted({fixture}):
+class Leaving:
+    """Ends the process once fixtures are torn down: what pytest does then tells nothing here."""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, exitstatus):
+        os._exit(int(exitstatus))
+
+
+def test_counted({fixture}, request):
+    request.config.pluginmanager.register(Leaving())
     measured = answer({fixture})
     measured["seconds"] = seconds
+    measured["document"] = documents[0] if documents else None
     with open(REPORT, "w") as file:
         json.dump(measured, file)
 '''
@@ -126,7 +177,8 @@ class Work(Model):
 
     `calls` are Python and C function calls, `statements` SQL statements that
     SQLite was given, `status` the HTTP status, or None where `exception`
-    left the client. `seconds` are unprofiled answers by the clock.
+    left the client. `seconds` are unprofiled answers by the clock; `document` is the
+    JSON document of the reply, if it is one.
     """
 
     calls: int | None = None
@@ -134,11 +186,12 @@ class Work(Model):
     status: int | None = None
     exception: str | None = None
     seconds: list[float] = Field(default_factory=list)
+    document: Any = None
     unavailable: str | None = None
 
     @property
     def counts(self) -> dict[str, int | str | None]:
-        """What repeats exactly: everything but the clock."""
+        """The counts and how the request ended, which repeat exactly."""
         return {
             "calls": self.calls,
             "statements": self.statements,
@@ -152,55 +205,87 @@ def measure_work(
     tests: TestsConfig,
     requests: Sequence[RecordedRequest],
     *,
-    repetitions: int = 1,
+    repetitions: int = 0,
     timeout_seconds: float | None = None,
     memory_megabytes: int | None = None,
 ) -> Work:
-    """Count the work of the last of `requests` in a checkout; those before it set the scene.
+    """`measure_works` of one session."""
+    return measure_works(
+        worktree,
+        tests,
+        [requests],
+        repetitions=repetitions,
+        timeout_seconds=timeout_seconds,
+        memory_megabytes=memory_megabytes,
+    )[0]
 
-    `repetitions` answers are timed as well, each with a fresh fixture state. The probe is written beside the project's tests for as long as it runs. Never raises
-    for what the project does: `Work.unavailable` tells.
+
+def measure_works(
+    worktree: str | os.PathLike[str],
+    tests: TestsConfig,
+    sessions: Sequence[Sequence[RecordedRequest]],
+    *,
+    repetitions: int = 0,
+    timeout_seconds: float | None = None,
+    memory_megabytes: int | None = None,
+) -> list[Work]:
+    """Count the work of each session's last request; those before it set the scene.
+
+    `repetitions` answers of each are timed as well, each with a fresh fixture state;
+    `timeout_seconds` are for each. The probe is written beside the project's tests for as
+    long as it runs. Never raises for what the project does: `Work.unavailable` tells.
     """
     folder = Path(worktree)
-    if not requests:
-        return Work(unavailable="no recorded request")
-    if not is_pytest(tests):
-        return Work(unavailable="the tests are not run by pytest")
+    asked = [session for session in sessions if session]
     fixture = client_fixture(folder, tests)
-    if fixture is None:
-        return Work(unavailable="no client fixture was found in conftest.py")
-    report = Path(tempfile.mkdtemp(prefix="selfheal-report-"))
-    recorded = json.dumps([request.model_dump(mode="json") for request in requests])
+    reason = None
+    if not is_pytest(tests):
+        reason = "the tests are not run by pytest"
+    elif fixture is None:
+        reason = "no client fixture was found in conftest.py"
+    if fixture is None or reason or not asked:
+        return [
+            Work(unavailable=reason if session else "no recorded request") for session in sessions
+        ]
+    patience = timeout_seconds or tests.timeout_seconds
+    reports = Path(tempfile.mkdtemp(prefix="selfheal-report-"))
+    recorded = json.dumps([[each.model_dump(mode="json") for each in own] for own in asked])
     probe = folder / tests.folder / f"test_{short_id('work', recorded).replace('-', '_')}.py"
     text = PROBE.format(
-        requests=recorded,
-        report=str(report / "work.json"),
+        sessions=recorded,
+        reports=str(reports),
         fixture=fixture,
         repetitions=repetitions,
+        patience=patience,
     )
     try:
         probe.write_text(text)
         done = run(
             [*base_command(tests), "-p", "no:cacheprovider", "--color=no", str(probe)],
             cwd=folder,
-            timeout_seconds=timeout_seconds or tests.timeout_seconds,
+            timeout_seconds=patience * len(asked),
             memory_megabytes=memory_megabytes,
-            writable=(report,),
+            writable=(reports,),
         )
-        return _result(report / "work.json", done.state, done.tail(4))
+        found = (_result(reports / f"{n}.json", done) for n in range(len(asked)))
+        return [
+            next(found) if session else Work(unavailable="no recorded request")
+            for session in sessions
+        ]
     finally:
         probe.unlink(missing_ok=True)
-        shutil.rmtree(report, ignore_errors=True)
+        shutil.rmtree(reports, ignore_errors=True)
 
 
-def _result(report: Path, state: str, tail: str) -> Work:
-    if state == "timed_out":
-        return Work(unavailable="the request was not answered in time")
+def _result(report: Path, done: Completed) -> Work:
     try:
-        measured = json.loads(report.read_text())
+        return Work(**json.loads(report.read_text()))
     except (OSError, json.JSONDecodeError):
+        if done.state == "timed_out" or done.exit_code == 0:
+            return Work(unavailable="the request was not answered in time")
+        # pytest's last line tells how long it took, which no artifact may hold.
+        tail = "\n".join(line for line in done.tail(5).splitlines() if not _TIMED.search(line))
         return Work(unavailable=f"the probe did not run: {tail}")
-    return Work(**measured)
 
 
 def client_fixture(worktree: str | os.PathLike[str], tests: TestsConfig) -> str | None:
