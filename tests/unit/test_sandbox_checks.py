@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from selfheal.analysis import Judgement
 from selfheal.sandbox.changes import ChangedFile, role_of
 from selfheal.sandbox.comparison import compare
 from selfheal.sandbox.documentation import (
@@ -14,6 +17,7 @@ from selfheal.sandbox.documentation import (
     documentation_check,
     link_targets,
 )
+from selfheal.sandbox.oracle import undecided
 from selfheal.sandbox.weakening import weakenings
 
 TEST = "def test_a():\n    assert f(1) == 2\n    assert f(2) == 4\n"
@@ -137,3 +141,23 @@ def test_equal_times_are_neither_faster_nor_slower(before: list[list[float]]) ->
 def test_no_rounds_give_no_comparison() -> None:
     assert compare([], []) is None
     assert compare([[]], [[1.0]]) is None
+
+
+@pytest.mark.parametrize(
+    ("on_bad", "on_candidate", "more"),
+    [
+        ("anomalous", "inconclusive", True),
+        ("inconclusive", "quiet", True),
+        ("anomalous", "quiet", False),
+        ("quiet", "inconclusive", False),
+        ("no_data", "inconclusive", False),
+    ],
+)
+def test_a_trial_goes_on_only_where_more_data_can_decide(
+    on_bad: Any, on_candidate: Any, more: bool
+) -> None:
+    judged = {
+        ("anomaly", release): Judgement(state=state, reason="", evidence={})
+        for release, state in (("bad", on_bad), ("candidate", on_candidate))
+    }
+    assert undecided(judged, "bad") is more

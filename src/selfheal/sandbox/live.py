@@ -16,7 +16,7 @@ from selfheal.config import ServiceConfig
 from selfheal.sandbox.bench import Bench
 from selfheal.sandbox.comparison import Comparison, compare
 from selfheal.sandbox.evidence import Subject
-from selfheal.sandbox.oracle import Judgements, detector_check, judge_all, undecided
+from selfheal.sandbox.oracle import Judgements, detector_check, judge_all, may_show, undecided
 from selfheal.sandbox.trial import Outcome, Trial, Variant
 from selfheal.sandbox.untested import prove_tests
 from selfheal.sandbox.work import Work
@@ -126,7 +126,11 @@ def _by_trial(
                 ),
                 _speed_check(
                     bench, subject, candidate, speeds.get((candidate.id, position)), measurements
-                ),
+                )
+                if speeds.get((candidate.id, position)) is None
+                or subject.kind != "performance"
+                or _shows(judged, subject)
+                else _nothing_slow(measurements),
             )
         ]
     return proof
@@ -182,12 +186,20 @@ def _unclear(
     speeds: Mapping[tuple[str, int], Comparison | None],
     subjects: Sequence[Subject],
 ) -> bool:
-    slow = {i for i, subject in enumerate(subjects) if subject.kind == "performance"}
+    slow = {
+        position
+        for position, subject in enumerate(subjects)
+        if subject.kind == "performance" and _shows(judged, subject)
+    }
     wide = any(
         speed is not None and position in slow and speed.low < FASTER < speed.high
         for (_, position), speed in speeds.items()
     )
-    return wide or undecided(judged)
+    return wide or undecided(judged, BAD)
+
+
+def _shows(judged: Judgements, subject: Subject) -> bool:
+    return any(may_show(anomaly, judged, BAD) for anomaly in subject.anomaly_ids)
 
 
 def _newly_broken(outcome: Outcome, candidate: str) -> int:
@@ -235,6 +247,12 @@ def _speed_check(
     if worse:
         return check("failed", "much slower than the unpatched release, and more work")
     return check("passed", "not slower than the unpatched release")
+
+
+def _nothing_slow(measurements: str) -> Check:
+    """What is not slow before cannot be shown to be faster after; a ratio would say chance."""
+    why = "the unpatched release is not slow in the sandbox"
+    return Check(name="speed", verdict="unavailable", summary=why, measurements=measurements)
 
 
 def _work(bench: Bench, subject: Subject, candidate: Candidate) -> tuple[Work, Work]:

@@ -55,9 +55,21 @@ def _expected(anomaly: Anomaly, before: Judgement) -> dict[str, float]:
     return {"expected_rate": min(1.0, seen / requests)}
 
 
-def undecided(judged: Judgements) -> bool:
-    """Whether more data might decide: a detector was inconclusive."""
-    return any(answer.state == "inconclusive" for answer in judged.values())
+def may_show(anomaly: str, judged: Judgements, bad: str) -> bool:
+    """Whether the trouble shows on the unpatched release, or might with more data."""
+    answer = judged.get((anomaly, bad))
+    return answer is not None and answer.state in ("anomalous", "inconclusive")
+
+
+def undecided(judged: Judgements, bad: str) -> bool:
+    """Whether more data might decide: a detector was inconclusive.
+
+    One that is quiet on the unpatched release decides nothing on a candidate.
+    """
+    return any(
+        answer.state == "inconclusive" and may_show(anomaly, judged, bad)
+        for (anomaly, _), answer in judged.items()
+    )
 
 
 def detector_check(

@@ -23,9 +23,9 @@ from typing import Any
 def main(settings: dict[str, Any], arguments: list[str]) -> int:
     """The exit code of pytest."""
     sys.path.insert(0, str(Path.cwd()))  # as python -m pytest has it
-    measured = _coverage(settings["coverage"]) if settings["coverage"] else None
-    import pytest
+    import pytest  # before anything is traced: it is none of the project's code
 
+    measured = _coverage(settings["coverage"]) if settings["coverage"] else None
     plugins = []
     if settings["first"]:
         plugins.append(running_first(settings["first"], Path(settings["first_passed"])))
