@@ -5,44 +5,30 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from selfheal.artifacts import (
-    Anomalies,
-    Anomaly,
-    Candidate,
-    Deployment,
-    Diagnoses,
-    Diagnosis,
-    Model,
-    Patch,
-    Validation,
-)
+from selfheal_handlers import examples
+
+from selfheal.artifacts import Anomalies, Deployment, Model, Patch
 from selfheal.artifacts.anomalies import DataWindow, Detector, Health
 from selfheal.artifacts.deployment import ApprovalRecord, Gate, RolloutStep
-from selfheal.artifacts.diagnosis import Impact, Location, SuspectCommit
+from selfheal.artifacts.diagnosis import Location, SuspectCommit
 from selfheal.artifacts.envelope import envelope
-from selfheal.artifacts.validation import Check, Result, Selection
+from selfheal.artifacts.validation import Check
 from selfheal.demo.story import WIDTH, Story, tell
 
-ANOMALY = Anomaly(
-    id="anomaly-1",
+ANOMALY = examples.anomaly(
     kind="performance",
     service="shop",
     operation="GET /deals",
-    severity="high",
-    score=0.9,
     title="GET /deals is slower",
     count=10,
     detector=Detector(name="d", parameters={}, window=DataWindow()),
     evidence={"baseline": {"p95_ms": 2.0}, "candidate": {"p95_ms": 31.25}},
 )
-DIAGNOSIS = Diagnosis(
-    id="diagnosis-1",
-    anomaly_ids=["anomaly-1"],
+DIAGNOSIS = examples.diagnosis(
     kind="performance",
     service="shop",
     operation="GET /deals",
     title="GET /deals is slower in deals",
-    verdict="code_cause",
     reason="the evidence convicts",
     locations=[Location(file="shop/prices.py", line=7, function="deals", score=0.9)],
     suspect_commits=[
@@ -50,21 +36,11 @@ DIAGNOSIS = Diagnosis(
             sha="0123456789abcdef", score=0.8, reason="", summary="Tidy", author="Mara <m@x>"
         )
     ],
-    root_service="shop",
-    impact=Impact(
-        severity="high", affected_requests=1, all_requests=2, share=0.5, explanation="half"
-    ),
-    complexity="low",
-    recommendations=[],
+    impact=examples.impact(1, 2, "half"),
 )
-CANDIDATE = Candidate(
-    id="candidate-1",
-    diagnosis_id="diagnosis-1",
+CANDIDATE = examples.candidate(
     strategy="hoist_call",
-    rank=1,
-    score=0.9,
     files=["shop/prices.py"],
-    patch="",
     explanation="the call is done once.",
     base_commit="0123",
 )
@@ -80,7 +56,7 @@ def found() -> dict[str, Model]:
     health = Health(state="measured", score=56.2, components=[])
     return {
         "anomalies": Anomalies(anomalies=[ANOMALY], health=health),
-        "diagnosis": Diagnoses(diagnoses=[DIAGNOSIS]),
+        "diagnosis": examples.diagnoses(DIAGNOSIS),
     }
 
 
@@ -89,24 +65,8 @@ def proven() -> dict[str, Model]:
     skipped = Check(name="latency", verdict="unavailable", summary="no clock")
     return {
         "patch": Patch(candidates=[CANDIDATE]),
-        "validation": Validation(
-            results=[
-                Result(
-                    candidate_id="candidate-1",
-                    diagnosis_id="diagnosis-1",
-                    verdict="passed",
-                    reason="",
-                    checks=[check, skipped],
-                )
-            ],
-            selected="candidate-1",
-            reason="",
-            selections=[
-                Selection(
-                    diagnosis_id="diagnosis-1", candidate_id="candidate-1", reason="", tried=1
-                )
-            ],
-            isolation="none",
+        "validation": examples.validation(
+            [examples.result(checks=[check, skipped])], isolation="none"
         ),
         "deployment": Deployment(
             candidate_id="candidate-1",

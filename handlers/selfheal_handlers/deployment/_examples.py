@@ -8,21 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from selfheal.artifacts import (
-    Anomalies,
-    Anomaly,
-    Candidate,
-    Diagnoses,
-    Diagnosis,
-    Patch,
-    Validation,
-)
-from selfheal.artifacts.anomalies import DataWindow, Detector, Health
+from selfheal.artifacts import Anomalies, Diagnoses, Patch, Validation
 from selfheal.artifacts.deployment import ApprovalRecord, CiRun, Merge
-from selfheal.artifacts.diagnosis import Impact, Location, SuspectCommit
-from selfheal.artifacts.validation import Check, Result, Selection
+from selfheal.artifacts.diagnosis import Location, SuspectCommit
+from selfheal.artifacts.validation import Check
 from selfheal.config import DeployConfig, ServiceConfig, Settings, TestsConfig
 from selfheal.standalone import FolderEffects, FolderWorkspace
+from selfheal_handlers import examples
 
 BROKEN = """DISCOUNTS = {"ten": 0.9}
 
@@ -69,65 +61,38 @@ class World:
 
     @cached_property
     def anomalies(self) -> Anomalies:
-        anomaly = Anomaly(
-            id="anomaly-1",
-            kind="error",
+        anomaly = examples.anomaly(
             service="pricing",
             operation="POST /total",
-            severity="high",
-            score=0.9,
             title="KeyError in POST /total",
             first_seen="2024-01-02T00:00:00Z",
             last_seen="2024-01-02T01:00:00Z",
             count=12,
-            detector=Detector(
-                name="error_patterns",
-                parameters={},
-                window=DataWindow(baseline_release="1.0", candidate_release="1.1"),
-            ),
             evidence={"exception_type": "KeyError", "baseline_count": 0, "candidate_count": 12},
         )
-        return Anomalies(
-            anomalies=[anomaly], health=Health(state="no_data", score=None, components=[])
-        )
+        return examples.anomalies(anomaly)
 
     @cached_property
     def diagnosis(self) -> Diagnoses:
-        diagnosis = Diagnosis(
-            id="diagnosis-1",
-            anomaly_ids=["anomaly-1"],
-            kind="error",
+        diagnosis = examples.diagnosis(
             service="pricing",
             operation="POST /total",
             title="KeyError in total (pricing.py:5)",
-            verdict="code_cause",
             reason="The traceback ends at pricing.py:5, where an unknown code is looked up.",
             locations=[Location(file="pricing.py", line=5, function="total", score=0.9)],
             suspect_commits=[
                 SuspectCommit(sha=self.base_commit, score=0.8, reason="wrote the line")
             ],
-            root_service="pricing",
-            impact=Impact(
-                severity="high",
-                affected_requests=12,
-                all_requests=120,
-                share=0.1,
-                explanation="12 of 120 requests failed.",
-            ),
-            complexity="low",
-            recommendations=[],
+            impact=examples.impact(12, 120, "12 of 120 requests failed."),
             bad_commit=self.base_commit,
             evidence={"exception_type": "KeyError"},
         )
-        return Diagnoses(diagnoses=[diagnosis])
+        return examples.diagnoses(diagnosis)
 
     @cached_property
     def patch(self) -> Patch:
-        candidate = Candidate(
-            id="candidate-1",
-            diagnosis_id="diagnosis-1",
+        candidate = examples.candidate(
             strategy="default_for_missing_key",
-            rank=1,
             score=0.8,
             files=["pricing.py"],
             patch=self.patch_text,
@@ -138,22 +103,14 @@ class World:
 
     @cached_property
     def validation(self) -> Validation:
-        result = Result(
-            candidate_id="candidate-1",
-            diagnosis_id="diagnosis-1",
-            verdict="passed",
+        result = examples.result(
             reason="Every required check passed.",
             checks=[Check(name="suite", verdict="passed", summary="1 test passed")],
         )
-        selection = Selection(
-            diagnosis_id="diagnosis-1", candidate_id="candidate-1", reason="the first", tried=1
-        )
-        return Validation(
-            results=[result],
-            selected="candidate-1",
+        return examples.validation(
+            [result],
             reason="The best that passed.",
-            selections=[selection],
-            isolation="process limits",
+            selections=[examples.selection(reason="the first")],
         )
 
     @property

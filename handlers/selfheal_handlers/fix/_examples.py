@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from selfheal.artifacts import Anomalies, Anomaly, Dataset, Diagnoses, Diagnosis, Telemetry
-from selfheal.artifacts.anomalies import DataWindow, Detector, Health
+from selfheal.artifacts import Anomalies, Dataset, Diagnoses, Telemetry
 from selfheal.artifacts.dataset import write_tables
-from selfheal.artifacts.diagnosis import Impact, Location, SuspectCommit
+from selfheal.artifacts.diagnosis import Location, SuspectCommit
 from selfheal.artifacts.patch import RecordedRequest
-from selfheal.artifacts.telemetry import EventCounts, Refused, Window
+from selfheal.artifacts.telemetry import EventCounts
 from selfheal.codebase.git import git
 from selfheal.config import TestsConfig
 from selfheal.repair import (
@@ -27,6 +26,7 @@ from selfheal.repair import (
 )
 from selfheal.repair import candidates as ranked
 from selfheal.standalone import FolderWorkspace
+from selfheal_handlers import examples
 from selfheal_handlers.fix._results import (
     CodeFixes,
     DocumentationFixes,
@@ -82,40 +82,26 @@ FRAME = {"file": "app.py", "line": 8, "function": "average"}
 
 def diagnoses(good: str, bad: str) -> Diagnoses:
     """One error with its place and the commit that brought it."""
-    return Diagnoses(
-        diagnoses=[
-            Diagnosis(
-                id=DIAGNOSIS,
-                anomaly_ids=[ANOMALY],
-                kind="error",
-                service="reviews",
-                operation="GET /reviews/<name>",
-                title="ZeroDivisionError in average",
-                verdict="code_cause",
-                reason="the traceback ends in a line that the release changed",
-                locations=[Location(file="app.py", line=8, function="average", score=0.9)],
-                suspect_commits=[SuspectCommit(sha=bad, score=0.9, reason="changed the line")],
-                root_service="reviews",
-                impact=Impact(
-                    severity="high",
-                    affected_requests=1,
-                    all_requests=4,
-                    share=0.25,
-                    explanation="1 of 4 requests",
-                ),
-                complexity="low",
-                recommendations=[],
-                good_commit=good,
-                bad_commit=bad,
-                evidence={
-                    "exception_type": "ZeroDivisionError",
-                    "message": "division by zero",
-                    "frames": [FRAME],
-                    "trace_ids": ["t4"],
-                },
-            )
-        ]
+    diagnosis = examples.diagnosis(
+        id=DIAGNOSIS,
+        anomaly_ids=[ANOMALY],
+        service="reviews",
+        operation="GET /reviews/<name>",
+        title="ZeroDivisionError in average",
+        reason="the traceback ends in a line that the release changed",
+        locations=[Location(file="app.py", line=8, function="average", score=0.9)],
+        suspect_commits=[SuspectCommit(sha=bad, score=0.9, reason="changed the line")],
+        impact=examples.impact(1, 4, "1 of 4 requests"),
+        good_commit=good,
+        bad_commit=bad,
+        evidence={
+            "exception_type": "ZeroDivisionError",
+            "message": "division by zero",
+            "frames": [FRAME],
+            "trace_ids": ["t4"],
+        },
     )
+    return examples.diagnoses(diagnosis)
 
 
 def material(good: str = "0" * 40, bad: str = "1" * 40) -> FixMaterial:
@@ -211,21 +197,14 @@ def _commit(repository: Path, files: Mapping[str, str], message: str) -> str:
 
 
 def _anomalies() -> Anomalies:
-    window = DataWindow(baseline_release="1.0", candidate_release="1.1")
-    anomaly = Anomaly(
+    anomaly = examples.anomaly(
         id=ANOMALY,
-        kind="error",
         service="reviews",
         operation="GET /reviews/<name>",
-        severity="high",
-        score=0.9,
         title="ZeroDivisionError",
-        count=1,
-        detector=Detector(name="error_patterns", parameters={}, window=window),
         evidence={"trace_ids": ["t4"]},
     )
-    health = Health(state="no_data", score=None, components=[])
-    return Anomalies(anomalies=[anomaly], health=health)
+    return examples.anomalies(anomaly)
 
 
 def _dataset(folder: Path) -> Dataset:
@@ -255,12 +234,4 @@ def _dataset(folder: Path) -> Dataset:
 
 
 def _telemetry(dataset: Dataset) -> Telemetry:
-    return Telemetry(
-        sources=[],
-        refused=Refused(),
-        events=EventCounts(spans=4),
-        window=Window(),
-        releases=[],
-        operations=[],
-        dataset=dataset,
-    )
+    return examples.telemetry(dataset, events=EventCounts(spans=4))

@@ -7,24 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from selfheal.artifacts import (
-    Anomalies,
-    Anomaly,
-    Candidate,
-    Deployment,
-    Diagnoses,
-    Diagnosis,
-    Patch,
-    Patterns,
-    Telemetry,
-    Validation,
-)
-from selfheal.artifacts.anomalies import DataWindow, Detector, Health
+from selfheal.artifacts import Anomalies, Deployment, Patch, Patterns, Telemetry
 from selfheal.artifacts.deployment import Gate, Merge, RolloutStep
-from selfheal.artifacts.diagnosis import Impact
-from selfheal.artifacts.validation import Result, Selection
 from selfheal.config import LearnConfig, Settings
 from selfheal.standalone import FolderEffects, FolderWorkspace
+from selfheal_handlers import examples
 
 MERGE = "c" * 40
 RELEASES = ("1.0", "1.1", "1.1-selfheal.ccccccc")
@@ -156,28 +143,19 @@ def deployment() -> Deployment:
 def anomalies() -> Anomalies:
     from selfheal.analysis.errors import DETECTOR
 
-    anomaly = Anomaly(
-        id="anomaly-1",
-        kind="error",
+    anomaly = examples.anomaly(
         service="pricing",
         operation="POST /total",
-        severity="high",
-        score=0.9,
         title="KeyError in POST /total",
         count=12,
-        detector=Detector(
-            name=DETECTOR,
-            parameters={"significance": 0.05, "expected_rate": 0.1},
-            window=DataWindow(baseline_release="1.0", candidate_release="1.1"),
-        ),
+        detector=examples.detector(DETECTOR, significance=0.05, expected_rate=0.1),
         evidence={"exception_type": "KeyError", "fingerprint": "none"},
     )
-    return Anomalies(anomalies=[anomaly], health=Health(state="no_data", score=None, components=[]))
+    return examples.anomalies(anomaly)
 
 
 def telemetry(folder: Path) -> Telemetry:
     """What the run was started with: both releases before the rollout."""
-    from selfheal.artifacts.telemetry import Window
     from selfheal.telemetry import ingest
 
     recording = folder / "recording" / "traces.jsonl"
@@ -185,75 +163,39 @@ def telemetry(folder: Path) -> Telemetry:
     recording.write_text(_exported(0) + _exported(1))
     run_folder = FolderWorkspace(folder).run_folder
     read = ingest([recording], run_folder, "dataset")
-    return Telemetry(
-        sources=read.sources,
-        refused=read.refused,
-        events=read.events,
-        window=Window(),
-        releases=[],
-        operations=[],
-        dataset=read.dataset,
+    return examples.telemetry(
+        read.dataset, sources=read.sources, refused=read.refused, events=read.events
     )
 
 
 def _decided() -> dict[str, Any]:
-    diagnosis = Diagnosis(
-        id="diagnosis-1",
-        anomaly_ids=["anomaly-1"],
-        kind="error",
+    diagnosis = examples.diagnosis(
         service="pricing",
         operation="POST /total",
         title="KeyError in total (pricing.py:5)",
-        verdict="code_cause",
-        reason="The traceback ends there.",
-        locations=[],
-        suspect_commits=[],
-        root_service="pricing",
-        impact=Impact(
-            severity="high", affected_requests=12, all_requests=120, share=0.1, explanation=""
-        ),
-        complexity="low",
-        recommendations=[],
+        impact=examples.impact(12, 120, ""),
         evidence={"exception_type": "KeyError"},
     )
     candidates = [
-        Candidate(
+        examples.candidate(
             id=f"candidate-{rank}",
-            diagnosis_id="diagnosis-1",
             strategy=strategy,
             rank=rank,
             score=1 / rank,
             files=["pricing.py"],
-            patch="",
-            explanation="",
             base_commit="b" * 40,
             edit={"template": strategy},
         )
         for rank, strategy in enumerate(("handle_exception", "default_value"), start=1)
     ]
     results = [
-        Result(
-            candidate_id=candidate.id,
-            diagnosis_id="diagnosis-1",
-            verdict=verdict,
-            reason="",
-            checks=[],
-        )
+        examples.result(candidate_id=candidate.id, verdict=verdict)
         for candidate, verdict in zip(candidates, ("failed", "passed"), strict=True)
     ]
-    validation = Validation(
-        results=results,
-        selected="candidate-2",
-        reason="The first that passed.",
-        selections=[
-            Selection(diagnosis_id="diagnosis-1", candidate_id="candidate-2", reason="", tried=2)
-        ],
-        isolation="process limits",
-    )
     return {
         "patch": Patch(candidates=candidates),
-        "diagnosis": Diagnoses(diagnoses=[diagnosis]),
-        "validation": validation,
+        "diagnosis": examples.diagnoses(diagnosis),
+        "validation": examples.validation(results, reason="The first that passed."),
     }
 
 

@@ -6,21 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from selfheal.artifacts import (
-    Anomalies,
-    Anomaly,
-    Candidate,
-    Dataset,
-    Diagnoses,
-    Diagnosis,
-    Patch,
-    Telemetry,
-    Validation,
-)
-from selfheal.artifacts.anomalies import DataWindow, Detector, Health
-from selfheal.artifacts.diagnosis import Impact, Location
+from selfheal.artifacts import Anomalies, Dataset, Diagnoses, Patch, Telemetry, Validation
+from selfheal.artifacts.anomalies import DataWindow, Detector
+from selfheal.artifacts.diagnosis import Location
 from selfheal.artifacts.patch import RecordedRequest, Reproducer
-from selfheal.artifacts.telemetry import EventCounts, Refused, Window
+from selfheal.artifacts.telemetry import EventCounts
 from selfheal.artifacts.validation import Check
 from selfheal.codebase.git import git
 from selfheal.config import ServiceConfig, TestsConfig, ValidateConfig
@@ -32,6 +22,7 @@ from selfheal.sandbox.plan import plan
 from selfheal.sandbox.verdict import choose
 from selfheal.standalone import FolderWorkspace
 from selfheal.telemetry.ingest import ingest
+from selfheal_handlers import examples
 
 SERVICE = '''\
 """Prices of a tea house."""
@@ -118,12 +109,8 @@ def workspace(folder: Path, path: Path | None = None) -> FolderWorkspace:
 
 def patch(commit: str) -> Patch:
     """The artifact with one candidate, which heals."""
-    candidate = Candidate(
-        id="candidate-1",
-        diagnosis_id="diagnosis-1",
+    candidate = examples.candidate(
         strategy="default_value",
-        rank=1,
-        score=0.9,
         files=sorted(AFTER),
         patch=patch_of(FILES, AFTER),
         explanation="An unknown drink is answered with 404.",
@@ -136,44 +123,29 @@ def patch(commit: str) -> Patch:
 
 
 def diagnoses(commit: str) -> Diagnoses:
-    diagnosis = Diagnosis(
-        id="diagnosis-1",
-        anomaly_ids=["anomaly-1"],
-        kind="error",
+    diagnosis = examples.diagnosis(
         service="teahouse",
         operation="GET /prices/<name>",
         title="KeyError in price",
-        verdict="code_cause",
         reason="the traceback ends in price",
         locations=[Location(file="teahouse.py", line=7, function="price", score=0.9)],
-        suspect_commits=[],
-        root_service="teahouse",
-        impact=Impact(
-            severity="high", affected_requests=1, all_requests=1, share=1.0, explanation="all"
-        ),
-        complexity="low",
-        recommendations=[],
+        impact=examples.impact(1, 1, "all"),
         bad_commit=commit,
     )
-    return Diagnoses(diagnoses=[diagnosis])
+    return examples.diagnoses(diagnosis)
 
 
 def anomalies() -> Anomalies:
-    anomaly = Anomaly(
-        id="anomaly-1",
-        kind="error",
+    anomaly = examples.anomaly(
         service="teahouse",
         operation="GET /prices/<name>",
-        severity="high",
-        score=0.9,
         title="KeyError",
-        count=1,
         detector=Detector(
             name="error_rate", parameters={}, window=DataWindow(candidate_release="1.1")
         ),
         evidence={"exception_type": "KeyError", "trace_ids": ["0af7651916cd43dd8448eb211c80319c"]},
     )
-    return Anomalies(anomalies=[anomaly], health=Health(state="no_data", score=None, components=[]))
+    return examples.anomalies(anomaly)
 
 
 def dataset(folder: Path) -> Dataset:
@@ -196,15 +168,7 @@ def dataset(folder: Path) -> Dataset:
 
 
 def telemetry(folder: Path) -> Telemetry:
-    return Telemetry(
-        sources=[],
-        refused=Refused(),
-        events=EventCounts(spans=1),
-        window=Window(),
-        releases=[],
-        operations=[],
-        dataset=dataset(folder),
-    )
+    return examples.telemetry(dataset(folder), events=EventCounts(spans=1))
 
 
 def subjects(commit: str) -> Subjects:
