@@ -6,6 +6,13 @@ from pathlib import Path
 
 import pytest
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="write the golden files of tests/golden anew"
+    )
+
+
 FIRST_SECOND = 1_760_000_000
 SPANS_PER_RELEASE = 600
 
