@@ -9,7 +9,7 @@ from typing import Any
 
 from selfheal.artifacts.model import AnomalyKind
 from selfheal.repair.edit import Edit, Splice
-from selfheal.repair.fallbacks import Fallback, in_comprehension, statements
+from selfheal.repair.fallbacks import Fallback, expressions, in_comprehension, statements
 from selfheal.repair.problem import Place, Problem
 from selfheal.repair.source import Source
 
@@ -44,6 +44,16 @@ class Strategy:
     examples: tuple[Example, ...] = ()
 
 
+def error_strategy(name: str, propose: Propose, *examples: Example) -> Strategy:
+    """A strategy that is asked for errors alone."""
+    return Strategy(name, frozenset({"error"}), propose, examples)
+
+
+def performance_strategy(name: str, propose: Propose, *examples: Example) -> Strategy:
+    """A strategy that is asked for slow operations alone."""
+    return Strategy(name, frozenset({"performance"}), propose, examples)
+
+
 def early_exits(
     problem: Problem,
     place: Place,
@@ -71,6 +81,20 @@ def early_exits(
             parameters={"fallback": fallback.text, "origin": fallback.origin},
             splices=[source.insert_before(statement, lines)],
         )
+
+
+def conditionals(
+    problem: Problem,
+    place: Place,
+    node: ast.expr,
+    subject: ast.expr,
+    condition: str,
+    strategy: str,
+    what: str,
+) -> Iterator[Edit]:
+    """`conditional` with each value that may stand for `node` where `subject` has none."""
+    for fallback in expressions(problem, place, node, subject):
+        yield conditional(place, node, condition, fallback, strategy, what)
 
 
 def conditional(

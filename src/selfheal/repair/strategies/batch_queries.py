@@ -15,7 +15,7 @@ from selfheal.repair.loops import Loop, key_of_turn, loops, materialized, plural
 from selfheal.repair.problem import Problem
 from selfheal.repair.source import Source
 from selfheal.repair.sql import Batched, batched
-from selfheal.repair.strategies.base import Example, Strategy
+from selfheal.repair.strategies.base import Example, performance_strategy
 from selfheal.repair.strategies.helpers import batch_helper, helper_calls
 from selfheal.repair.strategies.queries import (
     Names,
@@ -133,9 +133,8 @@ def page(db, rows):
     return shown
 """
 
-STRATEGY = Strategy(
-    name=NAME,
-    kinds=frozenset({"performance"}),
-    propose=propose,
-    examples=(Example(_BEFORE, _AFTER, line=4, evidence={"slow_pattern": "queries_in_loop"}),),
+STRATEGY = performance_strategy(
+    NAME,
+    propose,
+    Example(_BEFORE, _AFTER, line=4, evidence={"slow_pattern": "queries_in_loop"}),
 )

@@ -9,7 +9,7 @@ from selfheal.repair.edit import Edit
 from selfheal.repair.fallbacks import Fallback, expressions
 from selfheal.repair.problem import Place, Problem
 from selfheal.repair.source import is_plain
-from selfheal.repair.strategies.base import Example, Strategy, early_exits, replacement
+from selfheal.repair.strategies.base import Example, early_exits, error_strategy, replacement
 
 NAME = "default_value"
 
@@ -103,25 +103,22 @@ def _removal(place: Place, node: ast.Call) -> Iterator[Edit]:
         )
 
 
-STRATEGY = Strategy(
-    name=NAME,
-    kinds=frozenset({"error"}),
-    propose=propose,
-    examples=(
-        Example(
-            before="def quantity(item):\n    return item['quantity'] * 2\n",
-            after="def quantity(item):\n    return item.get('quantity', 1) * 2\n",
-            good="def quantity(item):\n    return item.get('quantity', 1) * 2\n",
-            line=2,
-            evidence={"exception_type": "KeyError", "message": "'quantity'"},
-        ),
-        Example(
-            before="def count(words):\n    seen = {}\n    for word in words:\n"
-            "        seen[word] += 1\n    return seen\n",
-            after="def count(words):\n    seen = {}\n    for word in words:\n"
-            "        seen.setdefault(word, 0)\n        seen[word] += 1\n    return seen\n",
-            line=4,
-            evidence={"exception_type": "KeyError", "message": "'tea'"},
-        ),
+STRATEGY = error_strategy(
+    NAME,
+    propose,
+    Example(
+        before="def quantity(item):\n    return item['quantity'] * 2\n",
+        after="def quantity(item):\n    return item.get('quantity', 1) * 2\n",
+        good="def quantity(item):\n    return item.get('quantity', 1) * 2\n",
+        line=2,
+        evidence={"exception_type": "KeyError", "message": "'quantity'"},
+    ),
+    Example(
+        before="def count(words):\n    seen = {}\n    for word in words:\n"
+        "        seen[word] += 1\n    return seen\n",
+        after="def count(words):\n    seen = {}\n    for word in words:\n"
+        "        seen.setdefault(word, 0)\n        seen[word] += 1\n    return seen\n",
+        line=4,
+        evidence={"exception_type": "KeyError", "message": "'tea'"},
     ),
 )

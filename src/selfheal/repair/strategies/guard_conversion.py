@@ -11,8 +11,8 @@ from selfheal.repair.fallbacks import Fallback, expressions, in_comprehension, s
 from selfheal.repair.problem import Place, Problem
 from selfheal.repair.strategies.base import (
     Example,
-    Strategy,
     conditional,
+    error_strategy,
     import_splices,
     imported,
     replacement,
@@ -172,31 +172,28 @@ def exception_expression(place: Place, problem: Problem) -> tuple[str, list[Spli
     return name, import_splices(source, module, name)
 
 
-STRATEGY = Strategy(
-    name=NAME,
-    kinds=frozenset({"error"}),
-    propose=propose,
-    examples=(
-        Example(
-            before="def ceiling(limit):\n    return int(limit) * 100\n",
-            after="def ceiling(limit):\n    return int(limit) * 100 if limit else None\n",
-            line=2,
-            evidence={
-                "exception_type": "ValueError",
-                "message": "invalid literal for int() with base 10: ''",
-            },
-        ),
-        Example(
-            before="@app.get('/a')\ndef show(args):\n    count = int(args['n'])\n"
-            "    if count < 0:\n        return 'bad', 400\n    return str(count)\n",
-            after="@app.get('/a')\ndef show(args):\n    try:\n        count = int(args['n'])\n"
-            "    except (TypeError, ValueError):\n        return 'bad', 400\n"
-            "    if count < 0:\n        return 'bad', 400\n    return str(count)\n",
-            line=3,
-            evidence={
-                "exception_type": "ValueError",
-                "message": "invalid literal for int() with base 10: 'many'",
-            },
-        ),
+STRATEGY = error_strategy(
+    NAME,
+    propose,
+    Example(
+        before="def ceiling(limit):\n    return int(limit) * 100\n",
+        after="def ceiling(limit):\n    return int(limit) * 100 if limit else None\n",
+        line=2,
+        evidence={
+            "exception_type": "ValueError",
+            "message": "invalid literal for int() with base 10: ''",
+        },
+    ),
+    Example(
+        before="@app.get('/a')\ndef show(args):\n    count = int(args['n'])\n"
+        "    if count < 0:\n        return 'bad', 400\n    return str(count)\n",
+        after="@app.get('/a')\ndef show(args):\n    try:\n        count = int(args['n'])\n"
+        "    except (TypeError, ValueError):\n        return 'bad', 400\n"
+        "    if count < 0:\n        return 'bad', 400\n    return str(count)\n",
+        line=3,
+        evidence={
+            "exception_type": "ValueError",
+            "message": "invalid literal for int() with base 10: 'many'",
+        },
     ),
 )

@@ -11,9 +11,9 @@ from selfheal.repair.problem import Place, Problem
 from selfheal.repair.source import is_plain
 from selfheal.repair.strategies.base import (
     Example,
-    Strategy,
-    conditional,
+    conditionals,
     early_exits,
+    error_strategy,
     replacement,
 )
 
@@ -53,8 +53,7 @@ def _subscript(problem: Problem, place: Place, node: ast.Subscript) -> Iterator[
     inside = holder if first else f"len({holder}) > {index}"
     outside = f"not {holder}" if first else f"len({holder}) <= {index}"
     if not index.startswith("-") or first:
-        for fallback in expressions(problem, place, whole, node.value):
-            yield conditional(place, whole, inside, fallback, NAME, what)
+        yield from conditionals(problem, place, whole, node.value, inside, NAME, what)
         yield from early_exits(problem, place, node, node.value, outside, NAME, what)
     if not isinstance(node.slice, ast.Constant):
         last = Fallback(f"{holder}[-1]", 0.45, "clamp", "is the last element")
@@ -111,18 +110,15 @@ def _call(problem: Problem, place: Place, node: ast.Call) -> Iterator[Edit]:
             yield replacement(place, node, text, fallback, NAME, "there is nothing", "default")
     elif short == "pop" and isinstance(node.func, ast.Attribute) and is_plain(node.func.value):
         holder = source.segment(node.func.value)
-        for fallback in expressions(problem, place, node, node.func.value):
-            yield conditional(place, node, holder, fallback, NAME, f"{holder} is empty")
+        what = f"{holder} is empty"
+        yield from conditionals(problem, place, node, node.func.value, holder, NAME, what)
     elif short in ("mean", "fmean", "median", "mode", "choice", "stdev") and node.args:
         subject = node.args[0]
         text = source.segment(subject)
         if is_plain(subject):
-            for fallback in expressions(problem, place, node, subject):
-                yield conditional(place, node, text, fallback, NAME, f"{text} is empty")
-            exits = early_exits(
-                problem, place, node, subject, f"not {text}", NAME, f"{text} is empty"
-            )
-            yield from exits
+            what = f"{text} is empty"
+            yield from conditionals(problem, place, node, subject, text, NAME, what)
+            yield from early_exits(problem, place, node, subject, f"not {text}", NAME, what)
 
 
 def _with_argument(place: Place, node: ast.Call, argument: str) -> str:
@@ -137,26 +133,23 @@ def _with_argument(place: Place, node: ast.Call, argument: str) -> str:
     return f"{function}({', '.join([inner, *keywords, argument])})"
 
 
-STRATEGY = Strategy(
-    name=NAME,
-    kinds=frozenset({"error"}),
-    propose=propose,
-    examples=(
-        Example(
-            before="def latest(reviews):\n    return reviews[0]['stars']\n",
-            after="def latest(reviews):\n    return reviews[0]['stars'] if reviews else None\n",
-            line=2,
-            evidence={"exception_type": "IndexError", "message": "list index out of range"},
-        ),
-        Example(
-            before="def best(rules):\n    return max(rule.percent for rule in rules)\n",
-            after="def best(rules):\n    return max((rule.percent for rule in rules), default=0)\n",
-            good="def best(rules):\n    return max(rule.percent for rule in rules) if rules else 0\n",
-            line=2,
-            evidence={
-                "exception_type": "ValueError",
-                "message": "max() arg is an empty sequence",
-            },
-        ),
+STRATEGY = error_strategy(
+    NAME,
+    propose,
+    Example(
+        before="def latest(reviews):\n    return reviews[0]['stars']\n",
+        after="def latest(reviews):\n    return reviews[0]['stars'] if reviews else None\n",
+        line=2,
+        evidence={"exception_type": "IndexError", "message": "list index out of range"},
+    ),
+    Example(
+        before="def best(rules):\n    return max(rule.percent for rule in rules)\n",
+        after="def best(rules):\n    return max((rule.percent for rule in rules), default=0)\n",
+        good="def best(rules):\n    return max(rule.percent for rule in rules) if rules else 0\n",
+        line=2,
+        evidence={
+            "exception_type": "ValueError",
+            "message": "max() arg is an empty sequence",
+        },
     ),
 )

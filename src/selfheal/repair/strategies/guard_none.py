@@ -12,9 +12,9 @@ from selfheal.repair.problem import Place, Problem
 from selfheal.repair.source import is_plain
 from selfheal.repair.strategies.base import (
     Example,
-    Strategy,
-    conditional,
+    conditionals,
     early_exits,
+    error_strategy,
     replacement,
 )
 
@@ -70,8 +70,8 @@ def _guards(problem: Problem, place: Place, missing: ast.expr, whole: ast.expr) 
         yield replacement(place, missing, replaced, fallback, NAME, what, "or_default")
     if is_plain(missing):
         yield from early_exits(problem, place, whole, missing, what, NAME, what)
-        for fallback in expressions(problem, place, whole, missing):
-            yield conditional(place, whole, f"{text} is not None", fallback, NAME, what)
+        present = f"{text} is not None"
+        yield from conditionals(problem, place, whole, missing, present, NAME, what)
         return
     name = source.fresh(place.function, "found")
     shortened = source.segment(whole).replace(text, name, 1)
@@ -132,41 +132,38 @@ def _iterables(place: Place) -> Iterator[ast.expr]:
             yield from node.args[:1]
 
 
-STRATEGY = Strategy(
-    name=NAME,
-    kinds=frozenset({"error"}),
-    propose=propose,
-    examples=(
-        Example(
-            before="def city(user):\n    return user.address.city.title()\n",
-            after="def city(user):\n"
-            "    return user.address.city.title() if user.address is not None else None\n",
-            line=2,
-            evidence={
-                "exception_type": "AttributeError",
-                "message": "'NoneType' object has no attribute 'city'",
-            },
-        ),
-        Example(
-            before="def total(rows):\n    return sum(row.price * row.count for row in rows)\n",
-            after="def total(rows):\n    return sum((row.price or 0) * row.count for row in rows)\n",
-            line=2,
-            evidence={
-                "exception_type": "TypeError",
-                "message": "unsupported operand type(s) for *: 'NoneType' and 'int'",
-            },
-        ),
-        Example(
-            before="def name(found):\n    return found['name']\n",
-            good="def name(found):\n    if found is None:\n        return 'nobody'\n"
-            "    return found['name']\n",
-            after="def name(found):\n    if found is None:\n        return 'nobody'\n"
-            "    return found['name']\n",
-            line=2,
-            evidence={
-                "exception_type": "TypeError",
-                "message": "'NoneType' object is not subscriptable",
-            },
-        ),
+STRATEGY = error_strategy(
+    NAME,
+    propose,
+    Example(
+        before="def city(user):\n    return user.address.city.title()\n",
+        after="def city(user):\n"
+        "    return user.address.city.title() if user.address is not None else None\n",
+        line=2,
+        evidence={
+            "exception_type": "AttributeError",
+            "message": "'NoneType' object has no attribute 'city'",
+        },
+    ),
+    Example(
+        before="def total(rows):\n    return sum(row.price * row.count for row in rows)\n",
+        after="def total(rows):\n    return sum((row.price or 0) * row.count for row in rows)\n",
+        line=2,
+        evidence={
+            "exception_type": "TypeError",
+            "message": "unsupported operand type(s) for *: 'NoneType' and 'int'",
+        },
+    ),
+    Example(
+        before="def name(found):\n    return found['name']\n",
+        good="def name(found):\n    if found is None:\n        return 'nobody'\n"
+        "    return found['name']\n",
+        after="def name(found):\n    if found is None:\n        return 'nobody'\n"
+        "    return found['name']\n",
+        line=2,
+        evidence={
+            "exception_type": "TypeError",
+            "message": "'NoneType' object is not subscriptable",
+        },
     ),
 )

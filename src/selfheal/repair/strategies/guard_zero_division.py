@@ -6,12 +6,19 @@ import ast
 from collections.abc import Iterator
 
 from selfheal.repair.edit import Edit
-from selfheal.repair.fallbacks import Fallback, expressions
+from selfheal.repair.fallbacks import Fallback
 from selfheal.repair.problem import Problem
-from selfheal.repair.strategies.base import Example, Strategy, conditional, early_exits
+from selfheal.repair.strategies.base import (
+    Example,
+    conditional,
+    conditionals,
+    early_exits,
+    error_strategy,
+)
 
 NAME = "guard_zero_division"
 EXCEPTIONS = ("ZeroDivisionError", "DivisionByZero", "DivisionUndefined", "InvalidOperation")
+ZERO = Fallback("0", 0.5, "neutral", "gives zero")
 
 
 def propose(problem: Problem) -> Iterator[Edit]:
@@ -28,10 +35,8 @@ def propose(problem: Problem) -> Iterator[Edit]:
             if "\n" in text:
                 continue
             what = f"{text} is {'zero' if subject is node.right else 'empty'}"
-            values = expressions(problem, place, whole, subject)
-            values.append(Fallback("0", 0.5, "neutral", "gives zero"))
-            for fallback in values:
-                yield conditional(place, whole, text, fallback, NAME, what)
+            yield from conditionals(problem, place, whole, subject, text, NAME, what)
+            yield conditional(place, whole, text, ZERO, NAME, what)
             negated = f"not {text}" if _simple(subject) else f"not ({text})"
             yield from early_exits(problem, place, node, subject, negated, NAME, what)
 
@@ -69,16 +74,13 @@ def _simple(node: ast.expr) -> bool:
     return isinstance(node, ast.Name | ast.Attribute | ast.Subscript | ast.Call)
 
 
-STRATEGY = Strategy(
-    name=NAME,
-    kinds=frozenset({"error"}),
-    propose=propose,
-    examples=(
-        Example(
-            before="def mean(xs):\n    return round(sum(xs) / len(xs), 2)\n",
-            after="def mean(xs):\n    return round(sum(xs) / len(xs), 2) if xs else None\n",
-            line=2,
-            evidence={"exception_type": "ZeroDivisionError", "message": "division by zero"},
-        ),
+STRATEGY = error_strategy(
+    NAME,
+    propose,
+    Example(
+        before="def mean(xs):\n    return round(sum(xs) / len(xs), 2)\n",
+        after="def mean(xs):\n    return round(sum(xs) / len(xs), 2) if xs else None\n",
+        line=2,
+        evidence={"exception_type": "ZeroDivisionError", "message": "division by zero"},
     ),
 )

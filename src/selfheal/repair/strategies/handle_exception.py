@@ -10,7 +10,7 @@ from selfheal.repair.edit import Edit, Splice
 from selfheal.repair.fallbacks import Fallback, statements
 from selfheal.repair.problem import Place, Problem
 from selfheal.repair.source import Source, module_names, names_bound
-from selfheal.repair.strategies.base import Example, Strategy, import_splices
+from selfheal.repair.strategies.base import Example, error_strategy, import_splices
 from selfheal.repair.strategies.guard_conversion import attempted, exception_expression
 
 NAME = "handle_exception"
@@ -76,21 +76,18 @@ def _logger(source: Source) -> tuple[str, list[Splice]]:
     return "logging.getLogger(__name__)", import_splices(source, "logging")
 
 
-STRATEGY = Strategy(
-    name=NAME,
-    kinds=frozenset({"error"}),
-    propose=propose,
-    examples=(
-        Example(
-            before="import logging\n\nlogger = logging.getLogger(__name__)\n\n\n"
-            "def load(rows):\n    for row in rows:\n        row.check()\n",
-            after="import logging\n\nlogger = logging.getLogger(__name__)\n\n\n"
-            "def load(rows):\n    for row in rows:\n        try:\n            row.check()\n"
-            "        except RuntimeError as error:\n"
-            '            logger.warning("load: %s", error, exc_info=True)\n'
-            "            continue\n",
-            line=8,
-            evidence={"exception_type": "RuntimeError", "message": "stale row"},
-        ),
+STRATEGY = error_strategy(
+    NAME,
+    propose,
+    Example(
+        before="import logging\n\nlogger = logging.getLogger(__name__)\n\n\n"
+        "def load(rows):\n    for row in rows:\n        row.check()\n",
+        after="import logging\n\nlogger = logging.getLogger(__name__)\n\n\n"
+        "def load(rows):\n    for row in rows:\n        try:\n            row.check()\n"
+        "        except RuntimeError as error:\n"
+        '            logger.warning("load: %s", error, exc_info=True)\n'
+        "            continue\n",
+        line=8,
+        evidence={"exception_type": "RuntimeError", "message": "stale row"},
     ),
 )

@@ -15,7 +15,7 @@ from selfheal.repair.edit import Edit, Splice
 from selfheal.repair.loops import Loop, loops, outer_loops
 from selfheal.repair.problem import Problem
 from selfheal.repair.source import Source, is_plain, names_bound
-from selfheal.repair.strategies.base import Example, Strategy
+from selfheal.repair.strategies.base import Example, performance_strategy
 from selfheal.repair.strategies.scope import scope
 
 NAME = "hoist_call"
@@ -260,31 +260,28 @@ def _remembered(loop: Loop, call: ast.Call, factor: float) -> Edit | None:
     )
 
 
-STRATEGY = Strategy(
-    name=NAME,
-    kinds=frozenset({"performance"}),
-    propose=propose,
-    examples=(
-        Example(
-            before="def prices(db, items, currency):\n    found = []\n    for item in items:\n"
-            "        found.append(item.cents * rate(db, currency))\n    return found\n",
-            after="def prices(db, items, currency):\n    found = []\n"
-            "    rate_once = rate(db, currency)\n    for item in items:\n"
-            "        found.append(item.cents * rate_once)\n    return found\n",
-            line=4,
-            evidence={"slow_pattern": "repeated_call"},
-        ),
-        Example(
-            before="def prices(db, items):\n    found = []\n    for item in items:\n"
-            "        factor = rate(db, item.currency)\n        found.append(item.cents * factor)\n"
-            "    return found\n",
-            after="def prices(db, items):\n    found = []\n    rate_known = {}\n"
-            "    for item in items:\n        if item.currency not in rate_known:\n"
-            "            rate_known[item.currency] = rate(db, item.currency)\n"
-            "        factor = rate_known[item.currency]\n"
-            "        found.append(item.cents * factor)\n    return found\n",
-            line=4,
-            evidence={"slow_pattern": "repeated_call"},
-        ),
+STRATEGY = performance_strategy(
+    NAME,
+    propose,
+    Example(
+        before="def prices(db, items, currency):\n    found = []\n    for item in items:\n"
+        "        found.append(item.cents * rate(db, currency))\n    return found\n",
+        after="def prices(db, items, currency):\n    found = []\n"
+        "    rate_once = rate(db, currency)\n    for item in items:\n"
+        "        found.append(item.cents * rate_once)\n    return found\n",
+        line=4,
+        evidence={"slow_pattern": "repeated_call"},
+    ),
+    Example(
+        before="def prices(db, items):\n    found = []\n    for item in items:\n"
+        "        factor = rate(db, item.currency)\n        found.append(item.cents * factor)\n"
+        "    return found\n",
+        after="def prices(db, items):\n    found = []\n    rate_known = {}\n"
+        "    for item in items:\n        if item.currency not in rate_known:\n"
+        "            rate_known[item.currency] = rate(db, item.currency)\n"
+        "        factor = rate_known[item.currency]\n"
+        "        found.append(item.cents * factor)\n    return found\n",
+        line=4,
+        evidence={"slow_pattern": "repeated_call"},
     ),
 )

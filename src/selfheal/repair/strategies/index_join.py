@@ -15,7 +15,7 @@ from selfheal.repair.edit import Edit
 from selfheal.repair.loops import Loop, loops, outer_loops, repeatable
 from selfheal.repair.problem import Problem
 from selfheal.repair.source import names_bound, names_in
-from selfheal.repair.strategies.base import Example, Strategy
+from selfheal.repair.strategies.base import Example, performance_strategy
 from selfheal.repair.strategies.scope import scope
 
 NAME = "index_join"
@@ -192,24 +192,21 @@ def _key_name(node: ast.expr) -> str:
     return "key"
 
 
-STRATEGY = Strategy(
-    name=NAME,
-    kinds=frozenset({"performance"}),
-    propose=propose,
-    examples=(
-        Example(
-            before="def totals(products, sales):\n    found = []\n    for product in products:\n"
-            "        total = sum(sale.count for sale in sales if sale.product == product.id)\n"
-            "        found.append((product.id, total))\n    return found\n",
-            after="def totals(products, sales):\n    found = []\n    sales_by_product = {}\n"
-            "    for sale in sales:\n"
-            "        sales_by_product.setdefault(sale.product, []).append(sale)\n"
-            "    for product in products:\n"
-            "        total = sum(sale.count for sale in sales_by_product.get(product.id, ())"
-            " if sale.product == product.id)\n"
-            "        found.append((product.id, total))\n    return found\n",
-            line=4,
-            evidence={"slow_pattern": "nested_loops"},
-        ),
+STRATEGY = performance_strategy(
+    NAME,
+    propose,
+    Example(
+        before="def totals(products, sales):\n    found = []\n    for product in products:\n"
+        "        total = sum(sale.count for sale in sales if sale.product == product.id)\n"
+        "        found.append((product.id, total))\n    return found\n",
+        after="def totals(products, sales):\n    found = []\n    sales_by_product = {}\n"
+        "    for sale in sales:\n"
+        "        sales_by_product.setdefault(sale.product, []).append(sale)\n"
+        "    for product in products:\n"
+        "        total = sum(sale.count for sale in sales_by_product.get(product.id, ())"
+        " if sale.product == product.id)\n"
+        "        found.append((product.id, total))\n    return found\n",
+        line=4,
+        evidence={"slow_pattern": "nested_loops"},
     ),
 )

@@ -13,7 +13,7 @@ from selfheal.repair.edit import Edit, Splice
 from selfheal.repair.loops import Loop, loops, outer_loops
 from selfheal.repair.problem import Problem
 from selfheal.repair.source import is_plain
-from selfheal.repair.strategies.base import Example, Strategy
+from selfheal.repair.strategies.base import Example, performance_strategy
 from selfheal.repair.strategies.scope import scope
 
 NAME = "membership_set"
@@ -169,28 +169,25 @@ def _hoisted(enclosing: list[Loop], holder: ast.expr, factor: float) -> Edit | N
     )
 
 
-STRATEGY = Strategy(
-    name=NAME,
-    kinds=frozenset({"performance"}),
-    propose=propose,
-    examples=(
-        Example(
-            before="def distinct(groups):\n    seen = []\n    for group in groups:\n"
-            "        for item in group:\n            if item not in seen:\n"
-            "                seen.append(item)\n    return seen\n",
-            after="def distinct(groups):\n    seen = []\n    seen_set = set(seen)\n"
-            "    for group in groups:\n        for item in group:\n"
-            "            if item not in seen_set:\n                seen.append(item)\n"
-            "                seen_set.add(item)\n    return seen\n",
-            line=5,
-            evidence={"slow_pattern": "membership_in_list"},
-        ),
-        Example(
-            before="def known(items, names):\n    return [item for item in items if item in names]\n",
-            after="def known(items, names):\n    names_set = set(names)\n"
-            "    return [item for item in items if item in names_set]\n",
-            line=2,
-            evidence={"slow_pattern": "membership_in_list"},
-        ),
+STRATEGY = performance_strategy(
+    NAME,
+    propose,
+    Example(
+        before="def distinct(groups):\n    seen = []\n    for group in groups:\n"
+        "        for item in group:\n            if item not in seen:\n"
+        "                seen.append(item)\n    return seen\n",
+        after="def distinct(groups):\n    seen = []\n    seen_set = set(seen)\n"
+        "    for group in groups:\n        for item in group:\n"
+        "            if item not in seen_set:\n                seen.append(item)\n"
+        "                seen_set.add(item)\n    return seen\n",
+        line=5,
+        evidence={"slow_pattern": "membership_in_list"},
+    ),
+    Example(
+        before="def known(items, names):\n    return [item for item in items if item in names]\n",
+        after="def known(items, names):\n    names_set = set(names)\n"
+        "    return [item for item in items if item in names_set]\n",
+        line=2,
+        evidence={"slow_pattern": "membership_in_list"},
     ),
 )

@@ -16,7 +16,7 @@ from selfheal.repair.edit import Edit
 from selfheal.repair.fallbacks import bindings
 from selfheal.repair.problem import Place, Problem
 from selfheal.repair.source import same
-from selfheal.repair.strategies.base import Example, Strategy
+from selfheal.repair.strategies.base import Example, error_strategy
 
 NAME = "restore_expression"
 Pair = tuple[ast.expr, ast.expr]
@@ -112,27 +112,24 @@ def _lists(one: list[ast.AST], other: list[ast.AST]) -> list[Pair] | None:
     return found
 
 
-STRATEGY = Strategy(
-    name=NAME,
-    kinds=frozenset({"error"}),
-    propose=propose,
-    examples=(
-        Example(
-            before="def deals(limit):\n    top = 9 if limit is None else int(limit)\n    return top\n",
-            after="def deals(limit):\n    top = 9 if not limit else int(limit)\n    return top\n",
-            good="def deals(limit):\n    top = 9 if not limit else int(limit)\n    return top\n",
-            line=2,
-            evidence={"exception_type": "ValueError", "message": "invalid literal: ''"},
-        ),
-        Example(
-            before="def quote(db, key):\n    find(db, key)\n    tiers = load(db, key)\n"
-            "    return tiers[-1].cents\n",
-            after="def quote(db, key):\n    product = find(db, key)\n    tiers = load(db, key)\n"
-            "    return tiers[-1].cents if tiers else product.cents\n",
-            good="def quote(db, key):\n    product = find(db, key)\n    tiers = load(db, key)\n"
-            "    return tiers[-1].cents if tiers else product.cents\n",
-            line=4,
-            evidence={"exception_type": "IndexError", "message": "list index out of range"},
-        ),
+STRATEGY = error_strategy(
+    NAME,
+    propose,
+    Example(
+        before="def deals(limit):\n    top = 9 if limit is None else int(limit)\n    return top\n",
+        after="def deals(limit):\n    top = 9 if not limit else int(limit)\n    return top\n",
+        good="def deals(limit):\n    top = 9 if not limit else int(limit)\n    return top\n",
+        line=2,
+        evidence={"exception_type": "ValueError", "message": "invalid literal: ''"},
+    ),
+    Example(
+        before="def quote(db, key):\n    find(db, key)\n    tiers = load(db, key)\n"
+        "    return tiers[-1].cents\n",
+        after="def quote(db, key):\n    product = find(db, key)\n    tiers = load(db, key)\n"
+        "    return tiers[-1].cents if tiers else product.cents\n",
+        good="def quote(db, key):\n    product = find(db, key)\n    tiers = load(db, key)\n"
+        "    return tiers[-1].cents if tiers else product.cents\n",
+        line=4,
+        evidence={"exception_type": "IndexError", "message": "list index out of range"},
     ),
 )
