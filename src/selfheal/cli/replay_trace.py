@@ -33,11 +33,7 @@ def run(arguments: Namespace, console: Console) -> Outcome:
 
     with open_source(arguments) as source:
         trace = source.trace_id(Options(trace=arguments.trace)) or arguments.trace
-        repository = Repository(
-            source,
-            fixture=arguments.fixture or source.tests.client_fixture,
-            folder=source.tests.folder,
-        )
+        repository = Repository(source, fixture=arguments.fixture)
         test = trace_test(source, trace, repository)
     if test.text is None and not console.as_json:
         raise NotFound(

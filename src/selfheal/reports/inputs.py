@@ -11,7 +11,7 @@ from selfheal.artifacts.model import Model
 from selfheal.reports import coverage
 from selfheal.reports.blocks import Block, Chart, Code, Column, Facts, Table
 from selfheal.reports.model import Options, Report
-from selfheal.reports.reproducer import Repository, TraceTest, trace_test
+from selfheal.reports.reproducer import Repository, TraceTest, replay_command, trace_test
 from selfheal.reports.source import NO_SPANS, Source
 from selfheal.reports.waterfall import waterfalls
 
@@ -68,7 +68,7 @@ class Input(Model):
 
     @property
     def command(self) -> str:
-        return f"selfheal replay-trace {self.trace_id}"
+        return replay_command(self.trace_id)
 
 
 class Inputs(Report):
@@ -147,7 +147,7 @@ def build(source: Source, options: Options) -> Inputs:
     untested = _untested(source, options, [row["trace_id"] for row in rows])
     inputs = [_input(row, untested.get(row["trace_id"], [])) for row in rows]
     inputs.sort(key=lambda one: (-one.worth, -one.requests, one.operation, one.answer))
-    repository = Repository(source, fixture=source.tests.client_fixture, folder=source.tests.folder)
+    repository = Repository(source)
     examples = [trace_test(source, one.trace_id, repository) for one in inputs[:EXAMPLES]]
     notes = ["Inputs are of one kind where operation, parameters, fields of the body and class of "
              "the answer are the same."]  # fmt: skip

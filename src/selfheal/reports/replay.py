@@ -10,7 +10,7 @@ from pydantic import Field
 from selfheal.artifacts.model import Model
 from selfheal.reports.blocks import Block, Code, Column, Facts, Table
 from selfheal.reports.model import Options, Report
-from selfheal.reports.reproducer import Repository, TraceTest, trace_test
+from selfheal.reports.reproducer import Repository, TraceTest, replay_command, trace_test
 from selfheal.reports.source import NO_SPANS, Source
 from selfheal.reports.waterfall import waterfalls
 from selfheal.telemetry.statistics import iso, significant
@@ -66,7 +66,7 @@ class Captured(Model):
 
     @property
     def command(self) -> str:
-        return f"selfheal replay-trace {self.trace_id}"
+        return replay_command(self.trace_id)
 
 
 class Replay(Report):
@@ -129,7 +129,7 @@ def build(source: Source, options: Options) -> Replay:
     rows = source.rows(_CHOSEN, {"accused": list(named), "each": _OF_OPERATION})
     captured = [_captured(source, row, named) for row in rows]
     trace = source.trace_id(options) or (captured[0].trace_id if captured else None)
-    repository = Repository(source, fixture=source.tests.client_fixture, folder=source.tests.folder)
+    repository = Repository(source)
     test = trace_test(source, trace, repository) if trace else None
     notes = ["A reproducer sends what was recorded; what a service does not record (bodies, "
              "headers, its database) is not in it."]  # fmt: skip

@@ -40,12 +40,15 @@ class TraceTest(Model):
 
 
 class Repository:
-    """What a test needs to know of the project: the client fixture of its tests."""
+    """What a test needs to know of the project: the client fixture of its tests.
 
-    def __init__(self, source: Source, *, fixture: str | None, folder: str) -> None:
+    `fixture` is its name, where the project's settings are not to say.
+    """
+
+    def __init__(self, source: Source, *, fixture: str | None = None) -> None:
         self.source = source
-        self.fixture = fixture
-        self.folder = folder
+        self.fixture = fixture or source.tests.client_fixture
+        self.folder = source.tests.folder
         self._clients: dict[str, Client | None] = {}
 
     def client(self, commit: str | None) -> Client | None:
@@ -69,6 +72,11 @@ class Repository:
             except RepositoryError:
                 texts = {}
         return find_client(texts, self.fixture, self.folder)
+
+
+def replay_command(trace_id: str) -> str:
+    """What prints the test of a trace."""
+    return f"selfheal replay-trace {trace_id}"
 
 
 def trace_test(source: Source, trace_id: str, repository: Repository) -> TraceTest:

@@ -9,12 +9,12 @@ from pydantic import Field
 
 from selfheal.artifacts.model import Model
 from selfheal.reports.blocks import Block, Chart, Column, Facts, Table
-from selfheal.reports.lanes import LANE, Idle, arrange, lane_of, lanes_data
+from selfheal.reports.lanes import LANE, Idle, lane_of, lanes_data
 from selfheal.reports.model import Bar, Lane, Options, Report
 from selfheal.reports.source import NO_SPANS, Source, ns_of
 from selfheal.reports.text import milliseconds
 from selfheal.reports.times import buckets
-from selfheal.reports.waterfall import place_of
+from selfheal.reports.waterfall import laid_out
 from selfheal.telemetry.statistics import iso, significant
 
 SPANS = 3000
@@ -203,7 +203,7 @@ def build(source: Source, options: Options) -> Timeline:
     if not rows:
         return base.model_copy(update={"empty": "no span with usable times lies in this window"})
     begun = rows[0]["start_ns"]
-    lanes, bars = _bars(source, rows, begun)
+    lanes, bars = laid_out(source, rows, begun)
     notes = ["Lanes are service, instance and thread; without thread.id, concurrent traces of an "
              "instance lie below each other."]  # fmt: skip
     if len(bars) < base.all_spans and not trace:
@@ -240,30 +240,6 @@ def _start(source: Source, options: Options) -> tuple[int, str]:
         if found is not None:
             return int(found), f", from the first trace of {anomaly.title!r} on"
     return 0, ", the first ones"
-
-
-def _bars(
-    source: Source, rows: Sequence[dict[str, Any]], begun: int
-) -> tuple[list[Lane], list[Bar]]:
-    lanes, arranged = arrange(rows)
-    bars = [
-        Bar(
-            lane=at.lane,
-            slot=at.slot,
-            depth=at.depth,
-            at_ms=(row["start_ns"] - begun) / 1e6,
-            lasts_ms=row["duration_ms"],
-            name=row["operation"],
-            status=row["status"],
-            trace_id=row["trace_id"],
-            span_id=row["span_id"],
-            place=place_of(source, row),
-            statement=row["db_statement"],
-            recorded=source.origin(row["source"], row["line"]),
-        )
-        for row, at in zip(rows, arranged, strict=True)
-    ]
-    return lanes, bars
 
 
 def _idle(source: Source, lanes: Sequence[Lane], begun: int) -> list[Gap]:

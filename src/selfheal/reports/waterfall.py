@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from selfheal.reports.lanes import LANE, arrange
-from selfheal.reports.model import Bar, Waterfall
+from selfheal.reports.model import Bar, Lane, Waterfall
 from selfheal.reports.source import COVERED, Source
 from selfheal.telemetry.statistics import iso, significant
 
@@ -58,27 +58,9 @@ def waterfalls(
 
 
 def _waterfall(source: Source, rows: Sequence[Mapping[str, Any]], spans: int) -> Waterfall:
-    lanes, arranged = arrange(rows)
     begun = min(row["start_ns"] for row in rows)
     root = next((row for row in rows if not row["parent_span_id"]), rows[0])
-    bars = [
-        Bar(
-            lane=at.lane,
-            slot=at.slot,
-            depth=at.depth,
-            at_ms=(row["start_ns"] - begun) / 1e6,
-            lasts_ms=row["duration_ms"],
-            own_ms=significant(row["own_ms"]),
-            name=row["operation"],
-            status=row["status"],
-            trace_id=row["trace_id"],
-            span_id=row["span_id"],
-            place=place_of(source, row),
-            statement=row["db_statement"],
-            recorded=source.origin(row["source"], row["line"]),
-        )
-        for row, at in zip(rows, arranged, strict=True)
-    ]
+    lanes, bars = laid_out(source, rows, begun)
     release = f", release {root['release']}" if root["release"] else ""
     return Waterfall(
         trace_id=root["trace_id"],
@@ -89,6 +71,35 @@ def _waterfall(source: Source, rows: Sequence[Mapping[str, Any]], spans: int) ->
         bars=bars,
         note=f"the first {len(rows)} of {spans} spans" if spans > len(rows) else "",
     )
+
+
+def laid_out(
+    source: Source, rows: Sequence[Mapping[str, Any]], begun: int
+) -> tuple[list[Lane], list[Bar]]:
+    """The lanes and bars of spans selected with `LANE`, sorted by start, the longer first.
+
+    `begun` is where times begin, in ns. A row without ``own_ms`` gives a bar without it.
+    """
+    lanes, arranged = arrange(rows)
+    bars = [
+        Bar(
+            lane=at.lane,
+            slot=at.slot,
+            depth=at.depth,
+            at_ms=(row["start_ns"] - begun) / 1e6,
+            lasts_ms=row["duration_ms"],
+            own_ms=significant(row["own_ms"]) if "own_ms" in row else None,
+            name=row["operation"],
+            status=row["status"],
+            trace_id=row["trace_id"],
+            span_id=row["span_id"],
+            place=place_of(source, row),
+            statement=row["db_statement"],
+            recorded=source.origin(row["source"], row["line"]),
+        )
+        for row, at in zip(rows, arranged, strict=True)
+    ]
+    return lanes, bars
 
 
 def place_of(source: Source, row: Mapping[str, Any]) -> str | None:
