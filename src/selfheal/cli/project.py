@@ -69,6 +69,14 @@ def artifacts_option(parser: Any) -> None:
     )
 
 
+def run_argument(parser: ArgumentParser) -> None:
+    """The run that a verb works on, and where it is kept."""
+    parser.add_argument(
+        "run", nargs="?", type=run_name, metavar="RUN", help="a run's id (default: latest)"
+    )
+    artifacts_option(parser)
+
+
 def run_name(text: str) -> str | None:
     """A run's id as the options take it: ``latest`` is None, the newest run."""
     return None if text == "latest" else text

@@ -6,17 +6,14 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
 from selfheal.cli.console import Console, Outcome, output_options, table
-from selfheal.cli.project import artifacts_folder, artifacts_option, run_name
+from selfheal.cli.project import artifacts_folder, run_argument
 
 if TYPE_CHECKING:
     from selfheal.engine.observer import ReplayReport
 
 
 def configure(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "run", nargs="?", type=run_name, metavar="RUN", help="a run's id (default: latest)"
-    )
-    artifacts_option(parser)
+    run_argument(parser)
     output_options(parser)
 
 

@@ -6,14 +6,11 @@ from argparse import ArgumentParser, Namespace
 
 from selfheal.cli.console import Console, Outcome, output_options
 from selfheal.cli.outcome import report
-from selfheal.cli.project import artifacts_folder, artifacts_option, run_name
+from selfheal.cli.project import artifacts_folder, run_argument
 
 
 def configure(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "run", nargs="?", type=run_name, metavar="RUN", help="a run's id (default: latest)"
-    )
-    artifacts_option(parser)
+    run_argument(parser)
     output_options(parser)
 
 
