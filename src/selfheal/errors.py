@@ -5,6 +5,7 @@
     │   ├── ConfigurationError      selfheal.yaml, an environment variable or a flag
     │   ├── TelemetryError          a file that is not telemetry, or none at all
     │   ├── RepositoryError         not a git repository, an unknown revision
+    │   │   └── PushRefused         the remote did not take a push
     │   ├── SequenceError           a sequence file that does not load
     │   │   └── WiringError         beats that do not fit together
     │   ├── HandlerError            a handler that breaks the contract, or is unknown
@@ -72,6 +73,12 @@ class TelemetryError(InvalidInput):
 
 class RepositoryError(InvalidInput):
     slug = "repository"
+
+
+class PushRefused(RepositoryError):
+    """The remote did not take the push: it moved on, or its own rules say no."""
+
+    slug = "push-refused"
 
 
 class SequenceError(InvalidInput):

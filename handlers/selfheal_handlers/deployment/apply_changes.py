@@ -5,7 +5,8 @@ from __future__ import annotations
 from selfheal.config import DeployConfig
 from selfheal.contract import Effects, Failed, Workspace, handler
 from selfheal.delivery.shipping import Branch, push_commits
-from selfheal.delivery.workshop import Conflict, PushRefused
+from selfheal.delivery.workshop import Conflict
+from selfheal.errors import PushRefused
 from selfheal_handlers.deployment import _examples
 from selfheal_handlers.deployment._results import LoadedChange
 from selfheal_handlers.deployment._services import forge_of, workshop_of

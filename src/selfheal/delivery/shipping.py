@@ -16,7 +16,8 @@ from selfheal.artifacts.model import Model
 from selfheal.contract import Effects
 from selfheal.delivery.forge import Forge, Pull
 from selfheal.delivery.plan import Plan, build_commits
-from selfheal.delivery.workshop import Conflict, PushRefused, Workshop
+from selfheal.delivery.workshop import Conflict, Workshop
+from selfheal.errors import PushRefused
 
 MERGE_ATTEMPTS = 3
 REVERTS = "Selfheal-Reverts"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from selfheal.codebase.git import git
-from selfheal.errors import RepositoryError
+from selfheal.errors import PushRefused, RepositoryError
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,6 @@ class Conflict:
     @property
     def reason(self) -> str:
         return f"conflict in {', '.join(self.files) or 'unnamed files'}"
-
-
-class PushRefused(RepositoryError):
-    """The remote did not take the push: it moved on, or its own rules say no."""
 
 
 class Workshop:
