@@ -7,7 +7,7 @@ from selfheal.config import DeployConfig
 from selfheal.contract import Effects, Failed, Skipped, Workspace, handler
 from selfheal.delivery import shipping
 from selfheal.delivery.shipping import Branch
-from selfheal.delivery.workshop import PushRefused
+from selfheal.errors import PushRefused
 from selfheal_handlers.deployment import _examples
 from selfheal_handlers.deployment._results import LoadedChange
 from selfheal_handlers.deployment._services import forge_of, workshop_of
