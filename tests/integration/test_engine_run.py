@@ -192,11 +192,24 @@ def test_an_approval_is_void_once_other_bytes_stand(toy: Toy) -> None:
 
 
 def test_a_decision_needs_a_name_and_something_to_decide_on(toy: Toy) -> None:
-    toy.only({"handler": "toy_requested"})
+    toy.only({"handler": "toy_number", "with": {"value": 1}, "approval": {}})
     with pytest.raises(InvalidInput, match="--by"):
         api.record_approval(toy.artifacts, None, "approved", " ")
     with pytest.raises(MissingArtifact, match="no artifact to decide on"):
         api.record_approval(toy.artifacts, None, "approved", "Ada")
+
+
+@pytest.mark.parametrize(("broken", "state"), [("", "succeeded"), ("first", "failed")])
+def test_a_run_that_waits_for_nothing_takes_no_decision(toy: Toy, broken: str, state: str) -> None:
+    """A late rejection would contradict the change that is already deployed."""
+    toy.set(BREAK=broken)
+    folder = toy.run(run_id="r1").folder
+    before = (folder / "journal.jsonl").read_bytes()
+    for decision in ("approved", "rejected"):
+        with pytest.raises(NotFound, match=f"the run r1 is {state}, it waits for nothing"):
+            api.record_approval(toy.artifacts, "r1", decision, "Ada")
+    assert (folder / "journal.jsonl").read_bytes() == before
+    assert api.status(toy.artifacts).approval is None
 
 
 def test_a_gated_beat_waits_by_itself(toy: Toy) -> None:

@@ -33,7 +33,7 @@ from selfheal.engine.replay import replay_run
 from selfheal.engine.run import work_on
 from selfheal.engine.session import wire_phases
 from selfheal.engine.status import frozen_wiring, list_runs, reading_session, status
-from selfheal.errors import InvalidInput, MissingArtifact
+from selfheal.errors import InvalidInput, MissingArtifact, NotFound
 from selfheal.registry import Registry
 from selfheal.sequences import load_catalogue
 
@@ -119,8 +119,9 @@ def record_approval(
 ) -> RunFolder:
     """Write a human decision into the run's journal; `resume_run` acts on it.
 
-    It is bound to the bytes of validation.json and void if they change. Raises NotFound,
-    MissingArtifact where nothing is there to decide on, LockedError, InvalidInput.
+    It is bound to the bytes of validation.json and void if they change. Raises NotFound
+    where there is no such run or it waits for nothing, MissingArtifact where nothing is
+    there to decide on, LockedError, InvalidInput.
     """
     if not by.strip():
         raise InvalidInput("a decision needs the name of who made it.", hint="Add: --by NAME")
@@ -129,6 +130,11 @@ def record_approval(
     lock = RunLock(folder.lock)
     try:
         session = reading_session(folder, manifest, {})
+        if not any(beat.state == "waiting" for beat in session.record.beats.values()):
+            raise NotFound(
+                f"the run {folder.run_id} is {session.record.state}, it waits for nothing.",
+                hint="See: selfheal runs",
+            )
         for name in folder.stored_artifacts():
             session.results.import_artifact(name)
         if not session.results.artifacts:
