@@ -21,7 +21,7 @@ from selfheal.config import LearnConfig
 from selfheal.contract import Handler
 from selfheal.learning.assessment import improvement_of
 from selfheal.learning.ledger import recorded
-from selfheal.learning.library import read_library
+from selfheal.learning.library import holds, read_library
 from selfheal.learning.observation import Comparison, wilson
 
 
@@ -130,6 +130,16 @@ def test_storing_twice_leaves_one_entry_and_no_live_figure_in_the_artifact(
     assert [pattern.outcomes.tried for pattern in library.patterns] == [1, 1]
     report = (given["workspace"].run_folder / "reports" / "learning.md").read_text()
     assert "Production before and after" in report
+
+
+def test_another_outcome_of_the_same_run_reaches_the_library(tmp_path: Path) -> None:
+    given = store_effectiveness.example(tmp_path)
+    store_effectiveness(**given)
+    learned = given["update_learning_models"]
+    uses = [use.model_copy(update={"outcome": "rolled_back"}) for use in learned.uses]
+    changed = learned.model_copy(update={"uses": uses})
+    store_effectiveness(**{**given, "update_learning_models": changed})
+    assert holds(read_library(given["workspace"].artifacts_folder), uses)
 
 
 def test_wilson_interval_matches_the_published_example() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from selfheal.artifacts import Patterns
+from selfheal.artifacts.canonical import short_id
 from selfheal.artifacts.patterns import Insight
 from selfheal.contract import Effects, Workspace, handler
 from selfheal.learning.assessment import Assessments, Improvement
@@ -46,7 +47,9 @@ def store_effectiveness(
     def probe() -> bool | None:
         return holds(read_library(workspace.artifacts_folder), uses) or None
 
-    effects.once("library", perform, probe)
+    # A resumed run may have come to another outcome, which the library has to hear of too.
+    key = short_id("library", *(use.model_dump(mode="json") for use in uses))
+    effects.once(key, perform, probe)
     observation, improvements = collect_post_deployment_metrics, calculate_improvement or []
     observed = observation.summary if observation else "Nothing was observed in production."
     report = learning_report(
