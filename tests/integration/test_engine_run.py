@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,14 @@ from selfheal.config import Settings
 from selfheal.engine import api
 from selfheal.engine.api import BeatStatus, RunResult
 from selfheal.engine.lock import RunLock
-from selfheal.errors import InvalidInput, LockedError, MissingArtifact, NotFound
+from selfheal.errors import (
+    ConfigurationError,
+    InvalidInput,
+    LockedError,
+    MissingArtifact,
+    MissingExtra,
+    NotFound,
+)
 
 TOY = Path(__file__).parents[1] / "resources" / "toy"
 
@@ -409,6 +417,27 @@ def test_a_missing_input_names_the_command_and_writes_nothing(toy: Toy) -> None:
     assert not toy.artifacts.exists()
     with pytest.raises(NotFound):
         toy.run(phases=("deploy", "deploy"), source_run="nobody")
+    assert not toy.artifacts.exists()
+
+
+@pytest.mark.parametrize(
+    ("executor", "error", "installed"),
+    [
+        ("bogus", ConfigurationError, True),
+        ("dask://nowhere", ConfigurationError, True),
+        ("dask://127.0.0.1:x", ConfigurationError, True),
+        ("dask://127.0.0.1:8786", MissingExtra, False),
+    ],
+)
+def test_an_executor_that_cannot_be_is_refused_before_anything_is_written(
+    toy: Toy, executor: str, error: type[InvalidInput], installed: bool
+) -> None:
+    if installed and executor.startswith("dask"):
+        pytest.importorskip("distributed")
+    if not installed:
+        toy.monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(error):
+        toy.run(settings={"run": {"executor": executor}})
     assert not toy.artifacts.exists()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from selfheal.config import Settings
+from selfheal.engine.executors import check_executor
 from selfheal.engine.folder import (
     Manifest,
     RunFolder,
@@ -78,8 +79,10 @@ def start_run(
     false leaves handlers and overlays of installed packages out.
 
     Everything is checked before anything is written: SequenceError, WiringError,
-    HandlerError, MissingArtifact, NotFound, InvalidInput (the run id is taken).
+    HandlerError, MissingArtifact, NotFound, ConfigurationError, MissingExtra (the executor
+    or the place of the artifacts), InvalidInput (the run id is taken).
     """
+    check_executor(settings.run)
     project, artifacts = project.resolve(), artifacts.resolve()
     beats = project / settings.beats.folder
     catalogue = load_catalogue(sequences, beats / "sequences", packages=packages)

@@ -25,26 +25,18 @@ CONNECT_SECONDS = "10s"
 _pools = threading.local()
 
 
-def dask_executor(address: str) -> Executor:
-    """An executor over the dask scheduler at ``dask://host:port``.
+def dask_endpoint(address: str) -> tuple[str, Any]:
+    """``host:port`` of ``dask://host:port``, and dask's Security where it is to be TLS.
 
     Off loopback the connection is TLS, with the certificates of dask's configuration
-    (``distributed.comm.tls``). Raises MissingExtra and ConfigurationError.
+    (``distributed.comm.tls``). Connects to nothing. Raises MissingExtra and
+    ConfigurationError.
     """
-    try:
-        distributed: Any = importlib.import_module("distributed")
-    except ImportError as error:
-        raise MissingExtra.of("distributed", "dask") from error
-    parts = urlsplit(address)
-    if not parts.hostname or not parts.port:
-        raise ConfigurationError(
-            f"{address!r} is no address of a scheduler.",
-            where="run.executor",
-            hint="Write dask://host:port.",
-        )
-    place = f"{parts.hostname}:{parts.port}"
+    distributed = _distributed()
+    host, port = _host_and_port(address)
+    place = f"{host}:{port}"
     security = None
-    if not _is_loopback(parts.hostname):
+    if not _is_loopback(host):
         security = distributed.Security(require_encryption=True)
         if not security.get_connection_args("client").get("ssl_context"):
             raise ConfigurationError(
@@ -52,6 +44,16 @@ def dask_executor(address: str) -> Executor:
                 where="run.executor",
                 hint="Set distributed.comm.tls in dask's configuration (ca-file, client cert).",
             )
+    return place, security
+
+
+def dask_executor(address: str) -> Executor:
+    """An executor over the dask scheduler at ``dask://host:port``.
+
+    Raises what `dask_endpoint` does, and ConfigurationError where no scheduler answers.
+    """
+    distributed = _distributed()
+    place, security = dask_endpoint(address)
     try:
         client = distributed.Client(
             f"{'tls' if security else 'tcp'}://{place}", security=security, timeout=CONNECT_SECONDS
@@ -92,6 +94,28 @@ def in_own_process(function: Callable[..., T], *arguments: Any) -> T:
     if pool is None:
         pool = _pools.pool = WorkerPool(1)
     return pool.submit(function, *arguments).result()
+
+
+def _distributed() -> Any:
+    try:
+        return importlib.import_module("distributed")
+    except ImportError as error:
+        raise MissingExtra.of("distributed", "dask") from error
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    parts = urlsplit(address)
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:  # a port that is no number, or none that exists
+        host, port = None, None
+    if not host or not port:
+        raise ConfigurationError(
+            f"{address!r} is no address of a scheduler.",
+            where="run.executor",
+            hint="Write dask://host:port.",
+        )
+    return host, port
 
 
 def _is_loopback(host: str) -> bool:

@@ -10,6 +10,20 @@ from selfheal.engine.pool import WorkerPool
 from selfheal.errors import ConfigurationError
 
 
+def check_executor(config: RunConfig) -> None:
+    """Raise what `make_executor` would, but for a scheduler that does not answer."""
+    if config.executor.startswith("dask://"):
+        from selfheal.engine.distributed import dask_endpoint
+
+        dask_endpoint(config.executor)
+    elif config.executor != "processes":
+        raise ConfigurationError(
+            f"there is no executor {config.executor!r}.",
+            where="run.executor",
+            hint="Use processes, or dask://host:port.",
+        )
+
+
 def make_executor(
     config: RunConfig, on_workers: Callable[[list[int]], None] | None = None
 ) -> Executor:
@@ -18,14 +32,9 @@ def make_executor(
     `on_workers` is told the process ids of local workers. Raises ConfigurationError for
     an unknown kind and MissingExtra where dask is not installed.
     """
+    check_executor(config)
     if config.executor == "processes":
         return WorkerPool(config.workers, on_workers)
-    if config.executor.startswith("dask://"):
-        from selfheal.engine.distributed import dask_executor
+    from selfheal.engine.distributed import dask_executor
 
-        return dask_executor(config.executor)
-    raise ConfigurationError(
-        f"there is no executor {config.executor!r}.",
-        where="run.executor",
-        hint="Use processes, or dask://host:port.",
-    )
+    return dask_executor(config.executor)
