@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from selfheal_handlers import examples
 
 from selfheal.artifacts import Anomalies, Deployment, Model, Patch
 from selfheal.artifacts.anomalies import DataWindow, Detector, Health
-from selfheal.artifacts.deployment import ApprovalRecord, Gate, RolloutStep
+from selfheal.artifacts.deployment import ApprovalRecord, CiRun, Gate, RolloutStep
 from selfheal.artifacts.diagnosis import Location, SuspectCommit
 from selfheal.artifacts.envelope import envelope
 from selfheal.artifacts.validation import Check
-from selfheal.demo.story import WIDTH, Story, tell
+from selfheal.demo.story import WIDTH, Story, continuous_integration, tell
 
 ANOMALY = examples.anomaly(
     kind="performance",
@@ -125,7 +126,31 @@ def test_production_after_the_rollout_is_told_by_anomaly(tmp_path: Path) -> None
     assert "GET /deals: p95 31.2 ms → p95 2.5 ms, success: quiet" in tell(Story.read(tmp_path))
 
 
-def test_lines_fit_a_terminal(tmp_path: Path) -> None:
-    write(tmp_path, **found(), **proven())
-    lines = tell(Story.read(tmp_path), health_after=98.0).splitlines()
+def test_lines_fit_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "artifacts" / "r"
+    run.mkdir(parents=True)
+    write(run, **found(), **proven())
+    lines = tell(Story.read(run), health_after=98.0).splitlines()
     assert max(len(line) for line in lines if "─" not in line) <= WIDTH + 4
+
+
+def test_the_commands_work_from_where_the_user_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The demo's runs lie below its folder, and the user stands outside of it."""
+    run = tmp_path / "my demo" / "artifacts" / "r"
+    run.mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    text = tell(Story.read(run))
+    for verb in ("status", "show diagnosis", "patch"):
+        assert f"selfheal {verb} --artifacts 'my demo/artifacts'\n" in text
+    monkeypatch.chdir(run)
+    assert f"selfheal status --artifacts '{run.parent}'\n" in tell(Story.read(run))
+
+
+def test_the_judge_of_ci_is_named() -> None:
+    command = ["{python}", "-m", "pytest", "-k", "a b"]
+    passed = CiRun(verdict="passed", command=command, exit_code=0, summary="exit code 0")
+    assert continuous_integration(passed) == "python -m pytest -k 'a b': exit code 0"
+    assert continuous_integration(CiRun(verdict="not_run", summary="no command")) == "no command"

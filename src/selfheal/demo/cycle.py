@@ -17,7 +17,7 @@ from typing import Literal
 import yaml
 
 from selfheal.demo.history import ShopRepository, build_repository, git
-from selfheal.demo.production import SERVICE, Production
+from selfheal.demo.production import SERVICE, Production, require_packages
 from selfheal.demo.story import Story, health_of, latest_run, tell
 from selfheal.errors import InvalidInput
 
@@ -39,8 +39,10 @@ def run_demo(
     `seed` chooses what is sick. `approve` ask lets the person at the terminal decide,
     auto decides in a person's place. `seconds` is how long both releases are watched
     before the cycle begins. Progress goes to standard error, the table to standard
-    output. 0: healed and deployed; 1: not; else what the command returned.
+    output. 0: healed and deployed; 1: not; else what the command returned. Raises
+    MissingExtra and InvalidInput before anything is written or deleted.
     """
+    require_packages()
     folder = fresh_folder(folder, seed)
     repository = build_repository(folder, seed)
     show_history(repository)
@@ -71,7 +73,7 @@ def heal(folder: Path, production: Production, *, seed: int, approve: str) -> in
 def fresh_folder(folder: Path, seed: int) -> Path:
     """An empty folder that is marked as the demo's; an earlier demo's is made anew.
 
-    Raises InvalidInput where the folder holds something else.
+    Raises InvalidInput where the folder holds something else, or cannot be made.
     """
     folder = folder.absolute()
     if folder.is_dir() and any(folder.iterdir()):
@@ -82,7 +84,14 @@ def fresh_folder(folder: Path, seed: int) -> Path:
                 hint="Choose another: selfheal demo --folder FOLDER",
             )
         shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(
+            f"no folder can be made here ({error.strerror}).",
+            where=str(folder),
+            hint="Choose another: selfheal demo --folder FOLDER",
+        ) from error
     (folder / MARK).write_text(json.dumps({"seed": seed}) + "\n", "utf-8")
     return folder
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from selfheal.artifacts import (
     Patterns,
     Validation,
 )
+from selfheal.artifacts.deployment import CiRun
 from selfheal.artifacts.envelope import read_artifact
 from selfheal.artifacts.validation import Result
 from selfheal.errors import NotFound
@@ -102,7 +104,14 @@ def tell(story: Story, *, health_after: float | None = None) -> str:
     lines = [RULE, headline(story, diagnoses)]
     for number, diagnosis in enumerate(diagnoses, start=1):
         lines += [RULE, f"{number}. {diagnosis.title}", *table(cause(story, diagnosis))]
-    lines += [RULE, *table(delivery(story, health_after)), RULE, *table(further(story)), RULE]
+    lines += [
+        RULE,
+        *table(delivery(story, health_after)),
+        RULE,
+        *table(further(story)),
+        *commands(story),
+        RULE,
+    ]
     return "\n".join(lines)
 
 
@@ -189,7 +198,7 @@ def delivery(story: Story, health_after: float | None) -> Rows:
         if shipped.pull_request is not None:
             rows.append(("review", f"{shipped.pull_request.title} — {shipped.pull_request.url}"))
         if shipped.ci is not None:
-            rows.append(("CI", shipped.ci.summary))
+            rows.append(("CI", continuous_integration(shipped.ci)))
         if shipped.approval is not None:
             by = f" by {shipped.approval.by}" if shipped.approval.by else ""
             rows.append(("approval", f"{shipped.approval.state}{by}"))
@@ -206,6 +215,12 @@ def delivery(story: Story, health_after: float | None) -> Rows:
     return rows
 
 
+def continuous_integration(ci: CiRun) -> str:
+    """The command that was the judge, and what it said."""
+    command = shlex.join(part.replace("{python}", "python") for part in ci.command)
+    return f"{command}: {ci.summary}" if command else ci.summary
+
+
 def score(value: float | None) -> str:
     return "not measured" if value is None else f"{value:.0f}"
 
@@ -216,8 +231,22 @@ def further(story: Story) -> Rows:
     reports = sorted((story.folder / "reports").glob("*.md"))
     if reports:
         rows.append(("reports", ", ".join(f"reports/{report.name}" for report in reports)))
-    rows.append(("commands", "selfheal status · selfheal show diagnosis · selfheal patch"))
     return rows
+
+
+def commands(story: Story) -> list[str]:
+    """What to type next; never wrapped, so that each line can be copied."""
+    kept = shlex.quote(str(from_here(story.folder.parent)))
+    return [
+        f"   {'' if number else 'commands':<{LABEL}}selfheal {verb} --artifacts {kept}"
+        for number, verb in enumerate(("status", "show diagnosis", "patch"))
+    ]
+
+
+def from_here(folder: Path) -> Path:
+    """The folder as it is shortest to name from the current one."""
+    here = Path.cwd().resolve()
+    return folder.relative_to(here) if folder.is_relative_to(here) else folder
 
 
 def table(rows: Rows) -> list[str]:
