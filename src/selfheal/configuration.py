@@ -130,6 +130,14 @@ def origins(settings: Settings, found: Sequence[Layer]) -> list[Origin]:
     return result
 
 
+def takes_text(key: str) -> bool:
+    """Whether the setting at a dotted key is a string (or a string or nothing)."""
+    *sections, name = key.split(".")
+    fields = _model_at(tuple(sections)).model_fields
+    annotation = fields[name].annotation if name in fields else None
+    return annotation in (str, str | None)
+
+
 def configuration_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of selfheal.yaml, for editors."""
     schema = Settings.model_json_schema(by_alias=True)
@@ -251,6 +259,12 @@ def _environment_layers(environ: Mapping[str, str]) -> Iterator[Layer]:
         if section not in sections:
             if "__" in key:
                 raise _unknown_key(section, Settings, (section,), name)
+            if near := difflib.get_close_matches(key, [*_variables()], n=1, cutoff=0.8):
+                raise ConfigurationError(
+                    "this is no setting, though it is named like one.",
+                    where=f"environment variable {name}",
+                    hint=f"Did you mean {_variables()[near[0]]}?",
+                )
             continue
         # One variable at a time, so that what is wrong with it can be told by its name.
         source.env_vars = {key: environ[name]}
@@ -262,6 +276,17 @@ def _environment_layers(environ: Mapping[str, str]) -> Iterator[Layer]:
                 where=f"environment variable {name}",
                 hint=f"""For example: {name}='["a", "b"]'""",
             ) from error
+
+
+def _variables() -> dict[str, str]:
+    """What a variable's name may be close to, without the prefix: sections, and their keys."""
+    known = {}
+    for name, info in Settings.model_fields.items():
+        section = info.alias or name
+        known[section] = f"{PREFIX}{section.upper()}__KEY"
+        for key in _model_at((section,)).model_fields:
+            known[f"{section}__{key}"] = f"{PREFIX}{section.upper()}__{key.upper()}"
+    return known
 
 
 def _explained(error: ValidationError, found: Sequence[Layer]) -> ConfigurationError:

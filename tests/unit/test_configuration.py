@@ -19,6 +19,7 @@ from selfheal.configuration import (
     load_settings,
     origins,
     resolve,
+    takes_text,
 )
 from selfheal.errors import ConfigurationError
 
@@ -193,3 +194,40 @@ def test_settings_written_as_yaml_read_back_equal(tmp_path: Path) -> None:
     settings = Settings.model_validate({"run": {"workers": 3}, "validate": {"enough": 1}})
     write(tmp_path, yaml.safe_dump(json.loads(settings.model_dump_json(by_alias=True))))
     assert load_settings(tmp_path) == settings
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("SELFHEAL_DETECTT", "Did you mean SELFHEAL_DETECT__KEY?"),
+        ("SELFHEAL_DETECT_SIGNIFICANCE", "Did you mean SELFHEAL_DETECT__SIGNIFICANCE?"),
+        ("SELFHEAL_DETECT__SIGNIFICANSE", "Did you mean significance?"),
+    ],
+)
+def test_a_variable_that_is_close_to_a_setting_is_a_mistake(
+    tmp_path: Path, name: str, hint: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(tmp_path, {}, {name: "1"})
+    assert caught.value.where == f"environment variable {name}"
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize("name", ["SELFHEAL_CHROMIUM", "SELFHEAL_HOME", "SELFHEAL_TOKEN"])
+def test_a_variable_that_is_close_to_nothing_is_left_alone(tmp_path: Path, name: str) -> None:
+    assert load_settings(tmp_path, {}, {name: "1"}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("detect.candidate_release", True),
+        ("run.artifacts", True),
+        ("detect.minimum_ratio", False),
+        ("deploy.gate.step_seconds", False),
+        ("service.start", False),
+        ("no.such", False),
+    ],
+)
+def test_settings_that_are_strings_are_known(key: str, text: bool) -> None:
+    assert takes_text(key) is text

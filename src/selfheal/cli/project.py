@@ -121,7 +121,9 @@ def git_top(folder: Path) -> Path | None:
 def _overrides(texts: list[str]) -> dict[str, Any]:
     import yaml
 
-    result = {}
+    from selfheal.configuration import takes_text
+
+    result: dict[str, Any] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or "." not in key:
@@ -130,9 +132,12 @@ def _overrides(texts: list[str]) -> dict[str, Any]:
                 hint="For example: --set detect.minimum_ratio=1.5",
             )
         try:
-            result[key] = yaml.safe_load(value)
+            read = yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise ConfigurationError(
                 f"the value {value!r} is not YAML.", where=f"--set {key}"
             ) from error
+        # A release 1.10 is a number to YAML; as it was written, not as 1.1, it is a name.
+        number = isinstance(read, (int, float))
+        result[key] = value.strip() if number and takes_text(key) else read
     return result
