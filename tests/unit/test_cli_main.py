@@ -205,3 +205,58 @@ def test_every_setting_is_in_the_docs() -> None:
 def test_a_table_pads_all_columns_but_the_last() -> None:
     assert table([("a", "bb", "c"), ("aaa", "b", "cc")]) == "a    bb  c\naaa  b   cc"
     assert table([]) == ""
+
+
+@pytest.mark.parametrize("written", ["9.9", "1.10", "2"])
+def test_set_takes_a_release_as_it_is_written(
+    written: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """YAML reads 1.10 as the number 1.1, and a release is a name."""
+    assert main(["config", "show", "--json", "--set", f"detect.candidate_release={written}"]) == 0
+    detect = json.loads(capsys.readouterr().out)["settings"]["detect"]
+    assert detect["candidate_release"] == written
+
+
+def test_an_error_under_json_leaves_stdout_empty_and_is_json_on_stderr(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for error, slug in ((RepositoryError("no."), "repository"), (ZeroDivisionError("by"), "fault")):
+        monkeypatch.setattr(a_verb, "run", raising(error))
+        main(["config", "show", "--json"])
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert json.loads(captured.err)["error"] == slug
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["--phase", "fix"], "Name it with --repo FOLDER."),
+        ([], "Name it with --repo FOLDER, or end before it with --to detect."),
+    ],
+)
+def test_without_a_repository_the_hint_is_one_that_helps(
+    words: list[str],
+    hint: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", *words, "--json"]) == 2
+    assert json.loads(capsys.readouterr().err)["hint"] == hint
+
+
+def test_broken_sequences_are_exit_2_with_every_problem_once(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A file that cannot be read is a problem beside those of the other files."""
+    bad, missing = tmp_path / "bad.json", tmp_path / "missing.json"
+    bad.write_text("[1]")
+    assert main(["sequences", "validate", "--json", str(bad), str(missing), str(bad)]) == 2
+    problems = json.loads(capsys.readouterr().out)["problems"]
+    said = [(problem["file"], problem["message"]) for problem in problems]
+    assert len(set(said)) == len(said)
+    assert {file for file, _ in said} == {str(bad), str(missing)}
+    assert "cannot be read" in said[-1][1]

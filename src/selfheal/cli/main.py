@@ -16,7 +16,7 @@ from typing import NoReturn
 from selfheal import __version__
 from selfheal.cli.console import Console, Outcome, coloured
 from selfheal.cli.verbs import VERBS
-from selfheal.errors import InvalidInput, SelfhealError
+from selfheal.errors import Fault, InvalidInput, SelfhealError
 
 DONE, FAILED, UNUSABLE, WAITING, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except Exception as error:
-        return _defect(error)
+        return _defect(error, words)
 
 
 def _dispatch(words: list[str]) -> int:
@@ -120,12 +120,12 @@ def _report(error: SelfhealError, words: Sequence[str], code: int) -> int:
 
 def _wants_json(words: Sequence[str]) -> bool:
     # The parser itself may be what failed, so the words are looked at as they are.
-    return "--log-format=json" in words or any(
+    return not {"--json", "--log-format=json"}.isdisjoint(words) or any(
         pair == ("--log-format", "json") for pair in itertools.pairwise(words)
     )
 
 
-def _defect(error: Exception) -> int:
+def _defect(error: Exception, words: Sequence[str]) -> int:
     """An exception that nobody meant: a short message and a file with the traceback."""
     import tempfile
     import traceback
@@ -136,11 +136,11 @@ def _defect(error: Exception) -> int:
         file.write(f"selfheal {__version__}, Python {sys.version}\n")
         file.write(f"arguments: {sys.argv[1:]}\n\n")
         traceback.print_exception(error, file=file)
-    sys.stderr.write(
-        f"selfheal: error[fault]: {type(error).__name__}: {' '.join(str(error).split()).rstrip('.')}. "
-        f"This is a defect of selfheal or of a handler; the traceback is in {file.name}.\n"
+    fault = Fault(
+        f"{type(error).__name__}: {' '.join(str(error).split()).rstrip('.')}.",
+        hint=f"This is a defect of selfheal or of a handler; the traceback is in {file.name}.",
     )
-    return FAILED
+    return _report(fault, words, FAILED)
 
 
 def _interrupt(_signal: int, _frame: object) -> NoReturn:

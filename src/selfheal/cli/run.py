@@ -121,10 +121,11 @@ def find_repository(named: Path | None, first: str, last: str) -> Path | None:
     asked = PHASES[PHASES.index(first) : PHASES.index(last) + 1]
     needing = [phase for phase in asked if phase in NEED_REPOSITORY]
     if needing:
+        earlier = "" if first in NEED_REPOSITORY else ", or end before it with --to detect"
         raise RepositoryError(
             f"this is no git repository, and the phase {needing[0]} needs the service's.",
             where=str(Path.cwd()),
-            hint="Name it with --repo FOLDER, or end before it with --to detect.",
+            hint=f"Name it with --repo FOLDER{earlier}.",
         )
     return None
 

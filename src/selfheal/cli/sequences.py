@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def run(arguments: Namespace, console: Console) -> Outcome:
 
 def _validate(arguments: Namespace, console: Console) -> Outcome:
     from selfheal.registry import Registry
-    from selfheal.sequences import builtin_folder, sequence_files, validate_file
+    from selfheal.sequences import builtin_folder, sequence_files
 
     paths: list[Path] = arguments.paths
     knows = None
@@ -59,14 +60,10 @@ def _validate(arguments: Namespace, console: Console) -> Outcome:
         knows = registry.__contains__
         own = project.beats / "sequences"
         paths = paths or [builtin_folder(), *([own] if own.is_dir() else [])]
-    files = [file for path in paths for file in sequence_files(path)]
+    files = list(dict.fromkeys(file for path in paths for file in sequence_files(path)))
     if not files:
         raise SequenceError("there is no sequence file.", where=", ".join(map(str, paths)))
-    problems = [
-        FileProblem(file, problem.pointer, problem.message)
-        for file in files
-        for problem in validate_file(file, knows)
-    ]
+    problems = [problem for file in files for problem in _problems(file, knows)]
     console.data(
         {"files": files, "problems": problems},
         lambda: "\n".join(
@@ -74,7 +71,18 @@ def _validate(arguments: Namespace, console: Console) -> Outcome:
             or [f"{len(files)} files, no problems"]
         ),
     )
-    return "failed" if problems else "succeeded"
+    return "unusable" if problems else "succeeded"
+
+
+def _problems(file: Path, knows: Callable[[str], bool] | None) -> list[FileProblem]:
+    """What is wrong with a file; that it cannot be read is a problem like the others."""
+    from selfheal.sequences import validate_file
+
+    try:
+        found = validate_file(file, knows)
+    except SequenceError as error:
+        return [FileProblem(file, "", error.message)]
+    return [FileProblem(file, problem.pointer, problem.message) for problem in found]
 
 
 def _graph(arguments: Namespace, console: Console) -> Outcome:

@@ -55,7 +55,8 @@ def validate_file(path: Path, knows: Callable[[str], bool] | None = None) -> lis
     problems = [*_schema_problems(document)]
     if not problems:
         problems = [*_meaning_problems(document, knows)]
-    return problems
+    # Two branches of the schema may refuse one value with the same words.
+    return list(dict.fromkeys(problems))
 
 
 def load_sequence(path: Path) -> Sequence:
