@@ -441,6 +441,42 @@ def test_an_executor_that_cannot_be_is_refused_before_anything_is_written(
     assert not toy.artifacts.exists()
 
 
+def test_a_broken_artifact_is_not_taken_and_leaves_nothing_behind(toy: Toy) -> None:
+    source = toy.run(run_id="first", phases=("parse", "parse")).folder
+    (source / "journal.jsonl").write_bytes(b"")  # so that its bytes are not on record
+    (source / "telemetry.json").write_text("{")
+    with pytest.raises(InvalidInput, match=r"telemetry.json:1: this artifact is not JSON"):
+        toy.run(phases=("detect", "detect"))
+    assert [path.name for path in (toy.artifacts / "runs").iterdir()] == ["first"]
+
+
+def test_a_folder_that_is_no_run_is_left_out(toy: Toy) -> None:
+    toy.run(run_id="r1", phases=("parse", "parse"))
+    (toy.artifacts / "runs/foreign").mkdir()
+    assert [found.run_id for found in api.list_runs(toy.artifacts)] == ["r1"]
+    assert api.status(toy.artifacts, "r").run_id == "r1"
+    for absent in ("foreign", "nope"):
+        with pytest.raises(NotFound):
+            api.status(toy.artifacts, absent)
+
+
+def test_artifacts_that_cannot_be_written_are_a_mistake_in_the_configuration(toy: Toy) -> None:
+    file = toy.folder / "file"
+    file.write_text("mine")
+    for place in (file, file / "below"):
+        with pytest.raises(ConfigurationError, match=r"run.artifacts: no run can be written"):
+            toy.run(artifacts=place)
+    assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize("epoch", ["x", "1e3", "9" * 30])
+def test_a_source_date_that_is_none_is_refused(toy: Toy, epoch: str) -> None:
+    toy.monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+    with pytest.raises(ConfigurationError, match="SOURCE_DATE_EPOCH"):
+        toy.run()
+    assert not toy.artifacts.exists()
+
+
 def test_a_taken_run_id_is_refused(toy: Toy) -> None:
     toy.run(run_id="r1", phases=("parse", "parse"))
     with pytest.raises(InvalidInput, match="selfheal resume r1"):

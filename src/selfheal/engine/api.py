@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Literal
 
@@ -93,9 +94,13 @@ def start_run(
     manifest = _manifest(settings, run_id, list(wired), project, repository, packages)
     manifest = manifest.model_copy(update={"imports": imports})
     prepared = staging(artifacts, run_id)
-    if source is not None:
-        bring(source, imports, prepared)
-    folder = create_run(artifacts, manifest, catalogue.files(), prepared)
+    try:
+        if source is not None:
+            bring(source, imports, prepared)
+        folder = create_run(artifacts, manifest, catalogue.files(), prepared)
+    except BaseException:
+        shutil.rmtree(prepared, ignore_errors=True)
+        raise
     return work_on(folder, manifest, wired, observer or Observer())
 
 

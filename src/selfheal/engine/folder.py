@@ -17,7 +17,7 @@ from selfheal.artifacts.canonical import canonical_bytes
 from selfheal.config import Settings
 from selfheal.contract import ARTIFACT_NAMES
 from selfheal.engine.services import write_atomically
-from selfheal.errors import InvalidInput, JournalError, NotFound
+from selfheal.errors import ConfigurationError, InvalidInput, JournalError, NotFound
 
 SCHEMA = "selfheal/run/1"
 
@@ -97,10 +97,18 @@ def new_run_id() -> str:
 def start_timestamp() -> str:
     """Now, or SOURCE_DATE_EPOCH, as ISO 8601 in UTC to the second.
 
-    See https://reproducible-builds.org/specs/source-date-epoch/.
+    See https://reproducible-builds.org/specs/source-date-epoch/. Raises
+    ConfigurationError where it is no such number.
     """
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    moment = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
+    try:
+        moment = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise ConfigurationError(
+            f"{epoch!r} is no count of seconds since 1970.",
+            where="SOURCE_DATE_EPOCH",
+            hint="Set it to a whole number, or unset it.",
+        ) from error
     return moment.isoformat(timespec="seconds")
 
 
@@ -134,11 +142,18 @@ def find_run(artifacts: Path, run_id: str | None = None) -> RunFolder:
 
 
 def run_ids(artifacts: Path) -> list[str]:
-    """Every run, oldest first (by the time in run.json's folder name, then by name)."""
+    """Every run, oldest first (by the time of its run.json, then by name).
+
+    A folder without run.json is no run: somebody else put it there.
+    """
     runs = artifacts / "runs"
     if not runs.is_dir():
         return []
-    found = [path for path in runs.iterdir() if not path.name.startswith(".") and path.is_dir()]
+    found = [
+        path
+        for path in runs.iterdir()
+        if not path.name.startswith(".") and (path / "run.json").is_file()
+    ]
     return [
         path.name
         for path in sorted(found, key=lambda p: ((p / "run.json").stat().st_mtime_ns, p.name))
@@ -168,10 +183,20 @@ def create_run(
 
 
 def staging(artifacts: Path, run_id: str) -> Path:
-    """A fresh folder in which a run is put together."""
+    """A fresh folder in which a run is put together.
+
+    Raises ConfigurationError where the folder of the artifacts cannot be written to.
+    """
     folder = artifacts / "runs" / f".{run_id}.{os.getpid()}"
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"no run can be written to {artifacts} ({error.strerror}).",
+            where="run.artifacts",
+            hint="Name a folder that you may write to: --artifacts FOLDER",
+        ) from error
     return folder
 
 

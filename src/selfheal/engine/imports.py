@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from pathlib import Path
 
 from selfheal.artifacts.canonical import sha256_of_file
+from selfheal.artifacts.envelope import read_envelope
 from selfheal.engine.folder import Import, RunFolder, find_run
 from selfheal.engine.journal import read_journal
 from selfheal.engine.record import fold
@@ -65,11 +65,13 @@ def choose_imports(
 
 
 def bring(source: RunFolder, names: dict[str, Import], target: Path) -> None:
-    """Link (or copy, across file systems) artifacts and what they point to into `target`."""
+    """Link (or copy, across file systems) artifacts and what they point to into `target`.
+
+    Raises InvalidInput where one is no artifact.
+    """
     for name in names:
         _link(source.artifact(name), target / f"{name}.json")
-        payload = json.loads(source.artifact(name).read_bytes())["payload"]
-        for path in dataset_paths(payload):
+        for path in dataset_paths(read_envelope(source.artifact(name)).payload):
             _link_tree(source.path / path, target / path)
     for folder in BESIDES:
         _link_tree(source.path / folder, target / folder)
