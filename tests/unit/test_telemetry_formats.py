@@ -221,6 +221,20 @@ def test_a_file_that_is_no_telemetry_is_an_error_when_it_was_named(tmp_path: Pat
         read(tmp_path, tmp_path / "notes.md", format="morse")
 
 
+def test_empty_files_alone_are_no_telemetry(tmp_path: Path) -> None:
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "__init__.py").write_bytes(b"")
+    (tmp_path / "empty.log").write_text("\n")
+    for path in (package, tmp_path / "empty.log"):
+        with pytest.raises(TelemetryError, match="empty") as raised:
+            read(tmp_path / "out", path)
+        assert "--set telemetry.format=NAME" in (raised.value.hint or "")
+        assert "empty" not in (raised.value.hint or "")
+    (package / "app.log").write_text("2024-01-01 10:00:00,5 ERROR shop: broken\n")
+    assert read(tmp_path / "out", package).events.logs == 1
+
+
 def test_a_forced_format_reads_what_is_not_recognised(tmp_path: Path) -> None:
     file = tmp_path / "late.log"
     file.write_text("\n" + "banner\n" * 60 + "2024-01-01 10:00:00,5 ERROR shop: broken\n")

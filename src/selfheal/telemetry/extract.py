@@ -10,7 +10,7 @@ from selfheal.artifacts.dataset import Dataset, describe
 from selfheal.artifacts.model import Model
 from selfheal.artifacts.telemetry import Refused, RefusedLine, Source
 from selfheal.errors import TelemetryError
-from selfheal.telemetry.formats import AUTO, READERS, Reader, reader_named, recognise
+from selfheal.telemetry.formats import AUTO, EMPTY, READERS, Reader, reader_named, recognise
 from selfheal.telemetry.sink import Sink
 from selfheal.telemetry.sources import Lines, SourceFile, find_files, hashed, head_of
 
@@ -48,7 +48,7 @@ def find(paths: Sequence[Path], *, format: str = AUTO) -> Found:
     """Find telemetry at and below `paths` and recognise the format of each file.
 
     Raises TelemetryError where a path does not exist, a file that was named directly is
-    not telemetry, or nothing is. Files in folders that are not telemetry, and files
+    not telemetry, or nothing is; files without content are not. Files in folders that are not telemetry, and files
     with the same content as an earlier one, are listed as refused.
     """
     forced = None if format == AUTO else reader_named(format)
@@ -78,9 +78,11 @@ def find(paths: Sequence[Path], *, format: str = AUTO) -> Found:
                 format=reader.name,
             )
         )
-    if not files:
+    if all(file.format == EMPTY for file in files):
         raise TelemetryError(
-            "no file here is telemetry that can be read.",
+            "there is no telemetry here: every file that could hold some is empty."
+            if files
+            else "no file here is telemetry that can be read.",
             where=", ".join(str(path) for path in paths),
             hint=_hint(),
         )
@@ -97,8 +99,8 @@ def _recognised(path: Path) -> Reader:
 
 
 def _hint() -> str:
-    names = ", ".join(reader.name for reader in READERS)
-    return f"The formats are {names}; --format forces one."
+    names = ", ".join(reader.name for reader in READERS if reader.name != EMPTY)
+    return f"The formats are {names}; --set telemetry.format=NAME forces one."
 
 
 def extract(found: Found, base: Path, path: str, *, refused_listed: int = 100) -> Extracted:

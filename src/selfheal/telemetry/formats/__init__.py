@@ -39,6 +39,7 @@ from selfheal.telemetry.sink import Sink
 from selfheal.telemetry.sources import Head, Lines
 
 AUTO = "auto"
+EMPTY = "empty"
 
 
 class Reader(NamedTuple):
@@ -58,7 +59,7 @@ def _read_nothing(lines: Lines, sink: Sink) -> None:
 
 READERS: tuple[Reader, ...] = (
     # A log file that nothing was written to yet.
-    Reader("empty", is_empty, _read_nothing),
+    Reader(EMPTY, is_empty, _read_nothing),
     Reader("otlp-protobuf", otlp_binary.is_otlp_protobuf, otlp_binary.read),
     Reader("otlp-json", is_otlp_json, otlp.read),
     Reader("coverage-json", is_coverage_json, coverage_report.read_json),
