@@ -167,6 +167,21 @@ def test_without_a_baseline_failures_are_still_reported(tmp_path: Path) -> None:
     ]
 
 
+def test_one_release_alone_is_no_data_not_no_anomaly(tmp_path: Path) -> None:
+    recording = Recording()
+    record(recording, "1.0", 0)
+    data = detection(recording.dataset(tmp_path))
+    for detect, name in (
+        (detect_performance, "latency_by_release"),
+        (detect_behaviour, "order_contract"),
+    ):
+        (question,) = detect(data, CONFIG).undecided
+        assert question.detector == name
+        assert question.operation == data.comparisons[0].service
+        assert question.reason == "no data: the telemetry has no release to compare 1.0 with"
+        assert question.needed == "an earlier release, or detect.baseline_release"
+
+
 STEPS = (("check", 0.1, 0.5), ("reserve", 0.6, 1.0), ("charge", 1.1, 1.5), ("mail", 1.2, 1.9))
 
 

@@ -8,7 +8,7 @@ swapped with another is reported.
 
 from __future__ import annotations
 
-from selfheal.analysis.model import Comparison, DetectionData, Findings
+from selfheal.analysis.model import Comparison, DetectionData, Findings, without_baseline
 from selfheal.analysis.order import Broken, Contracts
 from selfheal.analysis.severity import of_share
 from selfheal.analysis.statistics.multiplicity import benjamini_hochberg
@@ -27,6 +27,7 @@ def detect_behaviour(data: DetectionData, config: DetectConfig) -> Findings:
     undecided: list[Undecided] = []
     for comparison in data.comparisons:
         if comparison.baseline is None:
+            undecided.append(without_baseline(comparison, DETECTOR))
             continue
         with Contracts(data.dataset, comparison) as contracts:
             rules = contracts.broken(config.minimum_traces)

@@ -52,6 +52,16 @@ class Comparison(Model):
         return shorter > 0 and shared >= shorter / 2
 
 
+def without_baseline(comparison: Comparison, detector: str) -> Undecided:
+    """What a detector that compares releases answers where a service has one only."""
+    return Undecided(
+        detector=detector,
+        operation=comparison.service,
+        reason=f"no data: the telemetry has no release to compare {comparison.candidate.version} with",
+        needed="an earlier release, or detect.baseline_release",
+    )
+
+
 class DetectionData(Model):
     """What the detectors share: the dataset and which releases to compare.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from selfheal.analysis.drift import Drift, drifts
 from selfheal.analysis.latency import LatencyTest, ServiceLatency, compare_latency
-from selfheal.analysis.model import Comparison, DetectionData, Findings
+from selfheal.analysis.model import Comparison, DetectionData, Findings, without_baseline
 from selfheal.analysis.severity import of_latency
 from selfheal.analysis.statistics.change_point import SIGNIFICANCE
 from selfheal.analysis.statistics.multiplicity import benjamini_hochberg
@@ -49,8 +49,9 @@ def detect_performance(data: DetectionData, config: DetectConfig) -> Findings:
     anomalies: list[Anomaly] = []
     undecided: list[Undecided] = []
     for comparison in data.comparisons:
-        found = Findings()
-        if comparison.baseline is not None:
+        if comparison.baseline is None:
+            found = Findings(undecided=[without_baseline(comparison, BY_RELEASE)])
+        else:
             found = _between_releases(data.dataset, comparison, config)
         slower = {anomaly.operation for anomaly in found.anomalies}
         anomalies += found.anomalies
