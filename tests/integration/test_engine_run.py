@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -377,6 +378,30 @@ def test_status_explains_what_is_stale(toy: Toy) -> None:
     attempts = {found.beat: found.attempts for found in again.beats}
     assert attempts["toy_requested"] == attempts["toy_second"] == attempts["toy_aggregate"] == 2
     assert attempts["toy_first"] == attempts["toy_tables"] == 1
+
+
+def test_the_status_of_a_run_outlives_the_beats_that_made_it(toy: Toy) -> None:
+    project = toy.folder / "project"
+    shutil.copytree(TOY, project)
+    toy.run(project=project)
+    before = api.status(toy.artifacts)
+    assert before.staleness_unknown == ""
+    for file in (project / "selfheal_beats/handlers").glob("*.py"):
+        file.unlink()
+    after = api.status(toy.artifacts)
+    assert "toy_requested" in after.staleness_unknown
+    assert (after.state, [phase.phase for phase in after.phases]) == (
+        "succeeded",
+        [phase.phase for phase in before.phases],
+    )
+    for old, new in zip(before.phases, after.phases, strict=True):
+        assert {b.beat: (b.state, b.output) for b in new.beats} == {
+            b.beat: (b.state, b.output) for b in old.beats
+        }
+    (after.folder / "definition/toy.parse.json").write_text("{")
+    assert {b.beat for b in api.status(toy.artifacts).phases[0].beats} == {
+        b.beat for b in before.phases[0].beats
+    }
 
 
 def test_changed_tables_are_noticed(toy: Toy) -> None:

@@ -46,6 +46,8 @@ def render(found: RunStatus) -> str:
     ]
     if stale:
         lines += ["", "a resume would do again:", table(stale)]
+    if found.staleness_unknown:
+        lines += ["", f"what a resume would do again is unknown: {found.staleness_unknown}"]
     if found.hint:
         lines += ["", found.hint]
     return "\n".join(lines)

@@ -81,7 +81,10 @@ class PhaseStatus(Model):
 
 
 class RunStatus(Model):
-    """A run as its journal tells it; `pid` is the process that works on it now."""
+    """A run as its journal tells it; `pid` is the process that works on it now.
+
+    `staleness_unknown` says why no beat's `stale` could be found out, empty if it was.
+    """
 
     run_id: str
     folder: Path
@@ -94,6 +97,7 @@ class RunStatus(Model):
     artifacts: dict[str, str]
     imports: dict[str, str]
     approval: dict[str, str] | None = None
+    staleness_unknown: str = ""
     phases: list[PhaseStatus]
 
 

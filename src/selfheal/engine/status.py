@@ -12,7 +12,7 @@ from selfheal.engine.lock import holder_of
 from selfheal.engine.observer import BeatStatus, Observer, PhaseStatus, RunStatus, RunSummary
 from selfheal.engine.record import RunRecord, RunState, fold
 from selfheal.engine.session import Session, keep_finished, wire_phases
-from selfheal.errors import SelfhealError
+from selfheal.errors import HandlerError, SelfhealError, SequenceError
 from selfheal.registry import Registry
 from selfheal.sequences import WiredSequence, load_catalogue
 
@@ -26,33 +26,40 @@ def beat_statuses(
     """Every beat of a phase in its order, with what the journal says of it."""
     found = []
     for beat in wired.beats:
-        known = record.beat(phase, beat.id)
-        reason = known.reason
-        if known.state == "pending":
+        status = _recorded(phase, beat.id, record).model_copy(
+            update={
+                "title": beat.beat.title,
+                "kind": beat.handler.kind,
+                "stale": (stale or {}).get(beat.id),
+            }
+        )
+        if status.state == "pending" and not status.reason:
             blocked = [
                 name
                 for name in sorted(beat.reads | beat.follows)
                 if record.beat(phase, name).state in ("failed", "timed_out", "waiting")
             ]
-            reason = reason or (f"not reached: {', '.join(blocked)}" if blocked else "")
-        found.append(
-            BeatStatus(
-                phase=phase,
-                beat=beat.id,
-                title=beat.beat.title,
-                kind=beat.handler.kind,
-                state=known.state,
-                reason=reason,
-                hint=known.hint,
-                slug=known.slug,
-                summary=known.summary,
-                attempts=known.attempts,
-                elapsed_seconds=known.elapsed,
-                output=known.output["file"] if known.output else None,
-                stale=(stale or {}).get(beat.id),
-            )
-        )
+            reason = f"not reached: {', '.join(blocked)}" if blocked else ""
+            status = status.model_copy(update={"reason": reason})
+        found.append(status)
     return found
+
+
+def _recorded(phase: str, beat: str, record: RunRecord) -> BeatStatus:
+    """What the journal alone says of a beat."""
+    known = record.beat(phase, beat)
+    return BeatStatus(
+        phase=phase,
+        beat=beat,
+        state=known.state,
+        reason=known.reason,
+        hint=known.hint,
+        slug=known.slug,
+        summary=known.summary,
+        attempts=known.attempts,
+        elapsed_seconds=known.elapsed,
+        output=known.output["file"] if known.output else None,
+    )
 
 
 def run_state(record: RunRecord, pid: int | None) -> RunState:
@@ -63,7 +70,11 @@ def run_state(record: RunRecord, pid: int | None) -> RunState:
 
 
 def status(artifacts: Path, run_id: str | None = None) -> RunStatus:
-    """One run, beat by beat, with why results would not be used again. Raises NotFound."""
+    """One run, beat by beat, with why results would not be used again. Raises NotFound.
+
+    Where its beats no longer fit together with the handlers of this installation, the
+    beats are those of its frozen sequences, and `staleness_unknown` says why.
+    """
     folder = find_run(artifacts, run_id)
     manifest = folder.manifest()
     record = fold(read_journal(folder.journal))
@@ -72,15 +83,24 @@ def status(artifacts: Path, run_id: str | None = None) -> RunStatus:
         for beat in record.beats.values():
             if beat.state == "running":
                 beat.state, beat.reason = "pending", "interrupted"
-    wired, stale = _wired_and_stale(folder, manifest)
+    staleness_unknown = ""
+    try:
+        wired, stale = _wired_and_stale(folder, manifest)
+        beats = {
+            phase: beat_statuses(phase, sequence, record, stale.get(phase))
+            for phase, sequence in wired.items()
+        }
+    except (HandlerError, SequenceError) as error:
+        staleness_unknown = str(error)
+        beats = _unwired(folder, manifest, record)
     phases = [
         PhaseStatus(
             phase=phase,
             state=_phase_state(record, phase, pid),
             elapsed_seconds=_elapsed(record, phase),
-            beats=beat_statuses(phase, sequence, record, stale.get(phase)),
+            beats=found,
         )
-        for phase, sequence in wired.items()
+        for phase, found in beats.items()
     ]
     approval = record.approvals[-1] if record.approvals else None
     return RunStatus(
@@ -99,6 +119,7 @@ def status(artifacts: Path, run_id: str | None = None) -> RunStatus:
         approval={name: approval[name] for name in ("decision", "by", "reason", "subject_sha256")}
         if approval
         else None,
+        staleness_unknown=staleness_unknown,
         phases=phases,
     )
 
@@ -147,6 +168,30 @@ def reading_session(
         read_journal(folder.journal),
     )
     return Session(folder, manifest, wired, journal, ThreadPoolExecutor(1), Observer())
+
+
+def _unwired(
+    folder: RunFolder, manifest: Manifest, record: RunRecord
+) -> dict[str, list[BeatStatus]]:
+    """The beats of the frozen sequences, or the journal's where those cannot be read."""
+    try:
+        catalogue = load_catalogue(folder.definition, packages=False)
+    except SequenceError:
+        return {
+            phase: [
+                _recorded(phase, name, record)
+                for place, name in list(record.beats)
+                if place == phase
+            ]
+            for phase in manifest.phases
+        }
+    return {
+        phase: [
+            _recorded(phase, beat.id, record).model_copy(update={"title": beat.title})
+            for beat in catalogue[phase].sequence.all_beats
+        ]
+        for phase in manifest.phases
+    }
 
 
 def _wired_and_stale(
