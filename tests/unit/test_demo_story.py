@@ -128,7 +128,7 @@ def test_production_after_the_rollout_is_told_by_anomaly(tmp_path: Path) -> None
 
 def test_lines_fit_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    run = tmp_path / "artifacts" / "r"
+    run = tmp_path / "artifacts" / "runs" / "r"
     run.mkdir(parents=True)
     write(run, **found(), **proven())
     lines = tell(Story.read(run), health_after=98.0).splitlines()
@@ -139,14 +139,14 @@ def test_the_commands_work_from_where_the_user_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The demo's runs lie below its folder, and the user stands outside of it."""
-    run = tmp_path / "my demo" / "artifacts" / "r"
+    run = tmp_path / "my demo" / "artifacts" / "runs" / "r"
     run.mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     text = tell(Story.read(run))
     for verb in ("status", "show diagnosis", "patch"):
         assert f"selfheal {verb} --artifacts 'my demo/artifacts'\n" in text
     monkeypatch.chdir(run)
-    assert f"selfheal status --artifacts '{run.parent}'\n" in tell(Story.read(run))
+    assert f"selfheal status --artifacts '{run.parents[1]}'\n" in tell(Story.read(run))
 
 
 def test_the_judge_of_ci_is_named() -> None:

@@ -235,8 +235,8 @@ def further(story: Story) -> Rows:
 
 
 def commands(story: Story) -> list[str]:
-    """What to type next; never wrapped, so that each line can be copied."""
-    kept = shlex.quote(str(from_here(story.folder.parent)))
+    """What to type next (a run lies in ARTIFACTS/runs); unwrapped, so that it can be copied."""
+    kept = shlex.quote(str(from_here(story.folder.parents[1])))
     return [
         f"   {'' if number else 'commands':<{LABEL}}selfheal {verb} --artifacts {kept}"
         for number, verb in enumerate(("status", "show diagnosis", "patch"))
