@@ -216,10 +216,36 @@ def test_a_revert_keeps_what_came_after_the_merge(place: Place) -> None:
     git(place.repository, "pull", "--quiet", "--ff-only", "origin", "main")
     place.commit({"b.py": "b = 5\n"}, "Later")
     place.push()
-    commit = revert_merge(effects, place.forge, workshop, pull, merge=merge.commit, reason="bad")
+    reverted = revert_merge(effects, place.forge, workshop, pull, merge=merge.commit, reason="bad")
+    commit = reverted.commit
     assert commit is not None
     assert workshop.git("show", f"{commit}:a.py") == FILES["a.py"]
     assert workshop.git("show", f"{commit}:b.py") == "b = 5\n"
+
+
+@pytest.mark.parametrize("obstacle", ["conflict in a.py", "main refused the push"])
+def test_a_merge_that_could_not_be_reverted_stays_merged_and_says_why(
+    place: Place, obstacle: str
+) -> None:
+    effects, workshop, pull = _proposed(place, place.plan(FIX_A))
+    merge = merge_pull(effects, place.forge, workshop, pull, lambda _: None)
+    assert merge.commit is not None
+    if obstacle.startswith("conflict"):
+        git(place.repository, "pull", "--quiet", "--ff-only", "origin", "main")
+        place.commit({"a.py": "one = 99\ntwo = 98\nthree = 97\n"}, "Later")
+        place.push()
+    else:
+        hook = place.forge.folder / "hooks" / "pre-receive"
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text("#!/bin/sh\nexit 1\n")
+        hook.chmod(0o755)
+    reverted = revert_merge(effects, place.forge, workshop, pull, merge=merge.commit, reason="bad")
+    assert reverted.commit is None
+    assert obstacle in reverted.reason
+    found = place.forge.find_pull(pull.branch)
+    assert found is not None
+    assert (found.state, found.merge_commit, found.revert_commit) == ("merged", merge.commit, None)
+    assert found.note == f"bad; not reverted: {reverted.reason}"
 
 
 def test_a_branch_that_someone_changed_is_not_merged(place: Place) -> None:

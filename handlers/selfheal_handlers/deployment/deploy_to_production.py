@@ -18,7 +18,7 @@ from selfheal.delivery.rollout import (
     begin_rollout,
     roll_out,
 )
-from selfheal.delivery.shipping import revert_merge
+from selfheal.delivery.shipping import Reverted, revert_merge
 from selfheal.errors import InvalidInput
 from selfheal_handlers.deployment import _examples
 from selfheal_handlers.deployment._results import LoadedChange
@@ -57,7 +57,7 @@ def deploy_to_production(
         workshop.fetch(forge.remote, config.base)
         return workshop.extract(merge, fleet.checkout(begin.new))
 
-    def revert(reason: str) -> str | None:
+    def revert(reason: str) -> Reverted:
         return revert_merge(
             effects, forge, workshop, create_pull_request, merge=merge, reason=reason
         )

@@ -75,7 +75,10 @@ class Forge(Protocol):
         ...
 
     def mark_reverted(self, number: int, commit: str | None, note: str) -> Pull:
-        """Say of a merged pull request that `commit` took it back, and why."""
+        """Say of a merged pull request that `commit` took it back, and why.
+
+        With None for `commit` the request stays merged; `note` says why nothing took it back.
+        """
         ...
 
 

@@ -86,6 +86,8 @@ class LocalForge:
         return self._update(number, state="merged", merge_commit=commit)
 
     def mark_reverted(self, number: int, commit: str | None, note: str) -> Pull:
+        if commit is None:
+            return self._update(number, note=note)
         return self._update(number, state="reverted", revert_commit=commit, note=note)
 
     def _update(self, number: int, **changes: Any) -> Pull:

@@ -2,7 +2,8 @@
 
 Every step is an effect that happens once over crashes; traffic stands at one step's
 weights at any instant. Going back restores traffic first, then git, then stops what
-is not needed any more.
+is not needed any more. What fails on the way is recorded as the effect's answer: a
+resumed run must not try again what has begun to be rolled back.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from selfheal.config import GateConfig
 from selfheal.contract import Effects
 from selfheal.delivery.fleet import Fleet
 from selfheal.delivery.gate import Observed, watch
-from selfheal.errors import InvalidInput, ServiceError
+from selfheal.delivery.shipping import Reverted
+from selfheal.errors import InvalidInput, SelfhealError, ServiceError
 
 
 class Begin(Model):
@@ -144,11 +146,18 @@ class Gates:
     record: Callable[[str, dict[str, Any]], str]
 
     def at(self, percent: int, target: RolloutTarget, effects: Effects) -> RolloutStep:
-        """Watch one step; a gate that was interrupted has no answer yet and is watched anew."""
+        """Watch one step; a gate that was interrupted has no answer yet and is watched anew.
+
+        A gate that could not look is answered `no_data`, which does not promote.
+        """
 
         def perform() -> dict[str, Any]:
             scratch = self.scratch / f"step-{percent}"
-            gate, measured = watch(target, self.anomalies, self.config, scratch)
+            try:
+                gate, measured = watch(target, self.anomalies, self.config, scratch)
+            except SelfhealError as error:
+                gate = Gate(state="no_data", judgements={}, reason=_reason(error))
+                return gate.model_dump(mode="json")
             kept = self.record(f"rollout-{percent}", measured)
             return gate.model_copy(update={"measurements": kept}).model_dump(mode="json")
 
@@ -162,12 +171,11 @@ def roll_out(
     *,
     steps: Sequence[int],
     effects: Effects,
-    revert: Callable[[str], str | None],
+    revert: Callable[[str], Reverted],
 ) -> Rollout:
     """Take the new release through the steps, or back to the old one.
 
-    `revert` takes the change back in git for a reason and returns the commit, None
-    where that needs a human.
+    `revert` takes the change back in git for a reason, or says why a human must.
     """
     done: list[RolloutStep] = []
     for percent in planned_steps(steps):
@@ -200,41 +208,75 @@ def planned_steps(steps: Sequence[int]) -> list[int]:
 def _enter(target: RolloutTarget, percent: int, effects: Effects) -> str | None:
     """Start what the step needs and shift traffic; what went wrong, else None."""
 
-    def start() -> bool:
+    def start() -> str:
         try:
             target.prepare(percent)
         except ServiceError:
-            return False
-        return True
+            # What the service printed names ports and places, which never repeat.
+            return f"release {target.new} did not become healthy"
+        except SelfhealError as error:
+            return f"release {target.new} could not be started: {_reason(error)}"
+        return ""
 
-    # A failed start is a recorded answer too: a resumed run must not try again what
-    # has begun to be rolled back.
-    if not effects.once(f"rollout:{percent}:start", start, lambda: None):
-        return f"release {target.new} did not become healthy"
-    effects.once(
+    failed = effects.once(f"rollout:{percent}:start", start, lambda: None)
+    if failed:
+        return failed
+    failed = effects.once(
         f"rollout:{percent}:route",
-        _always(lambda: target.shift(percent)),
-        lambda: True if target.share() == percent else None,
+        _tried(lambda: target.shift(percent)),
+        lambda: "" if target.share() == percent else None,
     )
-    return None
+    return f"traffic could not be shifted to {percent} %: {failed}" if failed else None
 
 
 def _go_back(
-    target: RolloutTarget, effects: Effects, revert: Callable[[str], str | None], reason: str
+    target: RolloutTarget, effects: Effects, revert: Callable[[str], Reverted], reason: str
 ) -> dict[str, Any]:
-    effects.once(
+    """Undo the rollout as far as it goes; `note` says what a human must finish and why.
+
+    `traffic` is the release that has it all again, None where traffic could not be moved.
+    """
+    stuck = effects.once(
         "rollback:traffic",
-        _always(lambda: target.shift(0)),
-        lambda: True if target.share() == 0 else None,
+        _tried(lambda: target.shift(0)),
+        lambda: "" if target.share() == 0 else None,
     )
-    commit = revert(reason)
-    effects.once("rollback:stop", _always(lambda: target.retire(target.new)), lambda: None)
+    reverted = revert(reason)
+    notes = []
+    if stuck:
+        # The new release may be all that still serves: it is left to live.
+        notes.append(f"traffic stays where it was: {stuck}")
+    else:
+        left = effects.once(
+            "rollback:stop", _tried(lambda: target.retire(target.new)), lambda: None
+        )
+        if left:
+            notes.append(f"release {target.new} still runs: {left}")
+    if reverted.commit is None:
+        notes.append(f"a human must make the revert: {reverted.reason}")
     return {
         "reason": reason,
-        "traffic": target.old,
-        "revert": commit,
-        "note": "" if commit else "the revert conflicts with later commits; a human must make it",
+        "traffic": None if stuck else target.old,
+        "revert": reverted.commit,
+        "note": "; ".join(notes),
     }
+
+
+def _tried(action: Callable[[], object]) -> Callable[[], str]:
+    """An action as an effect whose result is why it failed, "" where it was done."""
+
+    def perform() -> str:
+        try:
+            action()
+        except SelfhealError as error:
+            return _reason(error)
+        return ""
+
+    return perform
+
+
+def _reason(error: SelfhealError) -> str:
+    return error.message.rstrip(".")
 
 
 def _always(action: Callable[[], object]) -> Callable[[], bool]:

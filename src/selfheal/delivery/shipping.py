@@ -17,7 +17,7 @@ from selfheal.contract import Effects
 from selfheal.delivery.forge import Forge, Pull
 from selfheal.delivery.plan import Plan, build_commits
 from selfheal.delivery.workshop import Conflict, Workshop
-from selfheal.errors import PushRefused
+from selfheal.errors import PushRefused, RepositoryError
 
 MERGE_ATTEMPTS = 3
 REVERTS = "Selfheal-Reverts"
@@ -33,6 +33,13 @@ class Branch(Model):
     @property
     def summary(self) -> str:
         return f"{self.name} at {self.head[:12]}"
+
+
+class Reverted(Model):
+    """The commit that took a merge back; None where none did, and `reason` says why."""
+
+    commit: str | None = None
+    reason: str = ""
 
 
 def obstacle(forge: Forge, workshop: Workshop, plan: Plan, base: str) -> str | None:
@@ -169,17 +176,18 @@ def find_merge(workshop: Workshop, tip: str, head: str) -> str | None:
 
 def revert_merge(
     effects: Effects, forge: Forge, workshop: Workshop, pull: Pull, *, merge: str, reason: str
-) -> str | None:
-    """Take a merge back on its base; the new commit, None where that conflicts."""
+) -> Reverted:
+    """Take a merge back on its base by a new commit, where that does not conflict."""
     message = (
         f'Revert "Merge {pull.branch}"\n\n{reason}\n\n'
         f"This takes back commit {merge}.\n\n{REVERTS}: {merge}\n"
     )
 
     def perform() -> dict[str, Any]:
-        commit = _revert(forge, workshop, pull.base, merge, message)
-        forge.mark_reverted(pull.number, commit, reason)
-        return {"commit": commit}
+        reverted = _revert(forge, workshop, pull.base, merge, message)
+        note = reason if reverted.commit else f"{reason}; not reverted: {reverted.reason}"
+        forge.mark_reverted(pull.number, reverted.commit, note)
+        return reverted.model_dump(mode="json")
 
     def probe() -> dict[str, Any] | None:
         tip = workshop.fetch(forge.remote, pull.base)
@@ -187,24 +195,25 @@ def revert_merge(
         if commit is None:
             return None
         forge.mark_reverted(pull.number, commit, reason)
-        return {"commit": commit}
+        return Reverted(commit=commit).model_dump(mode="json")
 
-    commit = effects.once(f"revert:{merge}", perform, probe)["commit"]
-    return str(commit) if commit else None
+    return Reverted.model_validate(effects.once(f"revert:{merge}", perform, probe))
 
 
-def _revert(forge: Forge, workshop: Workshop, base: str, merge: str, message: str) -> str | None:
+def _revert(forge: Forge, workshop: Workshop, base: str, merge: str, message: str) -> Reverted:
     for _ in range(MERGE_ATTEMPTS):
-        tip = workshop.fetch(forge.remote, base)
-        commit = workshop.revert(merge, tip or merge, message)
-        if isinstance(commit, Conflict):
-            return None
         try:
+            tip = workshop.fetch(forge.remote, base)
+            commit = workshop.revert(merge, tip or merge, message)
+            if isinstance(commit, Conflict):
+                return Reverted(reason=f"the revert meets later commits: {commit.reason}")
             workshop.push(forge.remote, commit, base)
         except PushRefused:
             continue
-        return commit
-    return None
+        except RepositoryError as error:
+            return Reverted(reason=error.message.rstrip("."))
+        return Reverted(commit=commit)
+    return Reverted(reason=f"{base} refused the push {MERGE_ATTEMPTS} times")
 
 
 def find_revert(workshop: Workshop, tip: str, merge: str) -> str | None:
