@@ -78,6 +78,13 @@ def test_a_broken_artifact_is_named_with_its_line(tmp_path: Path) -> None:
         read_envelope(file)
 
 
+def test_an_artifact_of_other_bytes_is_no_fault(tmp_path: Path) -> None:
+    file = tmp_path / "patch.json"
+    file.write_bytes(b'{"schema": "\xff\xfe"}')
+    with pytest.raises(InvalidInput, match=r"patch\.json: this artifact is not UTF-8"):
+        read_envelope(file)
+
+
 def test_a_missing_field_is_named_by_json_pointer(tmp_path: Path) -> None:
     file = tmp_path / "patterns.json"
     document = {

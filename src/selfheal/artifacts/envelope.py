@@ -84,6 +84,8 @@ def read_envelope(path: Path) -> Envelope:
         raise InvalidInput(
             f"this artifact is not JSON ({error.msg}).", where=f"{path}:{error.lineno}"
         ) from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput("this artifact is not UTF-8 text.", where=str(path)) from error
     except ValidationError as error:
         raise InvalidInput(_explain(error), where=str(path)) from error
 
