@@ -166,6 +166,9 @@ def _unmerged(pull: Pull, reason: str) -> Merge:
 
 def find_merge(workshop: Workshop, tip: str, head: str) -> str | None:
     """The merge commit on the base's own line that brought `head` in."""
+    # What the base has not taken in need not even be known to the workshop.
+    if not workshop.is_ancestor(head, tip):
+        return None
     listed = workshop.git("log", "--first-parent", "--merges", "--format=%H %P", f"{head}..{tip}")
     for line in listed.splitlines():
         commit, _, *brought = line.split()

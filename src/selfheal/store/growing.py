@@ -72,7 +72,7 @@ def add(
     All of it counts, or nothing. Raises TelemetryError as `selfheal.telemetry.extract.find`
     does, LockedError where another process is writing.
     """
-    found = find(paths, format=format)
+    found = find(paths, format=format, may_be_empty=True)
     folder.mkdir(parents=True, exist_ok=True)
     with writing(folder):
         before = read_manifest(folder)

@@ -44,11 +44,12 @@ class Extracted(Model):
         )
 
 
-def find(paths: Sequence[Path], *, format: str = AUTO) -> Found:
+def find(paths: Sequence[Path], *, format: str = AUTO, may_be_empty: bool = False) -> Found:
     """Find telemetry at and below `paths` and recognise the format of each file.
 
     Raises TelemetryError where a path does not exist, a file that was named directly is
-    not telemetry, or nothing is; files without content are not. Files in folders that are not telemetry, and files
+    not telemetry, or nothing is; files without content are not, unless they
+    `may_be_empty`, as a growing file may. Files in folders that are not telemetry, and files
     with the same content as an earlier one, are listed as refused.
     """
     forced = None if format == AUTO else reader_named(format)
@@ -78,7 +79,7 @@ def find(paths: Sequence[Path], *, format: str = AUTO) -> Found:
                 format=reader.name,
             )
         )
-    if all(file.format == EMPTY for file in files):
+    if not files or (not may_be_empty and all(file.format == EMPTY for file in files)):
         raise TelemetryError(
             "there is no telemetry here: every file that could hold some is empty."
             if files
