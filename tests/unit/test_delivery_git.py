@@ -187,6 +187,8 @@ def test_a_base_that_moved_without_conflict_is_merged_after_a_test_of_the_merged
     assert merge.commit is not None
     assert workshop.git("show", f"{merge.commit}:b.py") == "b = 5\n"
     assert find_merge(workshop, merge.commit, pull.head) == merge.commit
+    unknown = "1" * 40
+    assert find_merge(workshop, merge.commit, unknown) is None
 
 
 def test_a_merged_tree_that_fails_its_tests_is_not_merged(place: Place) -> None:
