@@ -71,6 +71,17 @@ class Example:
         return load_codebase(History(self.repository), self.set, self.telemetry, DiagnoseConfig())
 
 
+def analysis_arguments(folder: Path) -> Mapping[str, Any]:
+    """What every analysis reads, of the example's world made in `folder`."""
+    made = build(folder)
+    return {
+        "load_anomalies": made.set,
+        "load_codebase_info": made.codebase,
+        "telemetry": made.telemetry,
+        "config": DiagnoseConfig(),
+    }
+
+
 def build(base: Path) -> Example:
     """Make the example in `base`: ``base/repository`` and the dataset ``base/dataset``."""
     repository = base / "repository"

@@ -12,17 +12,11 @@ from selfheal.contract import handler
 from selfheal.diagnosis import Cause, Codebase
 from selfheal.diagnosis.behavior import explain_behavior
 from selfheal.diagnosis.model import AnomalySet
-from selfheal_handlers.diagnosis._examples import build
+from selfheal_handlers.diagnosis._examples import analysis_arguments
 
 
 def example(base: Path) -> Mapping[str, Any]:
-    made = build(base)
-    return {
-        "load_anomalies": made.set,
-        "load_codebase_info": made.codebase,
-        "telemetry": made.telemetry,
-        "config": DiagnoseConfig(),
-    }
+    return analysis_arguments(base)
 
 
 @handler("analyze_behavioral_issues", kind="pure", contributes=True, example=example)
