@@ -15,6 +15,8 @@ from selfheal_handlers.anomaly._examples import telemetry as example_telemetry
 from selfheal_handlers.anomaly._promises import promises_of
 from selfheal_handlers.anomaly._results import DetectionRequest
 
+TEST_REPORTS = ("junit-xml", "pytest")
+
 
 def example(folder: Path) -> dict[str, Any]:
     return {
@@ -39,4 +41,9 @@ def load_telemetry_data(
         dataset=telemetry.dataset,
         comparisons=pairs,
         promises=promises_of(workspace.repository, telemetry, pairs, config.python),
+        test_reports=[
+            number
+            for number, source in enumerate(telemetry.sources)
+            if source.format in TEST_REPORTS
+        ],
     )

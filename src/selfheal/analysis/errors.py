@@ -9,7 +9,7 @@ request on: that it exists needs no test.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from selfheal.analysis.dependencies import missing_package
@@ -36,6 +36,7 @@ SELECT coalesce(operation, '{UNKNOWN}') AS operation, fingerprint,
     count(*) FILTER (NOT candidate)::BIGINT AS baseline_count,
     count(*) FILTER (candidate)::BIGINT AS candidate_count,
     count(*) FILTER (candidate AND handled IS NOT TRUE)::BIGINT AS unhandled,
+    count(*) FILTER (candidate AND list_contains($tests, source))::BIGINT AS tests,
     arg_min(exception_type, (time_ns, source, line)) FILTER (candidate) AS exception_type,
     arg_min(exception_message, (time_ns, source, line)) FILTER (candidate) AS message,
     arg_min(frames, (time_ns, source, line)) FILTER (candidate) AS frames,
@@ -95,14 +96,20 @@ def requests_by_operation(dataset: Dataset, comparison: Comparison) -> dict[str,
     return {operation: Requests(*pair) for operation, pair in counts.items()}
 
 
-def error_groups(dataset: Dataset, comparison: Comparison) -> list[ErrorGroup]:
-    """The errors of the candidate by operation and fingerprint, tested against the baseline."""
+def error_groups(
+    dataset: Dataset, comparison: Comparison, test_reports: Sequence[int] = ()
+) -> list[ErrorGroup]:
+    """The errors of the candidate by operation and fingerprint, tested against the baseline.
+
+    `test_reports` are the sources that are reports of test runners.
+    """
     requests = requests_by_operation(dataset, comparison)
     whole = Requests(
         comparison.baseline.requests if comparison.baseline else 0, comparison.candidate.requests
     )
     groups = []
-    for facts in dataset.rows(_GROUPS, scope_of(comparison)):
+    scope = scope_of(comparison) | {"tests": list(test_reports) or [-1]}
+    for facts in dataset.rows(_GROUPS, scope):
         # What has no entry operation (a background log) is measured against all requests.
         among = requests.get(facts["operation"], whole)
         p_value = (
@@ -121,7 +128,7 @@ def detect_errors(data: DetectionData, config: DetectConfig) -> Findings:
     anomalies: list[Anomaly] = []
     undecided: list[Undecided] = []
     for comparison in data.comparisons:
-        groups = error_groups(data.dataset, comparison)
+        groups = error_groups(data.dataset, comparison, data.test_reports)
         adjusted = benjamini_hochberg([1.0 if g.p_value is None else g.p_value for g in groups])
         for group, p_value in zip(groups, adjusted, strict=True):
             if _is_anomalous(group, p_value, config):
@@ -133,7 +140,8 @@ def detect_errors(data: DetectionData, config: DetectConfig) -> Findings:
 
 def _is_anomalous(group: ErrorGroup, p_value: float, config: DetectConfig) -> bool:
     unseen = group.p_value is None or group.new
-    if unseen and group.facts["unhandled"] >= MINIMUM_NEW:
+    # A failing test is a fact of its own: it is not one of many requests.
+    if unseen and (group.facts["tests"] or group.facts["unhandled"] >= MINIMUM_NEW):
         return True
     return group.p_value is not None and p_value <= config.significance
 
@@ -158,7 +166,9 @@ def _anomaly(
         title=(
             f"{name} {what} at {facts['operation']} in {comparison.candidate.version}: "
             f"{facts['candidate_count']} of {requests.candidate} requests"
-        ),
+        )
+        if not facts["tests"]
+        else f"{name} in the test {facts['operation']}",
         first_seen=iso(facts["first_ns"]),
         last_seen=iso(facts["last_ns"]),
         count=facts["candidate_count"],
@@ -183,6 +193,7 @@ def _anomaly(
             "share": significant(group.share),
             "trace_ids": facts["trace_ids"] or [],
             "new": group.new,
+            **({"test": facts["operation"]} if facts["tests"] else {}),
             **({"package": package} if package else {}),
             "p_value": None if group.p_value is None else significant(group.p_value),
             "adjusted_p_value": significant(p_value),

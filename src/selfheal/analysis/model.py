@@ -66,11 +66,13 @@ class DetectionData(Model):
     """What the detectors share: the dataset and which releases to compare.
 
     `promises` is what the code of a service promises, where its commit is known.
+    `test_reports` are the numbers of the sources that are reports of test runners.
     """
 
     dataset: Dataset
     comparisons: list[Comparison]
     promises: dict[str, Promises] = Field(default_factory=dict)
+    test_reports: list[int] = Field(default_factory=list)
 
     @property
     def summary(self) -> str:
