@@ -167,3 +167,44 @@ def is_decorated(function: FunctionNode, *names: str) -> bool:
         dotted(node.func if isinstance(node, ast.Call) else node).rpartition(".")[2] in names
         for node in function.decorator_list
     )
+
+
+def shared_aliases(function: FunctionNode, tree: ast.Module) -> list[ast.Assign]:
+    """``name = SHARED`` or ``name = SHARED[key]`` of a module's container, changed in place later.
+
+    The local name is bound once, so that what it changes is what the module holds.
+    """
+    own = local_names(function)
+    shared = {
+        name for name, each in module_values(tree).items() if is_mutable_value(value_of(each))
+    } - own
+    found = []
+    for node in own_nodes(function):
+        if not isinstance(node, ast.Assign) or len(node.targets) > 1:
+            continue
+        target, value = node.targets[0], node.value
+        root = value.value if isinstance(value, ast.Subscript) else value
+        if not isinstance(target, ast.Name) or dotted(root) not in shared:
+            continue
+        bindings = [
+            each
+            for each in own_nodes(function)
+            if is_name(each, target.id) and isinstance(getattr(each, "ctx", None), ast.Store)
+        ]
+        if len(bindings) == 1 and changes_of(own_nodes(function), target.id):
+            found.append(node)
+    return found
+
+
+def element_changes(function: FunctionNode, name: str) -> list[ast.AST]:
+    """Where a loop over what a local name holds changes the elements in place."""
+    return [
+        changed
+        for node in own_nodes(function)
+        if isinstance(node, ast.For) and is_name(node.iter, name)
+        if isinstance(node.target, ast.Name)
+        for changed in changes_of(
+            [each for part in node.body for each in ast.walk(part)], node.target.id
+        )
+        if not isinstance(changed, ast.AugAssign)
+    ]

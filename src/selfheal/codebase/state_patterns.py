@@ -29,11 +29,13 @@ from selfheal.codebase.mutation import (
     changes_of,
     class_values,
     defaults_of,
+    element_changes,
     escapes,
     is_decorated,
     is_mutable_value,
     local_names,
     module_values,
+    shared_aliases,
     value_of,
 )
 
@@ -87,6 +89,7 @@ def _in_function(
     yield from _defaults(node)
     yield from _globals(node, owner, tree)
     yield from _arguments(node)
+    yield from _shared(node, tree)
     yield from _caches(node, owner, tree)
     yield from _resources(node)
     yield from _listeners(node, owner, tree)
@@ -180,7 +183,8 @@ def _arguments(function: FunctionNode) -> Iterator[StatePattern]:
         name = argument.arg
         if name in ("self", "cls") or name in rebound or name in with_default:
             continue
-        for node in changes_of(own_nodes(function), name):
+        changed = changes_of(own_nodes(function), name) + element_changes(function, name)
+        for node in changed:
             yield StatePattern(
                 kind="argument_changed",
                 line=getattr(node, "lineno", function.lineno),
@@ -188,6 +192,18 @@ def _arguments(function: FunctionNode) -> Iterator[StatePattern]:
                 explanation=f"{function.name} changes its argument {name} in place: "
                 "the caller's own value changes",
             )
+
+
+def _shared(function: FunctionNode, tree: ast.Module) -> Iterator[StatePattern]:
+    for node in shared_aliases(function, tree):
+        text = ast.unparse(node.value)
+        yield StatePattern(
+            kind="missing_copy",
+            line=node.lineno,
+            name=text,
+            explanation=f"{ast.unparse(node.targets[0])} is the module's own {text}, not a copy, "
+            f"and {function.name} changes it",
+        )
 
 
 def _aliases(function: FunctionNode, owner: ast.ClassDef) -> Iterator[StatePattern]:

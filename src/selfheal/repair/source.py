@@ -149,10 +149,14 @@ class Source:
 
     def indented(self, statement: ast.stmt) -> list[Splice]:
         """Splices that move a statement one level in; lines inside of strings stay."""
+        return self.indented_lines(statement.lineno, last_line(statement))
+
+    def indented_lines(self, first: int, last: int) -> list[Splice]:
+        """As `indented`, of whole lines with the comments between them."""
         inside = self._string_lines
         return [
             Splice(path=self.path, start=start, stop=start, text=self.unit)
-            for line in range(statement.lineno, (statement.end_lineno or statement.lineno) + 1)
+            for line in range(first, last + 1)
             if line not in inside
             and self.text[(start := self.line_start(line)) : start + 1] not in ("", "\r", "\n")
         ]
