@@ -1,0 +1,185 @@
+"""Which kind of value a name holds, as far as its uses in one function show it.
+
+No type checker: a handful of kinds, from annotations, literals, known calls and from
+what is done with the name. ``None`` means not known, and not known fits anything.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+
+NUMBER, TEXT, LIST, DICT, SET, TUPLE, BOOL, CALLABLE = (
+    "number", "text", "list", "dict", "set", "tuple", "bool", "callable",
+)  # fmt: skip
+SIZED = frozenset({TEXT, LIST, DICT, SET, TUPLE})
+EMPTY = {LIST: "[]", DICT: "{}", SET: "set()", TUPLE: "()", TEXT: '""', NUMBER: "0", BOOL: "False"}
+
+_ANNOTATIONS = {
+    "int": NUMBER, "float": NUMBER, "complex": NUMBER, "Decimal": NUMBER, "str": TEXT,
+    "bool": BOOL, "list": LIST, "List": LIST, "Sequence": LIST, "Iterable": LIST,
+    "dict": DICT, "Dict": DICT, "Mapping": DICT, "set": SET, "Set": SET, "frozenset": SET,
+    "tuple": TUPLE, "Tuple": TUPLE, "Callable": CALLABLE,
+}  # fmt: skip
+_CALLS = {
+    "len": NUMBER, "int": NUMBER, "float": NUMBER, "sum": NUMBER, "abs": NUMBER, "ord": NUMBER,
+    "round": NUMBER, "str": TEXT, "repr": TEXT, "chr": TEXT, "list": LIST, "sorted": LIST,
+    "dict": DICT, "defaultdict": DICT, "Counter": DICT, "OrderedDict": DICT, "set": SET,
+    "frozenset": SET, "tuple": TUPLE, "bool": BOOL, "isinstance": BOOL, "any": BOOL,
+    "all": BOOL, "deque": LIST, "count": NUMBER, "index": NUMBER, "find": NUMBER,
+    "split": LIST, "splitlines": LIST, "join": TEXT, "strip": TEXT, "lower": TEXT,
+    "upper": TEXT, "replace": TEXT, "format": TEXT, "startswith": BOOL, "endswith": BOOL,
+}  # fmt: skip
+_METHODS = {
+    "append": LIST, "extend": LIST, "insert": LIST, "sort": LIST, "reverse": LIST,
+    "appendleft": LIST, "popleft": LIST, "keys": DICT, "values": DICT, "items": DICT,
+    "get": DICT, "setdefault": DICT, "add": SET, "discard": SET, "union": SET,
+    "intersection": SET, "strip": TEXT, "lower": TEXT, "upper": TEXT, "split": TEXT,
+    "startswith": TEXT, "endswith": TEXT, "replace": TEXT, "join": TEXT, "encode": TEXT,
+    "isdigit": TEXT, "lstrip": TEXT, "rstrip": TEXT, "splitlines": TEXT, "title": TEXT,
+}  # fmt: skip
+_ARITHMETIC = ast.Sub | ast.Div | ast.FloorDiv | ast.Pow | ast.Mult
+
+
+class Kinds:
+    """The kinds of the names of one function; `nodes` are those of its own body."""
+
+    def __init__(self, root: ast.AST, nodes: Iterable[ast.AST]) -> None:
+        self.names: dict[str, str] = {}
+        self.loops: set[str] = set()
+        if isinstance(root, ast.FunctionDef | ast.AsyncFunctionDef):
+            for argument in (*root.args.posonlyargs, *root.args.args, *root.args.kwonlyargs):
+                self._note(argument.arg, annotated(argument.annotation))
+        nodes = list(nodes)
+        for node in nodes:
+            self._bindings(node)
+        for node in nodes:
+            self._uses(node)
+
+    def of(self, node: ast.expr) -> str | None:
+        """The kind of an expression."""
+        match node:
+            case ast.Name():
+                return self.names.get(node.id)
+            case ast.Constant():
+                return constant_kind(node.value)
+            case ast.List() | ast.ListComp():
+                return LIST
+            case ast.Dict() | ast.DictComp():
+                return DICT
+            case ast.Set() | ast.SetComp():
+                return SET
+            case ast.Tuple():
+                return TUPLE
+            case ast.JoinedStr():
+                return TEXT
+            case ast.Compare():
+                return BOOL
+            case ast.UnaryOp():
+                return BOOL if isinstance(node.op, ast.Not) else NUMBER
+            case ast.Lambda():
+                return CALLABLE
+            case ast.IfExp():
+                return self.of(node.body) or self.of(node.orelse)
+            case ast.BinOp():
+                return self._of_operation(node)
+            case ast.Call():
+                name = node.func.id if isinstance(node.func, ast.Name) else None
+                if isinstance(node.func, ast.Attribute):
+                    name = node.func.attr
+                return _CALLS.get(name or "")
+            case ast.Subscript() if isinstance(node.slice, ast.Slice):
+                return self.of(node.value)
+        return None
+
+    def _of_operation(self, node: ast.BinOp) -> str | None:
+        left, right = self.of(node.left), self.of(node.right)
+        if isinstance(node.op, ast.Mod) and left == TEXT:
+            return TEXT
+        if isinstance(node.op, ast.Add | ast.Mult | ast.BitOr | ast.BitAnd | ast.Sub):
+            known = {left, right} - {None}
+            if known & {TEXT, LIST, TUPLE, SET}:
+                return next(each for each in (left, right) if each in SIZED)
+            return NUMBER if NUMBER in known or isinstance(node.op, ast.Mult) else None
+        return NUMBER
+
+    def _note(self, name: str, kind: str | None) -> None:
+        if kind is not None:
+            self.names.setdefault(name, kind)
+
+    def _bindings(self, node: ast.AST) -> None:
+        match node:
+            case ast.Assign():
+                for target in node.targets:
+                    if isinstance(target, ast.Name):
+                        self._note(target.id, self.of(node.value))
+                    elif isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                        for one, value in zip(target.elts, node.value.elts, strict=False):
+                            if isinstance(one, ast.Name):
+                                self._note(one.id, self.of(value))
+            case ast.AnnAssign() if isinstance(node.target, ast.Name):
+                self._note(node.target.id, annotated(node.annotation))
+            case ast.For() | ast.AsyncFor() | ast.comprehension():
+                self._loop(node.target, node.iter)
+
+    def _loop(self, target: ast.expr, over: ast.expr) -> None:
+        self.loops |= {each.id for each in ast.walk(target) if isinstance(each, ast.Name)}
+        if isinstance(over, ast.Call) and isinstance(over.func, ast.Name):
+            if over.func.id == "range" and isinstance(target, ast.Name):
+                self._note(target.id, NUMBER)
+            elif over.func.id == "enumerate" and isinstance(target, ast.Tuple):
+                first = target.elts[0]
+                if isinstance(first, ast.Name):
+                    self._note(first.id, NUMBER)
+
+    def _uses(self, node: ast.AST) -> None:
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)):
+                self._note(name, _METHODS.get(method))
+            case ast.BinOp(left=left, right=right) if isinstance(node.op, _ARITHMETIC):
+                for one, other in ((left, right), (right, left)):
+                    if isinstance(one, ast.Name) and self.of(other) == NUMBER:
+                        self._note(one.id, NUMBER)
+            case ast.Compare(left=left, comparators=[right]):
+                for one, other in ((left, right), (right, left)):
+                    if isinstance(one, ast.Name) and self.of(other) in (NUMBER, TEXT):
+                        self._note(one.id, self.of(other))
+            case ast.AugAssign(target=ast.Name(id=name)):
+                self._note(name, self.of(node.value))
+            case ast.Call(func=ast.Name(id="range"), args=arguments):
+                for argument in arguments:
+                    if isinstance(argument, ast.Name):
+                        self._note(argument.id, NUMBER)
+            case ast.Subscript(slice=ast.Slice(lower=lower, upper=upper)):
+                for bound in (lower, upper):
+                    if isinstance(bound, ast.Name):
+                        self._note(bound.id, NUMBER)
+
+
+def fits(one: str | None, other: str | None) -> bool:
+    """Whether a value of one kind can stand for another; what is not known may."""
+    return one is None or other is None or one == other
+
+
+def constant_kind(value: object) -> str | None:
+    if isinstance(value, bool):
+        return BOOL
+    if isinstance(value, int | float | complex):
+        return NUMBER
+    return TEXT if isinstance(value, str) else None
+
+
+def annotated(annotation: ast.expr | None) -> str | None:
+    """The kind that an annotation names; ``X | None`` counts as X."""
+    match annotation:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return _ANNOTATIONS.get(name)
+        case ast.Constant(value=str(text)):
+            return _ANNOTATIONS.get(text.split("[")[0].strip())
+        case ast.Subscript(value=ast.Name(id="Optional"), slice=inner):
+            return annotated(inner)
+        case ast.Subscript(value=value):
+            return annotated(value)
+        case ast.BinOp(op=ast.BitOr(), left=left, right=right):
+            return annotated(left) or annotated(right)
+    return None

@@ -1,0 +1,8 @@
+"""The operators: each one kind of fix, in tables of what becomes what."""
+
+from __future__ import annotations
+
+from selfheal.repair.edits.model import Operator
+from selfheal.repair.edits.operators import comparisons
+
+OPERATORS: tuple[Operator, ...] = (*comparisons.OPERATORS,)

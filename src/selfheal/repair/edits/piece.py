@@ -1,0 +1,94 @@
+"""The smallest piece of a file that can be compiled alone: an outermost function, or all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import CodeType
+
+from selfheal.repair.edit import Splice, spliced
+from selfheal.repair.edits.model import CodeEdit
+from selfheal.repair.edits.scope import Scope
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Characters ``start:stop`` of a text, below the lines `head`; see `ChangedFunction`."""
+
+    path: str
+    text: str
+    start: int
+    stop: int
+    head: str
+    flags: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.path}:{self.start}:{self.stop}"
+
+    def compiled(self, splices: Sequence[Splice], first_line: int = 1) -> CodeType | None:
+        """The code after an edit; None where it does not compile."""
+        inside = [
+            each.model_copy(
+                update={"start": each.start - self.start, "stop": each.stop - self.start}
+            )
+            for each in splices
+            if self.start <= each.start and each.stop <= self.stop
+        ]
+        lines = "\n" * max(first_line - 1 - self.head.count("\n"), 0)
+        try:
+            body = spliced(self.text[self.start : self.stop], inside)
+            text = lines + self.head + body.removeprefix("\ufeff")
+            return compile(text, self.path, "exec", flags=self.flags, dont_inherit=True)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
+
+
+def piece_of(scope: Scope, splices: Sequence[Splice]) -> tuple[Piece, bool]:
+    """The outermost function around an edit if that holds all of it, else the file.
+
+    True where nothing but the body of the function changes.
+    """
+    source, function = scope.source, scope.changed
+    if function is not None and all(
+        function.start <= each.start and each.stop <= function.stop for each in splices
+    ):
+        piece = Piece(
+            source.path, source.text, function.start, function.stop, function.head, function.flags
+        )
+        return piece, all(each.start >= scope.body_start for each in splices)
+    return Piece(source.path, source.text, 0, len(source.text), "", scope.module.flags), False
+
+
+def compiled_function(edit: CodeEdit, source: str) -> CodeType | None:
+    """The code of ``edit.function.outer`` after the edit, for ``__code__``; None for others.
+
+    `source` is the whole original text. Line numbers are those of the file after the
+    edit. For an edit with ``body_only`` false it is right, but not the whole effect.
+    Raises nothing: what does not compile (some pairs) gives None.
+    """
+    function = edit.function
+    if function is None:
+        return None
+    splices = [each for each in edit.splices if each.path == function.file]
+    added = sum(
+        each.text.count("\n") - source[each.start : each.stop].count("\n")
+        for each in splices
+        if each.stop <= function.start
+    )
+    piece = Piece(
+        function.file, source, function.start, function.stop, function.head, function.flags
+    )
+    code = piece.compiled(splices, function.first_line + added)
+    return _within(code, function.outer) if code is not None else None
+
+
+def _within(code: CodeType, qualname: str) -> CodeType | None:
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            if each.co_qualname == qualname:
+                return each
+            found = _within(each, qualname)
+            if found is not None:
+                return found
+    return None

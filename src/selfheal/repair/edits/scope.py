@@ -1,0 +1,293 @@
+"""What stands around a suspicious statement: names with their kinds, and pieces to reuse.
+
+Fixes are mostly made of code that the program has already (Barr et al., "The plastic
+surgery hypothesis", FSE 2014), most of it in the same function or file.
+"""
+
+from __future__ import annotations
+
+import __future__
+
+import ast
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+from selfheal.repair.edits.kinds import Kinds
+from selfheal.repair.edits.model import ChangedFunction
+from selfheal.repair.source import FUNCTIONS, Function, Source, first_line, names_bound, walk_own
+
+
+class Module:
+    """A file with what its functions share. Raises SyntaxError where it does not parse."""
+
+    def __init__(self, path: str, text: str) -> None:
+        self.source = Source(path, text)
+        self._scopes: dict[ast.AST | None, Scope] = {}
+
+    def scope(self, function: Function | None) -> Scope:
+        if function not in self._scopes:
+            self._scopes[function] = Scope(self, function)
+        return self._scopes[function]
+
+    def statement_at(self, line: int) -> ast.stmt | None:
+        """The innermost statement on a line; None for a line within none of them."""
+        found: ast.stmt | None = None
+        for node in ast.walk(self.source.tree):
+            if (
+                isinstance(node, ast.stmt)
+                and node.lineno <= line <= (node.end_lineno or node.lineno)
+                and (found is None or node.lineno >= found.lineno)
+            ):
+                found = node
+        return found
+
+    @cached_property
+    def flags(self) -> int:
+        """The compiler's flags for the file's ``from __future__`` imports."""
+        names = [
+            each.name
+            for node in self.source.tree.body
+            if isinstance(node, ast.ImportFrom) and node.module == "__future__"
+            for each in node.names
+        ]
+        return sum(getattr(__future__, name).compiler_flag for name in set(names))
+
+    @cached_property
+    def functions(self) -> dict[str, Function]:
+        """The functions and methods by their own names; of several with one name, the last."""
+        return {each.name: each for each in self.source.functions()}
+
+    @cached_property
+    def names(self) -> list[str]:
+        """What the module level binds, in order."""
+        found: list[str] = []
+        for node in self.source.tree.body:
+            if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+                found.append(node.name)
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                found += [(each.asname or each.name).split(".")[0] for each in node.names]
+            else:
+                found += sorted(names_bound(node))
+        return list(dict.fromkeys(found))
+
+    @cached_property
+    def wrappers(self) -> Counter[str]:
+        """Functions that are called with one plain argument somewhere in the file."""
+        return Counter(
+            ast.unparse(node.func)
+            for node in ast.walk(self.source.tree)
+            if isinstance(node, ast.Call)
+            and len(node.args) == 1
+            and not node.keywords
+            and not isinstance(node.args[0], ast.Starred | ast.GeneratorExp)
+            and (isinstance(node.func, ast.Name) or _is_member(node.func))
+        )
+
+    @cached_property
+    def calls(self) -> dict[str, list[ast.Call]]:
+        """All calls by the last name of what is called."""
+        found: dict[str, list[ast.Call]] = {}
+        for node in ast.walk(self.source.tree):
+            if isinstance(node, ast.Call):
+                name = last_name(node.func)
+                if name:
+                    found.setdefault(name, []).append(node)
+        return found
+
+    @cached_property
+    def attributes(self) -> dict[str, list[str]]:
+        """The attributes that are used on each plain name, by the name, most used first."""
+        found: dict[str, Counter[str]] = {}
+        for node in ast.walk(self.source.tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                found.setdefault(node.value.id, Counter())[node.attr] += 1
+        return {name: [attr for attr, _ in ranked(counts)] for name, counts in found.items()}
+
+    @cached_property
+    def strings(self) -> list[str]:
+        """The short string constants of the file, most used first, docstrings left out."""
+        counts = Counter(
+            node.value
+            for node in ast.walk(self.source.tree)
+            if isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and len(node.value) <= 60
+            and not isinstance(self.source.parent(node), ast.Expr | ast.JoinedStr)
+        )
+        return [each for each, _ in ranked(counts)]
+
+
+class Scope:
+    """A function of a module (None: the module level), its names and its reusable pieces."""
+
+    def __init__(self, module: Module, function: Function | None) -> None:
+        self.module = module
+        self.source = module.source
+        self.function = function
+        self.root: ast.AST = function if function is not None else module.source.tree
+        self.nodes: list[ast.AST] = list(walk_own(self.root))
+        self.kinds = Kinds(self.root, self.nodes)
+
+    @cached_property
+    def parameters(self) -> list[str]:
+        return parameters(self.function) if self.function else []
+
+    @cached_property
+    def locals(self) -> list[str]:
+        """Parameters, then names in the order in which they are bound."""
+        found = list(self.parameters)
+        for node in self.nodes:
+            if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+                found.append(node.id)
+        return list(dict.fromkeys(found))
+
+    @cached_property
+    def readable(self) -> list[str]:
+        """Names that hold values here: own, of functions around, constants of the module."""
+        found = list(self.locals)
+        for around in self.source.ancestors(self.root):
+            if isinstance(around, FUNCTIONS):
+                found += self.module.scope(around).locals
+        used = {node.id for node in self.nodes if isinstance(node, ast.Name)}
+        callables = set(self.module.functions)
+        found += [
+            name
+            for name in self.module.names
+            if (name in used or name.isupper()) and name not in callables and name != "_"
+        ]
+        return list(dict.fromkeys(found))
+
+    @cached_property
+    def class_(self) -> ast.ClassDef | None:
+        """The class whose method this is, or in whose body."""
+        for around in [self.root, *self.source.ancestors(self.root)]:
+            if isinstance(around, ast.ClassDef):
+                return around
+        return None
+
+    @cached_property
+    def self_name(self) -> str | None:
+        """The first parameter of a method."""
+        parent = self.source.parent(self.root)
+        if isinstance(parent, ast.ClassDef) and self.parameters:
+            return self.parameters[0]
+        return None
+
+    @cached_property
+    def conditions(self) -> list[ast.expr]:
+        """Conditions of this function and the terms that they are made of, in order."""
+        found: list[ast.expr] = []
+        for node in self.nodes:
+            if isinstance(node, ast.If | ast.While | ast.IfExp | ast.Assert):
+                found.append(node.test)
+            elif isinstance(node, ast.comprehension):
+                found += node.ifs
+        for node in list(found):
+            if isinstance(node, ast.BoolOp):
+                found += node.values
+        return found
+
+    @cached_property
+    def returned(self) -> list[str]:
+        """What the function returns, as text, each once."""
+        return list(
+            dict.fromkeys(
+                self.source.segment(node.value)
+                for node in self.nodes
+                if isinstance(node, ast.Return) and node.value is not None
+            )
+        )
+
+    @property
+    def recursive(self) -> bool:
+        name = self.function.name if self.function else None
+        return any(
+            isinstance(node, ast.Call) and last_name(node.func) == name for node in self.nodes
+        )
+
+    @property
+    def is_generator(self) -> bool:
+        return any(isinstance(node, ast.Yield | ast.YieldFrom) for node in self.nodes)
+
+    def block_of(self, statement: ast.stmt) -> Sequence[ast.stmt]:
+        parent = self.source.parent(statement)
+        for _, value in ast.iter_fields(parent) if parent is not None else ():
+            if isinstance(value, list) and any(each is statement for each in value):
+                return value
+        return [statement]
+
+    @cached_property
+    def changed(self) -> ChangedFunction | None:
+        """The function as an edit of its body names it."""
+        if self.function is None:
+            return None
+        outer = outermost(self.source, self.function)
+        return ChangedFunction(
+            file=self.source.path,
+            qualname=qualified_name(self.source, self.function),
+            outer=qualified_name(self.source, outer),
+            first_line=first_line(outer),
+            start=self.source.line_start(first_line(outer)),
+            stop=self.source.next_line(outer),
+            head=_head(self.source, outer),
+            flags=self.module.flags,
+            body_only=True,
+        )
+
+    @cached_property
+    def body_start(self) -> int:
+        """Where the body of the outermost function begins."""
+        if self.function is None:
+            return 0
+        outer = outermost(self.source, self.function)
+        if outer.body[0].lineno == outer.lineno:
+            return self.source.span(outer.body[0])[0]
+        return self.source.line_start(outer.body[0].lineno)
+
+
+def outermost(source: Source, function: Function) -> Function:
+    around = [each for each in source.ancestors(function) if isinstance(each, FUNCTIONS)]
+    return around[-1] if around else function
+
+
+def _head(source: Source, outer: ast.stmt) -> str:
+    """Lines that give a method its classes, and so its cells and its qualified name."""
+    indent = source.indent(outer)
+    around = [each for each in source.ancestors(outer) if isinstance(each, ast.ClassDef)]
+    lines = [f"class {each.name}:\n" for each in reversed(around[: len(indent)])]
+    if indent and not lines:
+        lines = ["if True:\n"]
+    return "".join(f"{indent[:depth]}{line}" for depth, line in enumerate(lines))
+
+
+def qualified_name(source: Source, function: Function) -> str:
+    """Python's ``__qualname__``."""
+    parts = [function.name]
+    for around in source.ancestors(function):
+        if isinstance(around, FUNCTIONS):
+            parts += ["<locals>", around.name]
+        elif isinstance(around, ast.ClassDef):
+            parts.append(around.name)
+    return ".".join(reversed(parts))
+
+
+def parameters(function: Function) -> list[str]:
+    arguments = function.args
+    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    return [each.arg for each in (*every, arguments.vararg, arguments.kwarg) if each is not None]
+
+
+def last_name(node: ast.expr) -> str | None:
+    """``c`` of ``a.b.c``."""
+    if isinstance(node, ast.Name):
+        return node.id
+    return node.attr if isinstance(node, ast.Attribute) else None
+
+
+def ranked(counts: Counter[str]) -> Iterator[tuple[str, int]]:
+    return iter(sorted(counts.items(), key=lambda each: (-each[1], each[0])))
+
+
+def _is_member(node: ast.expr) -> bool:
+    return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
