@@ -100,6 +100,36 @@ class Recording:
             "endTimeUnixNano": str(begun + round(lasting * 1e6)),
         }
 
+    def log(
+        self,
+        release: str | None,
+        at: float,
+        severity: str,
+        body: str,
+        *,
+        service: str = "shop",
+        logger: str = "shop.orders",
+        trace_id: str = "",
+        values: dict[str, Any] | None = None,
+    ) -> None:
+        """One log record `at` seconds; `severity` is OTLP's text, such as ERROR."""
+        record = {
+            "timeUnixNano": str(START + round(at * SECOND)),
+            "severityText": severity,
+            "body": {"stringValue": body},
+            "traceId": trace_id,
+            "attributes": attributes(values or {}),
+        }
+        resource = {"service.name": service}
+        if release is not None:
+            resource["service.version"] = release
+        scope_logs = [{"scope": {"name": logger}, "logRecords": [record]}]
+        resource_logs = {
+            "resource": {"attributes": attributes(resource)},
+            "scopeLogs": scope_logs,
+        }
+        self.requests.append({"resourceLogs": [resource_logs]})
+
     def save(self, file: Path) -> Path:
         """Write one export request a line."""
         file.write_text("".join(json.dumps(request) + "\n" for request in self.requests))

@@ -7,6 +7,7 @@ from typing import Any
 
 from selfheal.analysis.dependencies import detect_pins
 from selfheal.analysis.errors import detect_errors
+from selfheal.analysis.messages import detect_messages
 from selfheal.analysis.model import DetectionData
 from selfheal.config import DetectConfig
 from selfheal.contract import handler
@@ -22,7 +23,12 @@ def example(folder: Path) -> dict[str, Any]:
 def detect_error_patterns(
     load_telemetry_data: DetectionData, config: DetectConfig
 ) -> list[Finding]:
-    """Errors by fingerprint that are new or became more frequent; pins that are not kept."""
-    findings = detect_errors(load_telemetry_data, config)
-    pins = detect_pins(load_telemetry_data)
-    return [*findings.anomalies, *findings.undecided, *pins.anomalies]
+    """Errors and log messages that are new, more frequent or gone; pins that are not kept."""
+    found: list[Finding] = []
+    for findings in (
+        detect_errors(load_telemetry_data, config),
+        detect_messages(load_telemetry_data, config),
+        detect_pins(load_telemetry_data),
+    ):
+        found += [*findings.anomalies, *findings.undecided]
+    return found

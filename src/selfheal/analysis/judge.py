@@ -10,6 +10,7 @@ from selfheal.analysis import (
     dependencies,
     documentation,
     errors,
+    messages,
     metrics,
     objectives,
     performance,
@@ -59,6 +60,7 @@ def judge(
     * state: does the step still change the key? Traffic: is the operation's share of the
       requests still another one?
     * objectives: is the budget still spent too fast?
+    * log messages: is the template still logged as often, or still gone?
     * coverage: does the suite's coverage data still leave the function out?
 
     Raises InvalidInput where the anomaly's detector is none of selfheal's.
@@ -71,6 +73,7 @@ def judge(
         traffic.DETECTOR: _judge_traffic,
         state.DETECTOR: _judge_state,
         objectives.DETECTOR: _judge_objective,
+        messages.DETECTOR: _judge_message,
     }
     detector = anomaly.detector
     asked = {**detector.parameters, **(parameters or {})}
@@ -113,6 +116,12 @@ def _judge_objective(
     _: Anomaly, dataset: Dataset, sides: Comparison, asked: Mapping[str, Any]
 ) -> Judgement:
     return objectives.judge_objective(dataset, sides, asked)
+
+
+def _judge_message(
+    _: Anomaly, dataset: Dataset, sides: Comparison, asked: Mapping[str, Any]
+) -> Judgement:
+    return messages.judge_message(dataset, sides, asked)
 
 
 def _judge_latency(
