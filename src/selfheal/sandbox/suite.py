@@ -28,6 +28,7 @@ from selfheal.sandbox.service import fill
 
 SuiteState = Literal["passed", "failed", "timed_out", "error", "no_tests"]
 
+SOURCE_FOLDERS = ("src", "lib")
 FIRST_PASSED, NO_COVERAGE = "first-passed", "no-coverage"
 PYTEST_ALL_PASSED, PYTEST_FAILED, PYTEST_INTERRUPTED, PYTEST_USAGE, PYTEST_NO_TESTS = 0, 1, 2, 4, 5
 
@@ -98,6 +99,7 @@ def run_suite(
             cwd=folder,
             timeout_seconds=timeout_seconds or tests.timeout_seconds,
             memory_megabytes=memory_megabytes,
+            environment=import_environment(folder),
             writable=(report,),
         )
         judged = _judge_pytest if is_pytest(tests) else _judge_command
@@ -123,6 +125,22 @@ def run_suite(
 def interpreter(tests: TestsConfig) -> str:
     """The Python of the project's tests: the configured one, else this one."""
     return tests.python or sys.executable
+
+
+def import_environment(worktree: Path) -> dict[str, str]:
+    """``PYTHONPATH`` for a checkout whose packages lie in a folder of their own (``src``).
+
+    Without it an editable installation would bring the modules of the original repository
+    in place of those of the checkout.
+    """
+    found = [folder for name in SOURCE_FOLDERS if _holds_modules(folder := worktree / name)]
+    return {"PYTHONPATH": os.pathsep.join(map(str, found))} if found else {}
+
+
+def _holds_modules(folder: Path) -> bool:
+    if not folder.is_dir() or (folder / "__init__.py").exists():
+        return False
+    return any(folder.glob("*.py")) or any(folder.glob("*/__init__.py"))
 
 
 def base_command(tests: TestsConfig) -> list[str]:

@@ -1,0 +1,420 @@
+"""Tries changes of functions in forks of a process in which the tests are collected already.
+
+Started as a script in the project's own interpreter by `selfheal.sandbox.forkserver`,
+with the standard library and pytest: ``python forkserver_process.py SETTINGS ARGUMENTS…``.
+The JSON settings have `requests` and `replies` (paths of named pipes) and the `stage`.
+Requests and replies are JSON, one a line.
+
+The stage ``collected`` runs pytest up to the end of its collection; each request is then
+answered by a fork, which changes the code of live functions and runs tests by pytest's own
+protocol. The stage ``imported`` has pytest alone loaded; a fork imports the project afresh
+from its files, as they are now. What a fork does to memory ends with it.
+
+A request is ``{"tests": [[id, CPU seconds], …], "functions": […], "survey": bool, "wall":
+seconds, "memory": bytes}``; the reply ``{"results": [[id, outcome, CPU seconds, error,
+ran, places], …], "ended": how}``. `error` is ``[type, line in the test's file, innermost
+file:line, message]``. In a survey `ran` are numbers of the project's functions that ran,
+and `places` the ``[file, first line]`` of those numbered newly, from 0 on in order.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if __name__ == "__main__":
+    # Modules beside this script must not be found in place of those that are meant.
+    del sys.path[0]
+
+import __future__
+
+import contextlib
+import functools
+import gc
+import json
+import os
+import resource
+import select
+import signal
+import time
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = os.path.realpath(Path.cwd())
+MESSAGE = 300
+RESERVE = 64 * 1024 * 1024
+TOLD_AT_MOST = 64 * 1024 * 1024
+ENDED_AT_MOST = 1024
+
+Live = dict[types.CodeType, list[types.FunctionType]]
+
+
+def main(settings: dict[str, Any], arguments: list[str]) -> int:
+    """Serve until the requests end; the exit code of pytest."""
+    # Held open for reading alone: the end of the other side is then seen.
+    with (
+        Path(settings["requests"]).open(encoding="utf-8") as requests,
+        Path(settings["replies"]).open("w", encoding="utf-8") as replies,
+    ):
+
+        def reply(message: dict[str, Any]) -> None:
+            replies.write(json.dumps(message) + "\n")
+            replies.flush()
+
+        sys.path.insert(0, str(Path.cwd()))  # as python -m pytest has it
+        return _stage(settings["stage"], arguments, requests, reply)
+
+
+def _stage(
+    stage: str, arguments: list[str], requests: Any, reply: Callable[[dict[str, Any]], None]
+) -> int:
+    import pytest
+
+    if stage == "imported":
+        reply({"collected": None})
+        _serve(requests, reply, lambda request, tell: _afresh(arguments, request, tell))
+        return 0
+    watch = Watch()
+    watch.start()
+    code = int(pytest.main(arguments, plugins=[Serving(requests, reply, watch)]))
+    reply({"failed": f"pytest ended with exit code {code} before its tests were collected"})
+    return code
+
+
+class Watch:
+    """Which of the project's functions ran, seen by `sys.setprofile`."""
+
+    def __init__(self) -> None:
+        self._codes: set[types.CodeType] = set()
+        self._known: dict[tuple[str, int], int] = {}
+
+    def start(self) -> None:
+        self._codes.clear()
+        add = self._codes.add
+
+        def note(frame: types.FrameType, event: str, _: object) -> None:
+            if event == "call":
+                add(frame.f_code)
+
+        import threading
+
+        threading.setprofile(note)
+        sys.setprofile(note)
+
+    def stop(self) -> tuple[list[int], list[tuple[str, int]]]:
+        """The places (file below the root, first line) by number, and those numbered newly."""
+        sys.setprofile(None)
+        places = {
+            (file, code.co_firstlineno)
+            for code in self._codes
+            if (file := own_path(code.co_filename)) is not None
+        }
+        fresh = sorted(places - self._known.keys())
+        for place in fresh:
+            self._known[place] = len(self._known)
+        return sorted(self._known[place] for place in places), fresh
+
+
+@functools.cache
+def own_path(name: str) -> str | None:
+    """A file's path below the root with ``/``; None for other people's code."""
+    if name.startswith("<"):
+        return None
+    path = os.path.realpath(name)
+    if not path.startswith(ROOT + os.sep) or "site-packages" in path:
+        return None
+    return path[len(ROOT) + 1 :].replace(os.sep, "/")
+
+
+class Serving:
+    """A pytest plugin that serves in place of pytest's loop over the tests."""
+
+    def __init__(
+        self, requests: Any, reply: Callable[[dict[str, Any]], None], watch: Watch
+    ) -> None:
+        self.requests, self.reply, self.watch = requests, reply, watch
+
+    def pytest_runtestloop(self, session: Any) -> bool:
+        items = {item.nodeid: item for item in session.items}
+        errors = Errors()
+        session.config.pluginmanager.register(errors)
+        imported = self.watch.stop()[1]
+        gc.collect()
+        live = live_functions()
+        gc.freeze()
+        self.reply({"collected": list(items), "imported": imported})
+
+        def run(request: dict[str, Any], tell: Callable[[Any], None]) -> None:
+            for function in request["functions"]:
+                replace(function, live)
+            chosen = [items[name] for name, _ in request["tests"] if name in items]
+            run_items(chosen, request, errors, tell)
+
+        _serve(self.requests, self.reply, run)
+        os._exit(0)
+
+
+class Errors:
+    """A pytest plugin that keeps the exception of the test that ran last, unittest's too."""
+
+    def __init__(self) -> None:
+        self.last: list[Any] | None = None
+
+    def pytest_exception_interact(self, node: Any, call: Any) -> None:
+        if call.excinfo is None:
+            return
+        path = os.path.realpath(str(getattr(node, "path", "") or getattr(node, "fspath", "")))
+        in_test, innermost = 0, ""
+        for entry in call.excinfo.traceback:
+            file, line = os.path.realpath(str(entry.path)), entry.lineno + 1
+            if file == path:
+                in_test = line
+            if (own := own_path(file)) is not None:
+                innermost = f"{own}:{line}"
+        message = str(call.excinfo.value)[:MESSAGE]
+        self.last = [call.excinfo.typename, in_test, innermost, message]
+
+
+def run_items(
+    items: list[Any], request: dict[str, Any], errors: Errors, tell: Callable[[Any], None]
+) -> None:
+    """Run tests in order; unless it is a survey, the first that does not pass is the last."""
+    from _pytest.runner import runtestprotocol
+
+    limits = dict(request["tests"])
+    survey = request["survey"]
+    watch = Watch()
+
+    def overtime(*_: object) -> None:
+        tell([item.nodeid, "timed_out", limits[item.nodeid], None, *watch.stop()])
+        tell({"ended": "timed_out"})
+        os._exit(0)
+
+    for number, item in enumerate(items):
+        following = items[number + 1] if number + 1 < len(items) else None
+        errors.last = None
+        # The default action of SIGPROF ends the process, whatever code it is in.
+        signal.signal(signal.SIGPROF, overtime if survey else signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_PROF, limits[item.nodeid])
+        tell([item.nodeid])
+        begun = time.process_time()
+        if survey:
+            watch.start()
+        reports = runtestprotocol(item, log=False, nextitem=following)
+        seen = watch.stop() if survey else ([], [])
+        spent = time.process_time() - begun
+        outcome = outcome_of(reports)
+        tell([item.nodeid, outcome, round(spent, 4), errors.last, *seen])
+        if outcome == "failed" and not survey:
+            break
+    signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def outcome_of(reports: list[Any]) -> str:
+    """``passed``, ``failed`` or ``skipped`` of a test's three reports."""
+    if any(report.failed for report in reports):
+        return "failed"
+    return "skipped" if any(report.skipped for report in reports) else "passed"
+
+
+def _afresh(arguments: list[str], request: dict[str, Any], tell: Callable[[Any], None]) -> None:
+    """Collect and run the tests of a request in this process, which has imported nothing yet."""
+    import pytest
+
+    class Running:
+        def pytest_runtestloop(self, session: Any) -> bool:
+            items = {item.nodeid: item for item in session.items}
+            errors = Errors()
+            session.config.pluginmanager.register(errors)
+            chosen = [items[name] for name, _ in request["tests"] if name in items]
+            run_items(chosen, request, errors, tell)
+            return True
+
+    files = list(dict.fromkeys(name.partition("::")[0] for name, _ in request["tests"]))
+    pytest.main([*arguments, *files], plugins=[Running()])
+
+
+def _serve(
+    requests: Any,
+    reply: Callable[[dict[str, Any]], None],
+    run: Callable[[dict[str, Any], Callable[[Any], None]], None],
+) -> None:
+    """Answer every request by a fork."""
+    for line in requests:
+        request = json.loads(line)
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(reader)
+            _child(writer, request, run)
+        os.close(writer)
+        reply(_collect(child, reader, request["wall"]))
+
+
+def _child(
+    writer: int,
+    request: dict[str, Any],
+    run: Callable[[dict[str, Any], Callable[[Any], None]], None],
+) -> None:
+    """Run a request in a session of its own, without output; never returns."""
+    ended: Any = "done"
+    pid = os.getpid()
+    try:
+        os.setsid()
+        gc.disable()
+        _quiet()
+        _limit_memory(request["memory"])
+
+        def tell(what: Any) -> None:
+            if os.getpid() == pid:
+                os.write(writer, json.dumps(what).encode() + b"\n")
+
+        run(request, tell)
+    except Unfit as error:
+        ended = f"unfit: {error}"
+    except BaseException as error:  # a test may exit the interpreter; its process ends here
+        ended = f"error: {type(error).__name__}: {error}"[:MESSAGE]
+    finally:
+        if os.getpid() == pid:
+            os.write(writer, json.dumps({"ended": ended}).encode() + b"\n")
+        os._exit(0)
+
+
+def _quiet() -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+
+
+def _limit_memory(allowed: int) -> None:
+    """`allowed` bytes more than are in use now, where the system tells how many that are."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except (OSError, ValueError):
+        return
+    wanted = pages * resource.getpagesize() + max(allowed, RESERVE)
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if hard == resource.RLIM_INFINITY or wanted < hard:
+        resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
+
+
+def _collect(child: int, reader: int, wall: float) -> dict[str, Any]:
+    """What a fork told until it ended, or until `wall` seconds were over."""
+    deadline = time.monotonic() + wall
+    told, ended = bytearray(), ""
+    while len(told) < TOLD_AT_MOST:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([reader], [], [], left)[0]:
+            ended = "timed_out"
+            break
+        piece = os.read(reader, 1 << 16)
+        told += piece
+        if not piece or (piece.endswith(b"\n") and b'{"ended"' in told[-ENDED_AT_MOST:]):
+            break
+    os.close(reader)
+    for kill in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            kill(child, signal.SIGKILL)
+    status = os.waitpid(child, 0)[1]
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGPROF, signal.SIGXCPU):
+        ended = "timed_out"
+    return _reply(bytes(told), ended)
+
+
+def _reply(told: bytes, ended: str) -> dict[str, Any]:
+    results, running = [], None
+    for line in told.splitlines():
+        try:
+            message = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(message, dict):
+            ended = ended or str(message["ended"])
+        elif len(message) == 1:
+            running = message[0]
+        else:
+            running = None
+            results.append(message)
+    if running is not None:
+        outcome = "timed_out" if ended == "timed_out" else "failed"
+        results.append([running, outcome, 0.0, None, [], []])
+    return {"results": results, "ended": ended or "killed"}
+
+
+class Unfit(Exception):
+    """A change that live functions cannot take."""
+
+
+def live_functions() -> dict[str, Live]:
+    """All of the project's functions that live, by their file and their code."""
+    found: dict[str, Live] = {}
+    for each in gc.get_objects():
+        if type(each) is types.FunctionType:
+            path = own_path(each.__code__.co_filename)
+            if path is not None:
+                found.setdefault(path, {}).setdefault(each.__code__, []).append(each)
+    return found
+
+
+def replace(change: dict[str, Any], live: dict[str, Live]) -> None:
+    """Give live functions the code of a changed outermost function.
+
+    `change` has the `file`, the `name` and the possible first `lines` of the function, its
+    new `source` with the indentation that it has in its file, and the `classes` around it.
+    Functions within it that live already (a decorator's wrapper) are changed too. Raises
+    Unfit where no such function lives or its closure is another.
+    """
+    own = live.get(change["file"], {})
+    for old in own:
+        if old.co_firstlineno in change["lines"] and old.co_name == change["name"]:
+            _exchange(old, compiled(change, old), own)
+            return
+    raise Unfit("no such function lives")
+
+
+def compiled(change: dict[str, Any], old: types.CodeType) -> types.CodeType:
+    """The code of the changed function, compiled inside of empty classes of the same names."""
+    heads = [f"{' ' * depth}class {name}:" for depth, name in enumerate(change["classes"])]
+    source = change["source"]
+    if not heads and source[:1] in " \t":
+        heads = ["if 1:"]
+    text = "\n".join([*heads, source])
+    future = 0
+    for name in __future__.all_feature_names:
+        future |= old.co_flags & getattr(__future__, name).compiler_flag
+    code: types.CodeType = compile(text, old.co_filename, "exec", flags=future, dont_inherit=True)
+    for name in [*change["classes"], change["name"]]:
+        code = _inner(code, name)
+    return code
+
+
+def _inner(code: types.CodeType, name: str) -> types.CodeType:
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType) and constant.co_name == name:
+            return constant
+    raise Unfit(f"{name} is not defined where it was")
+
+
+def _exchange(old: types.CodeType, new: types.CodeType, live: Live) -> None:
+    for function in live.get(old, ()):
+        if len(function.__code__.co_freevars) != len(new.co_freevars):
+            raise Unfit("the closure is another")
+        function.__code__ = new
+    before = [each for each in old.co_consts if isinstance(each, types.CodeType)]
+    after = [each for each in new.co_consts if isinstance(each, types.CodeType)]
+    if not any(each in live for each in _nested(old)):
+        return
+    if [each.co_name for each in before] != [each.co_name for each in after]:
+        raise Unfit("functions within it live and are others")
+    for number, one in enumerate(before):
+        _exchange(one, after[number], live)
+
+
+def _nested(code: types.CodeType) -> list[types.CodeType]:
+    inner = [each for each in code.co_consts if isinstance(each, types.CodeType)]
+    return inner + [deeper for each in inner for deeper in _nested(each)]
+
+
+if __name__ == "__main__":
+    sys.exit(main(json.loads(sys.argv[1]), sys.argv[2:]))
