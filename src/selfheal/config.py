@@ -7,6 +7,7 @@ is `selfheal.configuration`'s work; these are the shapes.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Literal
 
@@ -136,12 +137,30 @@ class DiagnoseConfig(Section):
     )
 
 
+class SearchConfig(Section):
+    """The search among small edits for errors that tests show.
+
+    It tries at most `candidates` edits, then at most `pairs` of edits, and at most `imports`
+    edits that need the project imported anew; it ends once `enough` made the failing tests
+    pass. `seconds` is a safety: a search that it ended may find others when repeated.
+    `workers` run at a time (0: one a core, at most four).
+    """
+
+    candidates: int = Field(default=4000, ge=0)
+    pairs: int = Field(default=1000, ge=0)
+    imports: int = Field(default=60, ge=0)
+    enough: int = Field(default=4, ge=1)
+    seconds: float = Field(default=240.0, gt=0)
+    workers: int = Field(default=0, ge=0)
+
+
 class FixConfig(Section):
     """`strategies` limits what is tried (empty: all). `changelog` is the file for the documentation entry."""
 
     strategies: list[str] = Field(default_factory=list)
     max_candidates: int = Field(default=8, ge=1)
     changelog: str = "CHANGELOG.md"
+    search: SearchConfig = Field(default_factory=SearchConfig)
 
 
 class ValidateConfig(Section):
@@ -154,6 +173,30 @@ class ValidateConfig(Section):
     memory_megabytes: int = Field(default=2048, ge=64)
     minimum_changed_coverage: float = Field(default=0.0, ge=0, le=1)
     allow_unisolated: bool = True
+
+
+class SandboxConfig(Section):
+    """How code under repair is confined; see docs/sandbox.md.
+
+    `level` auto takes the best that works here, another must work. At `limits` nothing
+    is kept from the code: it runs only with `allow_unisolated`. `processes` and
+    `disk_megabytes` (written beyond what was there) are of one command and all that it
+    starts. `ports` are TCP ports that services under test may reach beside the
+    receiver of their telemetry, such as a database on loopback.
+    """
+
+    level: Literal["auto", "bubblewrap", "landlock", "limits"] = "auto"
+    allow_unisolated: bool = False
+    processes: int = Field(default=512, ge=8)
+    disk_megabytes: int = Field(default=4096, ge=1)
+    ports: list[int] = Field(default_factory=list)
+
+    def environment(self) -> dict[str, str]:
+        """These settings as the variables that stand for them, for processes of a run."""
+        return {
+            f"SELFHEAL_SANDBOX__{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+            for name, value in self.model_dump().items()
+        }
 
 
 class GateConfig(Section):
@@ -224,6 +267,7 @@ class Settings(BaseModel):
     fix: FixConfig = Field(default_factory=FixConfig)
     # `validate` is a method of every pydantic model; the key in the file stays `validate`.
     validation: ValidateConfig = Field(default_factory=ValidateConfig, alias="validate")
+    sandbox: SandboxConfig = Field(default_factory=SandboxConfig)
     deploy: DeployConfig = Field(default_factory=DeployConfig)
     learn: LearnConfig = Field(default_factory=LearnConfig)
     run: RunConfig = Field(default_factory=RunConfig)

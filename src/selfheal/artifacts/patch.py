@@ -25,12 +25,14 @@ class Reproducer(Model):
     """What shows the trouble on demand: recorded requests, the last of which is the one judged.
 
     `test_file` and `test_name` name the regression test inside the patch; a pytest node
-    id is ``test_file::test_name``. `unavailable` says why there is none.
+    id is ``test_file::test_name``. `tests` are the node ids of all failing tests where the
+    suite shows the trouble already. `unavailable` says why there is none.
     """
 
     requests: list[RecordedRequest] = Field(default_factory=list)
     test_file: str | None = None
     test_name: str | None = None
+    tests: list[str] = Field(default_factory=list)
     unavailable: str | None = None
 
 
@@ -71,10 +73,40 @@ class Dropped(Model):
     reason: str
 
 
+class Tried(Model):
+    """What became of the changes of one strategy or operator: reasons with their counts."""
+
+    strategy: str
+    tried: int
+    fell: dict[str, int] = Field(default_factory=dict)
+    plausible: int = 0
+
+
+class Search(Model):
+    """The search among small edits for one diagnosis, by running its failing `tests`.
+
+    `tried` of `proposed` changes were run, beside `guards` tests that passed before.
+    `note` says how it ended; `cut` that a time limit ended it, so that a repetition may
+    find others; `unavailable` why there was none.
+    """
+
+    diagnosis_id: str
+    tests: list[str] = Field(default_factory=list)
+    tried: int = 0
+    proposed: int = 0
+    guards: int = 0
+    plausible: int = 0
+    ledger: list[Tried] = Field(default_factory=list)
+    cut: bool = False
+    note: str = ""
+    unavailable: str | None = None
+
+
 class Patch(Model):
     """The payload of patch.json: by diagnosis in its order, best rank first."""
 
     candidates: list[Candidate]
     reproducers: dict[str, Reproducer] = Field(default_factory=dict)
     dropped: list[Dropped] = Field(default_factory=list)
+    searches: list[Search] = Field(default_factory=list)
     documentation: Literal["included", "none"] = "included"

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from selfheal.artifacts.model import Model
+from selfheal.artifacts.patch import Search
 
 CheckVerdict = Literal["passed", "failed", "timed_out", "error", "not_run", "unavailable"]
 CandidateVerdict = Literal["passed", "failed", "timed_out", "error", "not_run"]
@@ -56,12 +57,14 @@ class Validation(Model):
     """The payload of validation.json.
 
     `selected` is a candidate's id, or the composition's where several diagnoses are
-    healed at once, or None; `reason` says why. `isolation` names how code was confined.
+    healed at once, or None; `reason` says why. `searches` tell by strategy what was tried
+    before and why it fell. `isolation` names how code was confined.
     """
 
     results: list[Result]
     selected: str | None
     reason: str
     selections: list[Selection] = Field(default_factory=list)
+    searches: list[Search] = Field(default_factory=list)
     composition: Composition | None = None
     isolation: str
