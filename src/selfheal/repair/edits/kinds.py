@@ -9,10 +9,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 
-NUMBER, TEXT, LIST, DICT, SET, TUPLE, BOOL, CALLABLE = (
-    "number", "text", "list", "dict", "set", "tuple", "bool", "callable",
+NUMBER, TEXT, LIST, DICT, SET, TUPLE, BOOL, CALLABLE, COLLECTION = (
+    "number", "text", "list", "dict", "set", "tuple", "bool", "callable", "collection",
 )  # fmt: skip
-SIZED = frozenset({TEXT, LIST, DICT, SET, TUPLE})
+SIZED = frozenset({TEXT, LIST, DICT, SET, TUPLE, COLLECTION})
 EMPTY = {LIST: "[]", DICT: "{}", SET: "set()", TUPLE: "()", TEXT: '""', NUMBER: "0", BOOL: "False"}
 
 _ANNOTATIONS = {
@@ -55,6 +55,8 @@ class Kinds:
             self._bindings(node)
         for node in nodes:
             self._uses(node)
+        for node in nodes:
+            self._collections(node)
 
     def of(self, node: ast.expr) -> str | None:
         """The kind of an expression."""
@@ -155,9 +157,23 @@ class Kinds:
                     if isinstance(bound, ast.Name):
                         self._note(bound.id, NUMBER)
 
+    def _collections(self, node: ast.AST) -> None:
+        """Names of which no more is known than that they hold several things."""
+        match node:
+            case (
+                ast.Subscript(value=ast.Name(id=name))
+                | ast.For(iter=ast.Name(id=name))
+                | ast.comprehension(iter=ast.Name(id=name))
+                | ast.Call(func=ast.Name(id="len" | "enumerate" | "sorted"), args=[ast.Name(id=name)])
+                | ast.Compare(ops=[ast.In() | ast.NotIn()], comparators=[ast.Name(id=name)])
+            ):
+                self._note(name, COLLECTION)
+
 
 def fits(one: str | None, other: str | None) -> bool:
     """Whether a value of one kind can stand for another; what is not known may."""
+    if COLLECTION in (one, other):
+        return {one, other} <= SIZED | {None}
     return one is None or other is None or one == other
 
 

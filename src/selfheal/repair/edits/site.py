@@ -98,14 +98,30 @@ class Site:
         return Draft((self.replace(node, text),), weight, wrong)
 
     def _enclosed(self, node: ast.expr) -> bool:
-        start, stop = self.source.span(node)
         parent = self.parent(node)
         if isinstance(parent, ast.Call) and node is not parent.func:
             return True
-        text = self.source.text
-        before, after = text[:start].rstrip(" "), text[stop:].lstrip(" ")
-        plain = before[-1:] == "(" and after[:1] == ")"
-        return plain and not (before[-2:-1].isidentifier() and not isinstance(parent, ast.BinOp))
+        return self.outer_span(node) != self.source.span(node)
+
+    def outer_span(self, node: ast.expr) -> tuple[int, int]:
+        """Where an expression stands with the parentheses around it that are its own."""
+        start, stop = self.source.span(node)
+        parent, text = self.parent(node), self.source.text
+        lowest, highest = 0, len(text)
+        if isinstance(parent, ast.expr):
+            lowest, highest = self.source.span(parent)
+            highest -= isinstance(parent, ast.Call)
+        while True:
+            before, after = start, stop
+            while before > lowest and text[before - 1] == " ":
+                before -= 1
+            while after < highest and text[after] == " ":
+                after += 1
+            if before <= lowest or after >= highest:
+                return start, stop
+            if text[before - 1] != "(" or text[after] != ")":
+                return start, stop
+            start, stop = before - 1, after + 1
 
     def _needed(self, node: ast.expr) -> int:
         """How strongly the place binds, by Python's table of operator precedence."""

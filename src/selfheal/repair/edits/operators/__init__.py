@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from selfheal.repair.edits.model import Operator
-from selfheal.repair.edits.operators import comparisons
+from selfheal.repair.edits.operators import arithmetic, boundaries, comparisons, conditions
 
-OPERATORS: tuple[Operator, ...] = (*comparisons.OPERATORS,)
+OPERATORS: tuple[Operator, ...] = (
+    *comparisons.OPERATORS,
+    *arithmetic.OPERATORS,
+    *boundaries.OPERATORS,
+    *conditions.OPERATORS,
+)

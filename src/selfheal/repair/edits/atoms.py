@@ -1,0 +1,120 @@
+"""Small conditions made of what stands around a place: for missing terms and guards."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from itertools import islice
+
+from selfheal.repair.edits.kinds import BOOL, COLLECTION, DICT, LIST, NUMBER, SET, SIZED, TEXT, TUPLE, fits
+from selfheal.repair.edits.site import Site
+from selfheal.repair.source import names_in
+
+LIMIT = 80
+_CONTAINERS = (LIST, DICT, SET, TUPLE, COLLECTION, TEXT)
+_OPPOSITE: dict[type[ast.cmpop], str] = {
+    ast.Lt: ">=", ast.LtE: ">", ast.Gt: "<=", ast.GtE: "<", ast.Eq: "!=", ast.NotEq: "==",
+    ast.Is: "is not", ast.IsNot: "is", ast.In: "not in", ast.NotIn: "in",
+}  # fmt: skip
+Atom = tuple[str, float]
+
+
+def negation(site: Site, node: ast.expr) -> str:
+    """The opposite of a condition."""
+    match node:
+        case ast.UnaryOp(op=ast.Not(), operand=inner):
+            return site.text(inner)
+        case ast.Compare(left=left, ops=[operator], comparators=[right]):
+            opposite = _OPPOSITE[type(operator)]
+            return f"{site.within(left, 7)} {opposite} {site.within(right, 7)}"
+    return f"not {site.within(node, 5)}"
+
+
+def atoms(site: Site, near: ast.AST) -> list[Atom]:
+    """Conditions that could be missing at `near`, with weights (0–1), likeliest first."""
+    best: dict[str, float] = {}
+    for text, weight in (*_present(site, near), *_made(site, near)):
+        best[text] = max(weight, best.get(text, 0))
+    ordered = sorted(best.items(), key=lambda each: -each[1])
+    return list(islice(ordered, LIMIT))
+
+
+def _present(site: Site, near: ast.AST) -> Iterator[Atom]:
+    """Conditions of the same function, and their opposites."""
+    known = set(site.scope.readable)
+    for node in site.scope.conditions:
+        if node is near or isinstance(node, ast.BoolOp):
+            continue
+        if "\n" in site.text(node) or not names_in(node) <= known | set(site.scope.module.names):
+            continue
+        yield site.within(node, 5), 0.9
+        yield negation(site, node), 0.7
+
+
+def _made(site: Site, near: ast.AST) -> Iterator[Atom]:
+    subjects = _subjects(site, near)
+    for rank, (text, kind) in enumerate(subjects):
+        fade = 1 / (1 + 0.25 * rank)
+        for atom, weight in of_one(text, kind):
+            yield atom, weight * fade
+    for rank, (one, kind) in enumerate(subjects):
+        fade = 1 / (1 + 0.25 * rank)
+        for other, other_kind in subjects:
+            if one == other:
+                continue
+            if kind == NUMBER and other_kind in (*SIZED, None):
+                yield f"{one} < len({other})", 0.7 * fade
+            if kind not in _CONTAINERS[:5] and other_kind in _CONTAINERS:
+                yield f"{one} in {other}", 0.5 * fade
+                yield f"{one} not in {other}", 0.6 * fade
+            if fits(kind, other_kind) and not (kind == other_kind == COLLECTION):
+                for operator, weight in (("==", 0.4), ("!=", 0.5), ("<", 0.4), ("<=", 0.4)):
+                    if weight == 0.4 and operator != "==" and NUMBER not in (kind, other_kind):
+                        continue
+                    yield f"{one} {operator} {other}", weight * fade
+
+
+def of_one(text: str, kind: str | None) -> Iterator[Atom]:
+    """Conditions on one value."""
+    if kind == NUMBER:
+        yield from ((f"{text} > 0", 0.8), (f"{text} >= 0", 0.6), (f"{text} != 0", 0.6))
+        yield from ((f"{text} == 0", 0.6), (f"{text} < 0", 0.5), (f"{text} > 1", 0.5))
+        yield from ((f"{text} <= 0", 0.4), (f"{text} == 1", 0.4))
+        return
+    yield text, 0.8
+    yield f"not {text}", 0.8
+    if kind != BOOL:
+        yield f"{text} is not None", 0.75
+        yield f"{text} is None", 0.7
+    if kind in (LIST, TEXT, TUPLE, COLLECTION):
+        yield f"len({text}) > 1", 0.4
+
+
+def _subjects(site: Site, near: ast.AST) -> list[tuple[str, str | None]]:
+    """Values to ask about: those at the place first, then those of its block, then others."""
+    kinds = site.scope.kinds
+    texts: dict[str, str | None] = {}
+    readable = set(site.scope.readable)
+    for root in (near, site.statement):
+        for node in ast.walk(root):
+            if isinstance(node, ast.Name) and node.id in readable | kinds.loops:
+                texts.setdefault(node.id, kinds.of(node))
+            elif isinstance(node, ast.Attribute | ast.Subscript) and _short(site, node):
+                texts.setdefault(site.text(node), kinds.of(node))
+    for name in reversed(site.scope.locals):
+        if name not in ("self", "cls", "_"):
+            texts.setdefault(name, kinds.names.get(name))
+    for dull in ("self", "cls", "_"):
+        texts.pop(dull, None)
+    return list(texts.items())[:10]
+
+
+def _short(site: Site, node: ast.expr) -> bool:
+    text = site.text(node)
+    called = site.parent(node)
+    return (
+        len(text) <= 40
+        and "\n" not in text
+        and isinstance(getattr(node, "ctx", None), ast.Load)
+        and not (isinstance(called, ast.Call) and called.func is node)
+    )
