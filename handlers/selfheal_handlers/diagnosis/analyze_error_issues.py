@@ -11,7 +11,8 @@ from selfheal.config import DiagnoseConfig
 from selfheal.contract import handler
 from selfheal.diagnosis import Cause, Codebase
 from selfheal.diagnosis.errors import explain_error
-from selfheal.diagnosis.model import AnomalySet
+from selfheal.diagnosis.failing_tests import explain_failing_tests, is_failing_test
+from selfheal.diagnosis.model import AnomalySet, pair_of
 from selfheal_handlers.diagnosis._examples import analysis_arguments
 
 
@@ -19,15 +20,23 @@ def example(base: Path) -> Mapping[str, Any]:
     return analysis_arguments(base)
 
 
-@handler("analyze_error_issues", kind="pure", contributes=True, example=example)
+@handler("analyze_error_issues", kind="pure", version="2", contributes=True, example=example)
 def analyze_error_issues(
     load_anomalies: AnomalySet,
     load_codebase_info: Codebase,
     telemetry: Telemetry,
     config: DiagnoseConfig,
 ) -> list[Cause]:
-    """One cause per error: the failing expression, and the commit that made it fail."""
-    return [
+    """One cause per error, and one per group of failing tests: what fails, and since which commit."""
+    errors = load_anomalies.of("error")
+    causes = [
         explain_error(anomaly, load_codebase_info.range_of(anomaly), telemetry.dataset, config)
-        for anomaly in load_anomalies.of("error")
+        for anomaly in errors
+        if not is_failing_test(anomaly)
     ]
+    for span in load_codebase_info.ranges:
+        failing = [item for item in errors if is_failing_test(item) and pair_of(item) == span.pair]
+        if failing:
+            spectrum = load_codebase_info.spectrum_of(span)
+            causes += explain_failing_tests(failing, span, spectrum, config)
+    return causes

@@ -102,6 +102,16 @@ class CodeIndex(Model):
             broken=broken,
         )
 
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """The files of the index."""
+        return frozenset(self.files)
+
+    @cached_property
+    def unparsed(self) -> frozenset[str]:
+        """The Python files that hold no valid Python."""
+        return frozenset(found.file for found in self.broken)
+
     def function_at(self, file: str, line: int) -> Definition | None:
         """The innermost function around a line of a file, None at module or class level."""
         around = [

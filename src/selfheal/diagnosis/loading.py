@@ -12,7 +12,9 @@ from selfheal.codebase.history import History
 from selfheal.codebase.index import CodeIndex, Definition, is_test, is_vendored
 from selfheal.config import DiagnoseConfig
 from selfheal.diagnosis.model import AnomalySet, BlameRange, Codebase, CodeRange, ReleasePair
+from selfheal.diagnosis.spectrum import Spectrum
 from selfheal.diagnosis.traces import code_files, code_functions
+from selfheal.telemetry.statistics import UNKNOWN
 
 CALL_DEPTH = 4
 
@@ -42,6 +44,20 @@ def load_codebase(
     )
 
 
+def with_spectra(history: History, codebase: Codebase, spectra: Sequence[Spectrum]) -> Codebase:
+    """The same code ranges with the texts of all files that failing tests ran."""
+    ranges = []
+    for span in codebase.ranges:
+        of_span = [found for found in spectra if found.commit == span.bad]
+        ran = {file for found in of_span for file in found.files} & span.index.known
+        missing = sorted(file for file in ran - span.sources.keys() if file.endswith(".py"))
+        texts = history.texts([f"{span.bad}:{file}" for file in missing])
+        read = {file: text for file, text in zip(missing, texts, strict=True) if text is not None}
+        sources = dict(sorted((span.sources | read).items()))
+        ranges.append(span.model_copy(update={"sources": sources}))
+    return Codebase(ranges=ranges, spectra=list(spectra))
+
+
 @dataclass(frozen=True)
 class _Named:
     """The paths and functions that the evidence names."""
@@ -60,7 +76,8 @@ def _load_range(
     gaps: list[str] = []
     bad = _commit_of(history, pair, pair.candidate, releases, gaps)
     good = _commit_of(history, pair, pair.baseline, releases, gaps) if pair.baseline else None
-    if pair.candidate is None:
+    if pair.candidate in (None, UNKNOWN):
+        gaps.clear()
         bad = history.resolve("HEAD")
         gaps.append("the telemetry names no release, so HEAD is taken for what runs")
     if bad is None:

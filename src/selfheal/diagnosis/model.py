@@ -12,6 +12,7 @@ from selfheal.artifacts.diagnosis import Complexity, Impact, Location, SuspectCo
 from selfheal.artifacts.model import SEVERITIES, AnomalyKind, Model
 from selfheal.codebase.changes import CommitChange
 from selfheal.codebase.index import CodeIndex
+from selfheal.diagnosis.spectrum import Spectrum
 
 
 class ReleasePair(Model):
@@ -81,9 +82,14 @@ class CodeRange(Model):
 
 
 class Codebase(Model):
-    """One code range per pair of releases."""
+    """One code range per pair of releases; `spectra` of the commits whose failing tests were run."""
 
     ranges: list[CodeRange]
+    spectra: list[Spectrum] = Field(default_factory=list)
+
+    def spectrum_of(self, span: CodeRange) -> Spectrum | None:
+        """What the tests ran at the bad commit of a range, None where that was not measured."""
+        return next((found for found in self.spectra if found.commit == span.bad), None)
 
     def range_of(self, anomaly: Anomaly) -> CodeRange:
         """The range of the releases that an anomaly's detector compared."""

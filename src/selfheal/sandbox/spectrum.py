@@ -1,0 +1,221 @@
+"""Measures which lines each failing and passing test of a checkout runs.
+
+The failing tests run first and alone; then the others, measured only in the files that
+failing tests ran. What did not end in its time is left out and told in the notes.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from selfheal.config import TestsConfig
+from selfheal.diagnosis.spectrum import Block, Halt, Spectrum
+from selfheal.sandbox import spectrum_runner
+from selfheal.sandbox.process import Completed, run
+from selfheal.sandbox.suite import interpreter
+
+# Enough to see what failing tests share; more cost time and tell the same.
+MOST_FAILING = 60
+WITNESSES = 30
+TEST_SECONDS = 10.0
+_ARGUMENTS = (
+    *("-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:flaky"),
+    *("--color=no", "--tb=no", "--maxfail=0"),
+)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What one run of the runner recorded; `found` is None where it wrote no result."""
+
+    found: Mapping[str, Any] | None
+    done: Completed
+
+    def outcomes(self, *wanted: str) -> list[str]:
+        if self.found is None:
+            return []
+        return sorted(name for name, state in self.found["outcomes"].items() if state in wanted)
+
+
+def measure_spectrum(
+    worktree: Path,
+    commit: str,
+    tests: TestsConfig,
+    reported: Sequence[str],
+    *,
+    memory_megabytes: int | None = None,
+    test_seconds: float = TEST_SECONDS,
+) -> Spectrum:
+    """Run `reported` (node ids; a file stands for all its tests) and then the other tests.
+
+    Each of the two runs may take the configured time of the suite; if the others take
+    longer, those of the files with failing tests are taken alone.
+    """
+    measurement = _Measurement(worktree, tests, memory_megabytes, test_seconds)
+    chosen = sorted(set(reported))[:MOST_FAILING]
+    files = sorted({name.partition("::")[0] for name in chosen})
+    failing = measurement.run(files, chosen, (), None)
+    if failing.found is None:
+        return Spectrum(
+            commit=commit,
+            not_found=[] if failing.done.state == "timed_out" else chosen,
+            notes=[f"the failing tests could not be measured: {measurement.why(failing.done)}"],
+        )
+    names = {name: _named(name, failing.found["outcomes"]) for name in chosen}
+    broken = failing.outcomes("failed", "timed_out")
+    notes = [] if len(chosen) == len(set(reported)) else [f"{MOST_FAILING} failing tests are run"]
+    if failing.found["tracer"] != "coverage.py":
+        notes.append("the interpreter of the tests has no coverage.py: lines are traced without it")
+    ran = {file for block in failing.found["blocks"] for file in block["lines"]}
+    others = _others(measurement, sorted(broken), files, sorted(ran), notes) if ran else None
+    return Spectrum(
+        commit=commit,
+        failing=broken,
+        timed_out=failing.outcomes("timed_out"),
+        not_failing=failing.outcomes("passed", "skipped"),
+        not_found=[name for name, here in names.items() if not here],
+        names=names,
+        import_lines=failing.found["imported"],
+        halts=[Halt(**halt) for halt in failing.found["halts"]],
+        notes=notes,
+        **_joined(failing, others, broken),
+    )
+
+
+def import_roots(folder: Path) -> list[Path]:
+    """Folders that a checkout's own packages are imported from, before any installed copy of them."""
+    source = folder / "src"
+    is_root = source.is_dir() and not (source / "__init__.py").exists()
+    return [source] if is_root else []
+
+
+@dataclass(frozen=True)
+class _Measurement:
+    worktree: Path
+    tests: TestsConfig
+    memory_megabytes: int | None
+    test_seconds: float
+
+    def run(
+        self,
+        arguments: Sequence[str],
+        tests: Sequence[str] | None,
+        others_than: Sequence[str],
+        include: Sequence[str] | None,
+    ) -> _Run:
+        folder = Path(tempfile.mkdtemp(prefix="selfheal-spectrum-"))
+        try:
+            result = folder / "result.json"
+            settings = {
+                "arguments": [*_ARGUMENTS, *arguments],
+                "roots": [str(root) for root in import_roots(self.worktree.absolute())],
+                "tests": None if tests is None else list(tests),
+                "others_than": list(others_than),
+                "include": None if include is None else list(include),
+                "omit": [f"{self.tests.folder}/*"],
+                "seconds": self.test_seconds,
+                "result": str(result),
+            }
+            (folder / "settings.json").write_text(json.dumps(settings))
+            done = run(
+                [interpreter(self.tests), spectrum_runner.__file__, str(folder / "settings.json")],
+                cwd=self.worktree,
+                timeout_seconds=self.tests.timeout_seconds,
+                memory_megabytes=self.memory_megabytes,
+                writable=(folder,),
+            )
+            try:
+                found = json.loads(result.read_text())
+            except (OSError, ValueError):
+                found = None
+            return _Run(found, done)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def why(self, done: Completed) -> str:
+        """Why a run left no result."""
+        if done.state == "timed_out":
+            seconds = self.tests.timeout_seconds
+            return f"they did not end within the {seconds:g} s of tests.timeout_seconds"
+        return done.tail(3) or f"the interpreter ended with {done.exit_code}"
+
+
+def _others(
+    measurement: _Measurement,
+    broken: Sequence[str],
+    files: Sequence[str],
+    include: Sequence[str],
+    notes: list[str],
+) -> _Run | None:
+    """The run of the tests that were not reported, all of them or those of the same files."""
+    whole = measurement.run((), None, broken, include)
+    if whole.found is not None:
+        return whole
+    near = measurement.run(files, None, broken, include)
+    if near.found is None:
+        notes.append(f"passing tests could not be measured: {measurement.why(near.done)}")
+        return None
+    notes.append(
+        f"passing tests are those of {', '.join(files)}: of all, {measurement.why(whole.done)}"
+    )
+    return near
+
+
+def _joined(failing: _Run, others: _Run | None, broken: Sequence[str]) -> dict[str, Any]:
+    """The fields of a spectrum that both runs fill: lines by which tests ran them."""
+    place_of = {name: number for number, name in enumerate(broken)}
+    passing = others.outcomes("passed") if others else []
+    number_of = {name: number for number, name in enumerate(passing)}
+    ran_by = _by_line(others, number_of)
+    groups: dict[tuple[tuple[int, ...], tuple[int, ...]], dict[str, list[int]]] = {}
+    for (file, line), tests in sorted(_by_line(failing, place_of).items()):
+        key = (tests, ran_by.get((file, line), ()))
+        groups.setdefault(key, {}).setdefault(file, []).append(line)
+    blocks = [
+        Block(lines=lines, failing=list(red), passing=len(green), witnesses=list(green[:WITNESSES]))
+        for (red, green), lines in groups.items()
+        if red
+    ]
+    named = sorted({number for block in blocks for number in block.witnesses})
+    renumbered = {number: place for place, number in enumerate(named)}
+    blocks = [
+        block.model_copy(update={"witnesses": [renumbered[number] for number in block.witnesses]})
+        for block in blocks
+    ]
+    return {
+        "blocks": sorted(blocks, key=lambda block: sorted(block.lines.items())),
+        "passing": [passing[number] for number in named],
+        "passing_count": len(passing),
+        "other_failures": others.outcomes("failed", "timed_out") if others else [],
+    }
+
+
+def _by_line(
+    measured: _Run | None, number_of: Mapping[str, int]
+) -> dict[tuple[str, int], tuple[int, ...]]:
+    """(file, line) → the numbers of the known tests that ran it, in order."""
+    if measured is None or measured.found is None:
+        return {}
+    order = measured.found["order"]
+    found: dict[tuple[str, int], set[int]] = {}
+    for block in measured.found["blocks"]:
+        known = {number_of[order[test]] for test in block["tests"] if order[test] in number_of}
+        for file, lines in block["lines"].items():
+            for line in lines:
+                found.setdefault((file, line), set()).update(known)
+    return {place: tuple(sorted(tests)) for place, tests in found.items()}
+
+
+def _named(name: str, outcomes: Mapping[str, str]) -> list[str]:
+    """What a reported test is called here: itself, else its parametrisations, else all of its file."""
+    if name in outcomes:
+        return [name]
+    plain = name.partition("[")[0]
+    inside = (f"{plain}[", f"{name}::")
+    return sorted(node for node in outcomes if node == plain or node.startswith(inside))
