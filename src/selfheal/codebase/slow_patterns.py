@@ -10,20 +10,24 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 from selfheal.artifacts.model import Model
+from selfheal.codebase.costly_shapes import CostlyShapeName, Shape, costly_shapes
 from selfheal.codebase.index import CodeIndex, Definition, FunctionNode, dotted, own_nodes, scopes
 from selfheal.codebase.slices import mutated
 
-SlowPatternName = Literal[
-    "queries_in_loop",
-    "nested_loops",
-    "membership_in_list",
-    "repeated_call",
-    "sort_in_loop",
-    "compile_in_loop",
-]
+SlowPatternName = (
+    Literal[
+        "queries_in_loop",
+        "nested_loops",
+        "membership_in_list",
+        "repeated_call",
+        "sort_in_loop",
+        "compile_in_loop",
+    ]
+    | CostlyShapeName
+)
 # The order in which one is preferred where a function shows several.
 PATTERN_ORDER: tuple[SlowPatternName, ...] = (
     "queries_in_loop",
@@ -32,6 +36,7 @@ PATTERN_ORDER: tuple[SlowPatternName, ...] = (
     "repeated_call",
     "sort_in_loop",
     "compile_in_loop",
+    *get_args(CostlyShapeName),
 )
 
 LOOPS = (ast.For, ast.AsyncFor, ast.While)
@@ -90,18 +95,21 @@ def slow_patterns(
         return []
     for name, node, _ in scopes(tree):
         if name == qualified_name and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            return patterns_in(node, helpers or {})
+            return patterns_in(node, helpers or {}, tree)
     return []
 
 
-def patterns_in(function: FunctionNode, helpers: Mapping[str, str]) -> list[SlowPattern]:
-    """As `slow_patterns`, of a parsed function."""
+def patterns_in(
+    function: FunctionNode, helpers: Mapping[str, str], tree: ast.Module | None = None
+) -> list[SlowPattern]:
+    """As `slow_patterns`, of a parsed function; `tree` is its module, for what it imports."""
     lists = _list_names(function)
     found = [
         pattern
         for node, loops in _within_loops(function)
         for pattern in _judge(node, loops, lists, helpers)
     ]
+    found += [_of_shape(shape) for shape in costly_shapes(function, tree)]
     unique = {(item.name, item.line, item.detail): item for item in found}
     return sorted(unique.values(), key=lambda item: (item.line, item.name, item.detail))
 
@@ -303,14 +311,28 @@ def _pattern(
     detail: str,
     callee: str | None = None,
 ) -> SlowPattern:
-    shown = " ".join(detail.split())
     return SlowPattern(
         name=name,
         line=node.lineno,
         loop_line=loops[-1].line,
-        detail=shown if len(shown) <= 200 else f"{shown[:199]}…",
+        detail=_shown(detail),
         callee=callee,
     )
+
+
+def _of_shape(shape: Shape) -> SlowPattern:
+    line = shape.node.lineno
+    return SlowPattern(
+        name=shape.name,
+        line=line,
+        loop_line=shape.loop.lineno if shape.loop is not None else line,
+        detail=_shown(shape.detail),
+    )
+
+
+def _shown(detail: str) -> str:
+    shown = " ".join(detail.split())
+    return shown if len(shown) <= 200 else f"{shown[:199]}…"
 
 
 def _list_names(function: FunctionNode) -> frozenset[str]:

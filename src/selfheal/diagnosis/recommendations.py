@@ -13,7 +13,16 @@ _BY_PATTERN = {
     "membership_in_list": ("membership_set", "a set answers membership in constant time"),
     "repeated_call": ("hoist_call", "the call gives the same for every turn"),
     "sort_in_loop": ("hoist_call", "sorting once is enough"),
-    "compile_in_loop": ("hoist_call", "compiling once is enough"),
+    "compile_in_loop": ("compile_once", "compiling once is enough"),
+    "repeated_recursion": ("cache_pure", "each result is computed once"),
+    "unlimited_query": ("limit_query", "the database gives only the rows that are used"),
+    "list_shifting": ("build_list", "nothing is moved at the front of a list"),
+    "list_copying": ("build_list", "the list grows in place"),
+    "string_building": ("join_strings", "the text is put together once"),
+    "aggregate_in_loop": ("running_total", "the sum goes along"),
+    "sort_for_few": ("sort_few", "a few elements need no sorting of all"),
+    "eager_evaluation": ("lazy_evaluation", "only what is asked for is computed"),
+    "blocking_call": ("async_call", "the event loop runs on meanwhile"),
 }
 _BY_EXCEPTION = {
     "KeyError": ("default_value", "a default for the missing key"),
