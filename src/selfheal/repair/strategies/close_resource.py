@@ -7,21 +7,18 @@ from collections.abc import Iterator
 
 from selfheal.codebase.index import dotted, own_nodes
 from selfheal.codebase.leaks import unclosed
-from selfheal.repair.edit import Edit, Splice
-from selfheal.repair.problem import Problem
-from selfheal.repair.source import Source
-from selfheal.repair.state import (
-    Owned,
-    accused,
+from selfheal.repair.blocks import (
     block_of,
-    edit,
     enclosed,
     following,
     removed_lines,
     replaced_lines,
-    state_strategy,
     uses,
 )
+from selfheal.repair.edit import Edit, Splice
+from selfheal.repair.problem import Problem
+from selfheal.repair.source import Source
+from selfheal.repair.state import Owned, accused, edit, state_strategy
 from selfheal.repair.strategies.base import Example, import_splices
 
 NAME = "close_resource"

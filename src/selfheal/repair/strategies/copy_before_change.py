@@ -18,10 +18,11 @@ from selfheal.codebase.mutation import (
     element_changes,
     shared_aliases,
 )
+from selfheal.repair.blocks import first_statement
 from selfheal.repair.edit import Edit
 from selfheal.repair.problem import Problem
 from selfheal.repair.source import walk_own
-from selfheal.repair.state import Owned, accused, edit, first_statement, state_strategy
+from selfheal.repair.state import Owned, accused, edit, state_strategy
 from selfheal.repair.strategies.base import Example, import_splices
 
 NAME = "copy_before_change"

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 
 from selfheal.codebase.index import own_nodes
 from selfheal.codebase.mutation import changes_of, defaults_of, escapes, is_mutable_value
+from selfheal.repair.blocks import first_statement
 from selfheal.repair.edit import Edit, Splice
 from selfheal.repair.problem import Problem
 from selfheal.repair.source import Source
-from selfheal.repair.state import accused, edit, first_statement, state_strategy
+from selfheal.repair.state import accused, edit, state_strategy
 from selfheal.repair.strategies.base import Example
 
 NAME = "fresh_default"

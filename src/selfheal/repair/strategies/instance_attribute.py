@@ -12,17 +12,11 @@ from collections.abc import Iterator
 
 from selfheal.codebase.index import dotted, own_nodes
 from selfheal.codebase.mutation import assigned_on_self, changed_in_class, class_values, value_of
+from selfheal.repair.blocks import first_statement, removed_lines
 from selfheal.repair.edit import Edit, Splice
 from selfheal.repair.problem import Problem
 from selfheal.repair.source import Function, Source
-from selfheal.repair.state import (
-    Owned,
-    accused,
-    edit,
-    first_statement,
-    removed_lines,
-    state_strategy,
-)
+from selfheal.repair.state import Owned, accused, edit, state_strategy
 from selfheal.repair.strategies.base import Example
 
 NAME = "instance_attribute"

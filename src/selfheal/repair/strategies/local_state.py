@@ -18,18 +18,11 @@ from selfheal.codebase.mutation import (
     module_values,
     value_of,
 )
+from selfheal.repair.blocks import first_statement, removed_lines
 from selfheal.repair.edit import Edit, Splice
 from selfheal.repair.problem import Problem
 from selfheal.repair.source import Function, walk_own
-from selfheal.repair.state import (
-    Owned,
-    accused,
-    edit,
-    first_statement,
-    project_uses,
-    removed_lines,
-    state_strategy,
-)
+from selfheal.repair.state import Owned, accused, edit, project_uses, state_strategy
 from selfheal.repair.strategies.base import Example, import_splices
 
 NAME = "local_state"

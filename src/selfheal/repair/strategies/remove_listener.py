@@ -6,10 +6,11 @@ import ast
 from collections.abc import Iterator
 
 from selfheal.codebase.leaks import LISTENER_PAIRS, kept_listeners
+from selfheal.repair.blocks import enclosed, following
 from selfheal.repair.edit import Edit
 from selfheal.repair.problem import Problem
 from selfheal.repair.source import FUNCTIONS
-from selfheal.repair.state import Owned, accused, edit, enclosed, following, state_strategy
+from selfheal.repair.state import Owned, accused, edit, state_strategy
 from selfheal.repair.strategies.base import Example
 
 NAME = "remove_listener"

@@ -8,18 +8,11 @@ from typing import NamedTuple
 
 from selfheal.codebase.index import dotted
 from selfheal.codebase.leaks import kept_settings
+from selfheal.repair.blocks import enclosed, following, replaced_lines
 from selfheal.repair.edit import Edit, Splice
 from selfheal.repair.problem import Problem
 from selfheal.repair.source import Source
-from selfheal.repair.state import (
-    Owned,
-    accused,
-    edit,
-    enclosed,
-    following,
-    replaced_lines,
-    state_strategy,
-)
+from selfheal.repair.state import Owned, accused, edit, state_strategy
 from selfheal.repair.strategies.base import Example, import_splices
 
 NAME = "restore_setting"
