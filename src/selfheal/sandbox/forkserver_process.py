@@ -46,6 +46,9 @@ MESSAGE = 300
 RESERVE = 64 * 1024 * 1024
 TOLD_AT_MOST = 64 * 1024 * 1024
 ENDED_AT_MOST = 1024
+DEFAULT_SECONDS = 10.0
+WALL_FACTOR, WALL_SECONDS = 10, 5
+OVERTIME = (signal.SIGPROF, signal.SIGXCPU, signal.SIGALRM)
 
 Live = dict[types.CodeType, list[types.FunctionType]]
 
@@ -148,8 +151,7 @@ class Serving:
         def run(request: dict[str, Any], tell: Callable[[Any], None]) -> None:
             for function in request["functions"]:
                 replace(function, live)
-            chosen = [items[name] for name, _ in request["tests"] if name in items]
-            run_items(chosen, request, errors, tell)
+            run_items(wanted_of(request, items), request, errors, tell)
 
         _serve(self.requests, self.reply, run)
         os._exit(0)
@@ -176,6 +178,15 @@ class Errors:
         self.last = [call.excinfo.typename, in_test, innermost, message]
 
 
+def wanted_of(request: dict[str, Any], items: dict[str, Any]) -> list[Any]:
+    """The tests of a request in its order; a file's name stands for all tests in it."""
+    chosen = []
+    for name, _ in request["tests"]:
+        inside = [item for other, item in items.items() if other.startswith(f"{name}::")]
+        chosen += [items[name]] if name in items else inside if "::" not in name else []
+    return chosen
+
+
 def run_items(
     items: list[Any], request: dict[str, Any], errors: Errors, tell: Callable[[Any], None]
 ) -> None:
@@ -187,16 +198,14 @@ def run_items(
     watch = Watch()
 
     def overtime(*_: object) -> None:
-        tell([item.nodeid, "timed_out", limits[item.nodeid], None, *watch.stop()])
+        tell([item.nodeid, "timed_out", limits.get(item.nodeid), None, *watch.stop()])
         tell({"ended": "timed_out"})
         os._exit(0)
 
     for number, item in enumerate(items):
         following = items[number + 1] if number + 1 < len(items) else None
         errors.last = None
-        # The default action of SIGPROF ends the process, whatever code it is in.
-        signal.signal(signal.SIGPROF, overtime if survey else signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_PROF, limits[item.nodeid])
+        _limit_time(limits.get(item.nodeid, DEFAULT_SECONDS), overtime if survey else None)
         tell([item.nodeid])
         begun = time.process_time()
         if survey:
@@ -208,7 +217,21 @@ def run_items(
         tell([item.nodeid, outcome, round(spent, 4), errors.last, *seen])
         if outcome == "failed" and not survey:
             break
-    signal.setitimer(signal.ITIMER_PROF, 0)
+    _limit_time(0, None)
+
+
+def _limit_time(seconds: float, overtime: Callable[..., None] | None) -> None:
+    """End the process after these seconds of CPU time, and some more by the clock; 0: never.
+
+    The default action of the signals works in whatever code the process is.
+    """
+    wall = WALL_FACTOR * seconds + WALL_SECONDS if seconds else 0
+    for timer, number, after in (
+        (signal.ITIMER_PROF, signal.SIGPROF, seconds),
+        (signal.ITIMER_REAL, signal.SIGALRM, wall),
+    ):
+        signal.signal(number, overtime or signal.SIG_DFL)
+        signal.setitimer(timer, after)
 
 
 def outcome_of(reports: list[Any]) -> str:
@@ -227,8 +250,7 @@ def _afresh(arguments: list[str], request: dict[str, Any], tell: Callable[[Any],
             items = {item.nodeid: item for item in session.items}
             errors = Errors()
             session.config.pluginmanager.register(errors)
-            chosen = [items[name] for name, _ in request["tests"] if name in items]
-            run_items(chosen, request, errors, tell)
+            run_items(wanted_of(request, items), request, errors, tell)
             return True
 
     files = list(dict.fromkeys(name.partition("::")[0] for name, _ in request["tests"]))
@@ -317,7 +339,7 @@ def _collect(child: int, reader: int, wall: float) -> dict[str, Any]:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             kill(child, signal.SIGKILL)
     status = os.waitpid(child, 0)[1]
-    if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGPROF, signal.SIGXCPU):
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) in OVERTIME:
         ended = "timed_out"
     return _reply(bytes(told), ended)
 

@@ -1,0 +1,303 @@
+"""The search for small edits that make failing tests pass, by running them.
+
+Generate and validate, as in GenProg (Le Goues et al., TSE 2012) and its deterministic
+successors: edits in the order of likelihood (`selfheal.repair.edits`), first alone, then
+pairs where one alone made progress. What is counted is the budget, not time, so that a
+repetition tries the same: attempts go out in chunks, and only whole chunks are judged.
+An edit for which the tests pass is plausible; it is proven by the validate phase.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from math import sqrt
+
+from selfheal.artifacts.patch import Search, Tried
+from selfheal.config import SearchConfig
+from selfheal.repair import Edit, Problem
+from selfheal.repair.edits import CodeEdit, Suspect, propose_edits, propose_pairs, read_hints
+from selfheal.repair.problem import is_test
+from selfheal.sandbox.forkserver import ServerEnded
+from selfheal.sandbox.search_lanes import Lanes, survey_of
+from selfheal.sandbox.search_model import (
+    FATES,
+    Attempt,
+    Fate,
+    Plan,
+    SearchReport,
+    Survey,
+    Verdict,
+    ran_in,
+)
+from selfheal.sandbox.search_plan import Planner
+
+CHUNK = 64
+MOST_WORKERS = 4
+KEPT = 6
+PROGRESSED, POOL = 20, 300
+ELSEWHERE = 0.3
+
+Judged = tuple[Attempt, Verdict]
+
+
+def failing_tests(problem: Problem) -> list[str]:
+    """The node ids of the tests that show the trouble, sorted."""
+    given = problem.diagnosis.evidence.get("failing_tests") or []
+    named = problem.failing_test
+    if not given and named is not None:
+        given = [f"{named.file}::{named.name}" if named.name else named.file]
+    return sorted({str(test) for test in given})
+
+
+def workers(config: SearchConfig) -> int:
+    return config.workers or min(os.cpu_count() or 1, MOST_WORKERS)
+
+
+def search(
+    problem: Problem,
+    given: Sequence[Edit],
+    lanes: Lanes,
+    config: SearchConfig,
+    seeds: Sequence[Edit] = (),
+) -> SearchReport:
+    """Try `given` edits of strategies and the search space on the problem's failing tests.
+
+    `seeds` are edits that healed another diagnosis of the same run: they are tried first.
+    """
+    tests = failing_tests(problem)
+    told = Search(diagnosis_id=problem.diagnosis.id, tests=tests)
+    try:
+        with lanes.lane() as lane:
+            survey = survey_of(lane, tests)
+    except ServerEnded as error:
+        return _unavailable(told, f"the tests could not be run in forks: {error}")
+    if not survey.failing and not survey.uncollected:
+        return _unavailable(told, "the failing tests do not fail here, or not each time")
+    running = _Search(problem, lanes, config, survey, Planner(problem.sources))
+    return running.report(told, seeds, given)
+
+
+def _unavailable(told: Search, reason: str) -> SearchReport:
+    return SearchReport(told=told.model_copy(update={"unavailable": reason}))
+
+
+@dataclass
+class _Search:
+    """One search; `judged` holds every attempt in the order of trial, once each."""
+
+    problem: Problem
+    lanes: Lanes
+    config: SearchConfig
+    survey: Survey
+    planner: Planner
+    judged: list[Judged] = field(default_factory=list)
+    proposed: int = 0
+    cut: bool = False
+
+    def report(self, told: Search, seeds: Sequence[Edit], given: Sequence[Edit]) -> SearchReport:
+        first = [Attempt(edit) for edit in (*seeds, *given)]
+        later = self._sweep(chain(first, self._edits()), self.config.candidates + len(first))
+        self._import(later)
+        if not self._plausible() and not self.cut:
+            self._pairs()
+        best = [attempt for attempt, _ in self._plausible()[:KEPT]]
+        told = told.model_copy(
+            update={
+                "tests": [*self.survey.uncollected, *self.survey.failing],
+                "tried": sum(verdict.fate not in _UNTRIED for _, verdict in self.judged),
+                "proposed": self.proposed,
+                "guards": len(self.survey.passing),
+                "plausible": len(self._plausible()),
+                "ledger": ledger(self.judged),
+                "cut": self.cut,
+                "note": self._note(),
+            }
+        )
+        return SearchReport(told=told, plausible=_ranked(best), fallen=self._fallen(given))
+
+    def _edits(self) -> Iterator[Attempt]:
+        sources = {
+            path: text
+            for path, text in self.problem.sources.items()
+            if path.endswith(".py") and not is_test(path)
+        }
+        suspects = suspects_of(self.problem, self.survey, self.planner)
+        failures = [self.survey.failure(test) for test in self.survey.failing]
+        types = [each.type for each in failures if each] + [self.problem.exception]
+        texts = [each.message for each in failures if each] + [self.problem.message]
+        hints = read_hints(types, [text for text in texts if text])
+        for edit in propose_edits(sources, suspects, hints, self.config.candidates):
+            yield Attempt(edit.as_edit(), edit)
+
+    def _sweep(self, attempts: Iterable[Attempt], limit: int) -> list[tuple[Attempt, Plan]]:
+        """Judge attempts by exchanging functions; those that need an import are given back."""
+        later: list[tuple[Attempt, Plan]] = []
+        source = islice(attempts, limit)
+        while chunk := list(islice(source, CHUNK)):
+            self.proposed += len(chunk)
+            quick = []
+            for attempt in chunk:
+                plan = self.planner.plan(attempt.edit)
+                if not self._reached(plan):
+                    self.judged.append((attempt, Verdict("not_run")))
+                elif plan.functions is None or not self.survey.failing:
+                    later.append((attempt, plan))
+                else:
+                    quick.append((attempt, plan))
+            for pair, verdict in self._at_once(quick, self._exchange):
+                if verdict is None:
+                    later.append(pair)
+                else:
+                    self.judged.append((pair[0], verdict))
+            if self._enough():
+                break
+        return later
+
+    def _exchange(self, _: Attempt, plan: Plan) -> Verdict | None:
+        with self.lanes.lane() as lane:
+            return lane.exchanged(plan, self.survey)
+
+    def _import(self, later: Sequence[tuple[Attempt, Plan]]) -> None:
+        """Judge what needs an import: the likeliest, and none after better ones that passed."""
+        bar = max((attempt.edit.fit for attempt, _ in self._plausible()), default=0.0)
+        wanted = [pair for pair in later if pair[0].edit.fit > bar][: self.config.imports]
+
+        def judge(attempt: Attempt, plan: Plan) -> Verdict:
+            with self.lanes.lane() as lane:
+                return lane.imported(attempt, plan, self.survey)
+
+        for pair, verdict in self._at_once(wanted, judge):
+            self.judged.append((pair[0], verdict or Verdict("not_tried")))
+        tried = {id(attempt) for attempt, _ in wanted}
+        self.judged += [(each, Verdict("not_tried")) for each, _ in later if id(each) not in tried]
+
+    def _pairs(self) -> None:
+        progressed = [
+            (verdict.passed, attempt.code)
+            for attempt, verdict in self.judged
+            if verdict.fate in ("fails_later", "breaks_tests") and attempt.code is not None
+        ]
+        progressed.sort(key=lambda each: -each[0])
+        pool = [attempt.code for attempt, _ in self.judged if attempt.code is not None]
+        best = [edit for _, edit in progressed[:PROGRESSED]]
+        pairs: Iterator[CodeEdit] = propose_pairs(best, pool[:POOL], self.config.pairs)
+        later = self._sweep((Attempt(e.as_edit(), e) for e in pairs), self.config.pairs)
+        self.judged += [(attempt, Verdict("not_tried")) for attempt, _ in later]
+
+    def _at_once(
+        self,
+        pairs: Sequence[tuple[Attempt, Plan]],
+        judge: Callable[[Attempt, Plan], Verdict | None],
+    ) -> list[tuple[tuple[Attempt, Plan], Verdict | None]]:
+        """The verdicts of several attempts in their order, some judged at a time."""
+
+        def one(pair: tuple[Attempt, Plan]) -> Verdict | None:
+            if self.lanes.over:
+                self.cut = True
+                return Verdict("not_tried")
+            return judge(*pair)
+
+        with ThreadPoolExecutor(max_workers=self.lanes.count) as pool:
+            return list(zip(pairs, pool.map(one, pairs), strict=True))
+
+    def _reached(self, plan: Plan) -> bool:
+        """Whether a failing test may notice the change."""
+        if not plan.regions or plan.functions is None or self.survey.uncollected:
+            return True
+        if any(ran_in(self.survey.imported, region) for region in plan.regions):
+            return True
+        running = self.survey.running(plan.regions)
+        failing = self.survey.failing
+        return any(t in running or not self.survey.results[t].functions for t in failing)
+
+    def _plausible(self) -> list[Judged]:
+        """What passed: of the search space the likeliest first, then what strategies gave."""
+        found = [each for each in self.judged if each[1].fate == "plausible"]
+        return sorted(found, key=lambda each: (each[0].code is None, -each[0].edit.fit))
+
+    def _enough(self) -> bool:
+        return len(self._plausible()) >= self.config.enough or self.cut
+
+    def _fallen(self, given: Sequence[Edit]) -> dict[int, str]:
+        fates = {id(attempt.edit): verdict for attempt, verdict in self.judged}
+        found = {}
+        for number, edit in enumerate(given):
+            verdict = fates.get(id(edit))
+            if verdict is not None and verdict.fate not in ("plausible", "not_tried"):
+                found[number] = why(verdict)
+        return found
+
+    def _note(self) -> str:
+        if self.cut:
+            return "the time limit cut the search"
+        if self._enough():
+            return "enough edits made the failing tests pass"
+        found = len(self._plausible())
+        return f"all proposed edits were tried: {found} made the failing tests pass"
+
+
+_UNTRIED: tuple[Fate, ...] = ("not_run", "not_tried")
+
+
+def why(verdict: Verdict) -> str:
+    """The reason of a verdict, with the test that it speaks of."""
+    return f"{FATES[verdict.fate]}: {verdict.detail}" if verdict.detail else FATES[verdict.fate]
+
+
+def ledger(judged: Iterable[Judged]) -> list[Tried]:
+    """What became of the attempts, by strategy and operator."""
+    counts: dict[str, Counter[Fate]] = {}
+    for attempt, verdict in judged:
+        counts.setdefault(attempt.label, Counter())[verdict.fate] += 1
+    return [
+        Tried(
+            strategy=label,
+            tried=sum(n for fate, n in found.items() if fate not in _UNTRIED),
+            fell={FATES[fate]: found[fate] for fate in sorted(found) if fate != "plausible"},
+            plausible=found["plausible"],
+        )
+        for label, found in sorted(counts.items())
+    ]
+
+
+def _ranked(best: Sequence[Attempt]) -> list[Edit]:
+    """Edits whose fit keeps their order."""
+    return [
+        attempt.edit.model_copy(update={"fit": round(1 - number / 10, 6)})
+        for number, attempt in enumerate(best)
+    ]
+
+
+def suspects_of(problem: Problem, survey: Survey, planner: Planner) -> list[Suspect]:
+    """Suspicious lines: those of diagnosis, and all of functions that the failing tests ran.
+
+    Functions are scored by Ochiai (Abreu et al., TAICPART 2006) over the survey's tests.
+    """
+    best: dict[tuple[str, int], float] = {}
+
+    def add(file: str, line: int, score: float) -> None:
+        if not is_test(file):
+            best[file, line] = max(best.get((file, line), 0.0), score)
+
+    for each in problem.diagnosis.evidence.get("spectrum") or ():
+        add(str(each["file"]), int(each["line"]), float(each["score"]))
+    for location in problem.diagnosis.locations:
+        add(location.file, location.line, location.score)
+    factor = ELSEWHERE if best else 1.0
+    failing, passing = set(survey.failing), set(survey.passing)
+    ran = (file for test in failing for file, _ in survey.results[test].functions)
+    for file in sorted(set(ran)):
+        for region in planner.regions(file):
+            running = survey.running([region])
+            hit, innocent = len(running & failing), len(running & passing)
+            if hit:
+                score = factor * hit / sqrt(len(failing) * (hit + innocent))
+                for line in range(region.first, region.last + 1):
+                    add(file, line, round(score, 6))
+    ordered = sorted(best.items(), key=lambda each: (-each[1], each[0]))
+    return [Suspect(file, line, score) for (file, line), score in ordered]

@@ -1,0 +1,286 @@
+"""The lanes of a search: checkouts with fork servers in them, used by one attempt at a time."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from selfheal.config import TestsConfig
+from selfheal.repair import edited
+from selfheal.sandbox.forkserver import ForkServer, Ran, Reply, ServerEnded, Stage, started
+from selfheal.sandbox.search_model import Attempt, Plan, Region, Survey, Verdict
+from selfheal.sandbox.worktree import Worktree
+
+SURVEY_SECONDS = 10.0
+FAILING_SECONDS = 3.0
+SURVEY_WALL = 60.0
+LEAST_LIMIT, LIMIT_FACTOR, MOST_LIMIT = 1.0, 5.0, 20.0
+GUARDS = 300
+TRIES = 2
+
+
+class Lane:
+    """A checkout, and the servers in it, which start when they are first needed."""
+
+    def __init__(
+        self, worktree: Worktree, tests: TestsConfig, failing: Sequence[str], deadline: float
+    ) -> None:
+        self.worktree, self.tests = worktree, tests
+        self.failing, self.deadline = list(failing), deadline
+        self._servers: dict[Stage, ForkServer] = {}
+        self._plugins: dict[Stage, int] = {}
+
+    def server(self, stage: Stage) -> ForkServer:
+        """Raises ServerEnded where pytest cannot collect the failing tests."""
+        if stage not in self._servers:
+            self._servers[stage] = self._started(stage)
+            self._plugins[stage] = self._servers[stage].plugins
+        return self._servers[stage]
+
+    def _started(self, stage: Stage) -> ForkServer:
+        left = max(self.deadline - time.monotonic(), 1.0)
+        server = ForkServer(
+            self.worktree.path,
+            self.tests,
+            stage,
+            life_seconds=left + 30.0,
+            plugins=self._plugins.get(stage, 0),
+        )
+        if stage == "imported":
+            return started(server, self.failing)
+        try:
+            return started(server, self.failing)
+        except ServerEnded:
+            # The suite as a whole cannot be collected: the failing tests' own files.
+            server.select = sorted({test.partition("::")[0] for test in self.failing})
+            return started(server, self.failing)
+
+    def close(self) -> None:
+        for server in self._servers.values():
+            server.close()
+        self._servers.clear()
+
+    def exchanged(self, plan: Plan, survey: Survey) -> Verdict | None:
+        """Try a change by exchanging functions; None where live functions cannot take it."""
+
+        def ask(tests: Sequence[str]) -> Reply:
+            limits = [(test, limit_of(survey, test)) for test in tests]
+            return self.server("collected").ask(limits, plan.functions or ())
+
+        tests = [*survey.failing, *guards_of(survey, plan.regions)]
+        return self._judged(ask, survey, tests)
+
+    def imported(self, attempt: Attempt, plan: Plan, survey: Survey) -> Verdict:
+        """Try a change by importing its files anew."""
+
+        def ask(tests: Sequence[str]) -> Reply:
+            limits = [(test, limit_of(survey, test)) for test in tests]
+            with self._written(attempt):
+                return self.server("imported").ask(limits)
+
+        tests = [*survey.uncollected, *survey.failing, *guards_of(survey, plan.regions)]
+        verdict = self._judged(ask, survey, tests)
+        return verdict or Verdict("fails_otherwise", 0, "its files cannot be tried")
+
+    def _judged(
+        self, ask: Callable[[Sequence[str]], Reply], survey: Survey, tests: Sequence[str]
+    ) -> Verdict | None:
+        """A server that ends over an attempt is started once more for it."""
+        reason = ""
+        for _ in range(TRIES):
+            try:
+                reply = ask(tests)
+            except ServerEnded as error:
+                reason = str(error)
+                self.close()
+                continue
+            return None if reply.ended.startswith("unfit") else verdict_of(reply, survey, tests)
+        return Verdict("fails_otherwise", 0, reason)
+
+    @contextmanager
+    def _written(self, attempt: Attempt) -> Iterator[None]:
+        """The files of an attempt in the checkout, for as long as it is tried."""
+        paths = {splice.path for splice in attempt.edit.splices} | set(attempt.edit.files)
+        before = {path: self._bytes(path) for path in sorted(paths)}
+        texts = {
+            path: None if data is None else data.decode("utf-8", "surrogateescape")
+            for path, data in before.items()
+        }
+        try:
+            for path, text in edited(attempt.edit, texts).items():
+                self._put(path, None if text is None else text.encode("utf-8", "surrogateescape"))
+            yield
+        finally:
+            for path, data in before.items():
+                self._put(path, data)
+
+    def _bytes(self, path: str) -> bytes | None:
+        file = self.worktree.path / path
+        return file.read_bytes() if file.is_file() and not file.is_symlink() else None
+
+    def _put(self, path: str, data: bytes | None) -> None:
+        """Code under repair may have put anything in the place: a link is never followed."""
+        file = self.worktree.path / path
+        if not file.parent.resolve().is_relative_to(self.worktree.path.resolve()):
+            raise ServerEnded(f"{path} leads out of the checkout")
+        with suppress(FileNotFoundError):
+            file.unlink()
+        if data is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
+
+
+def survey_of(lane: Lane, failing: Sequence[str]) -> Survey:
+    """Run all tests without a change; the incident's first, and those twice.
+
+    Raises ServerEnded where there is no way to run them.
+    """
+    server = lane.server("collected")
+    known = set(server.collected)
+    wanted = [name for test in failing for name in matching(test, server.collected)]
+    uncollected = tuple(test for test in failing if not matching(test, server.collected))
+    results = _run_all(server, wanted, FAILING_SECONDS, SURVEY_WALL)
+    steady = [test for test in wanted if results[test].outcome in ("failed", "timed_out")]
+    again = _run_all(
+        server, [t for t in steady if results[t].outcome == "failed"], FAILING_SECONDS, SURVEY_WALL
+    )
+    steady = [test for test in steady if again.get(test, results[test]).outcome != "passed"]
+    others = [test for test in server.collected if test not in set(wanted)]
+    results |= _run_all(server, others, SURVEY_SECONDS, SURVEY_WALL)
+    quick_first = sorted(steady, key=lambda test: (results[test].outcome == "timed_out", test))
+    return Survey(
+        failing=tuple(quick_first),
+        uncollected=uncollected,
+        results=results,
+        imported=server.imported,
+        unsurveyed=len(known) - len(results),
+    )
+
+
+def matching(test: str, collected: Sequence[str]) -> list[str]:
+    """The collected tests that a node id means: itself, or its parametrisations, or a file's."""
+    if test in collected:
+        return [test]
+    return [name for name in collected if name.startswith((f"{test}[", f"{test}::"))]
+
+
+def _run_all(server: ForkServer, tests: Sequence[str], limit: float, wall: float) -> dict[str, Ran]:
+    """Survey tests; one that ends its process does not keep the rest from running."""
+    deadline = time.monotonic() + wall
+    results: dict[str, Ran] = {}
+    left = list(tests)
+    while left and time.monotonic() < deadline:
+        seconds = max(deadline - time.monotonic(), 1.0)
+        asked = [(test, limit) for test in left]
+        reply = server.ask(asked, survey=True, wall_seconds=seconds)
+        results |= {ran.test: ran for ran in reply.results}
+        remaining = [test for test in left if test not in results]
+        if len(remaining) == len(left):
+            break
+        left = remaining
+    return results
+
+
+def limit_of(survey: Survey, test: str) -> float:
+    """CPU seconds for a test: by its own time and that of the slowest that pass beside it."""
+    file = test.partition("::")[0]
+    spent = [
+        ran.seconds
+        for name, ran in survey.results.items()
+        if name == test or (ran.outcome == "passed" and name.partition("::")[0] == file)
+    ]
+    own = survey.results.get(test)
+    if own is not None and own.outcome == "timed_out":
+        spent = [each for each in spent if each < own.seconds]
+    return min(LEAST_LIMIT + LIMIT_FACTOR * max(spent, default=1.0), MOST_LIMIT)
+
+
+def guards_of(survey: Survey, regions: Sequence[Region]) -> list[str]:
+    """Tests that passed and run the changed functions, the quickest first."""
+    running = survey.running(regions)
+    chosen = [test for test in survey.passing if test in running][:GUARDS]
+    return sorted(chosen, key=lambda test: (survey.results[test].seconds, test))
+
+
+def verdict_of(reply: Reply, survey: Survey, tests: Sequence[str]) -> Verdict:
+    """What a reply to `tests`, in which the failing ones come first, says of an attempt."""
+    incident = len(survey.failing) + len(survey.uncollected)
+    passed = 0
+    for ran in reply.results:
+        if ran.outcome == "passed":
+            passed += 1
+            continue
+        if passed >= incident and ran.test not in survey.failing:
+            fate = "timed_out" if ran.outcome == "timed_out" else "breaks_tests"
+            return Verdict(fate, incident, ran.test)  # type: ignore[arg-type]
+        return _failing(ran, survey, passed)
+    enough = passed >= len(tests)
+    if enough and reply.ended == "done":
+        return Verdict("plausible", incident)
+    return Verdict("fails_otherwise", 0, reply.ended)
+
+
+def _failing(ran: Ran, survey: Survey, passed: int) -> Verdict:
+    if ran.outcome == "timed_out":
+        return Verdict("timed_out", passed, ran.test)
+    before, now = survey.failure(ran.test), ran.failure
+    if passed or (before and now and now.line > before.line):
+        return Verdict("fails_later", passed, ran.test)
+    if before == now:
+        return Verdict("still_fails", 0, ran.test)
+    return Verdict("fails_otherwise", 0, ran.test)
+
+
+class Lanes:
+    """Several lanes on one commit, made when needed; a context manager."""
+
+    def __init__(
+        self,
+        repository: Path,
+        commit: str,
+        folder: Path,
+        tests: TestsConfig,
+        failing: Sequence[str],
+        *,
+        count: int,
+        seconds: float,
+    ) -> None:
+        self._repository, self._commit, self._folder = repository, commit, folder
+        self._tests, self._failing, self.count = tests, failing, count
+        self.deadline = time.monotonic() + seconds
+        self._free: queue.LifoQueue[Lane] = queue.LifoQueue()
+        self._all: list[Lane] = []
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Lanes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for lane in self._all:
+            lane.close()
+            lane.worktree.remove()
+
+    @contextmanager
+    def lane(self) -> Iterator[Lane]:
+        """A lane that nobody else uses meanwhile."""
+        with self._lock:
+            if self._free.empty() and len(self._all) < self.count:
+                folder = self._folder / f"lane-{len(self._all)}"
+                worktree = Worktree(self._repository, self._commit, folder)
+                worktree.create()
+                lane = Lane(worktree, self._tests, self._failing, self.deadline)
+                self._all.append(lane)
+                self._free.put(lane)
+        lane = self._free.get()
+        try:
+            yield lane
+        finally:
+            self._free.put(lane)
+
+    @property
+    def over(self) -> bool:
+        return time.monotonic() > self.deadline

@@ -1,0 +1,106 @@
+"""How an edit can be tried: by exchanging whole functions, or only by importing its files."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from selfheal.repair import Edit, Splice
+from selfheal.repair.edit import spliced
+from selfheal.repair.source import FUNCTIONS, Function, Source, first_line
+from selfheal.sandbox.forkserver import FunctionChange
+from selfheal.sandbox.search_model import Plan, Region
+
+
+class _Outer(NamedTuple):
+    """An outermost function: characters ``start:stop``, those of its body from `body` on."""
+
+    node: Function
+    classes: tuple[str, ...]
+    start: int
+    body: int
+    stop: int
+
+
+class Planner:
+    """Plans for edits of texts (by path); a file is parsed once."""
+
+    def __init__(self, sources: Mapping[str, str | None]) -> None:
+        self._sources = sources
+        self._outer: dict[str, list[_Outer] | None] = {}
+
+    def plan(self, edit: Edit) -> Plan:
+        """The outermost functions that change, with their new texts where bodies alone change."""
+        touched: dict[tuple[str, int], tuple[_Outer, list[Splice]]] = {}
+        whole = not edit.files
+        regions = set()
+        for splice in edit.splices:
+            outer = self._around(splice)
+            if outer is None:
+                whole = False
+                continue
+            whole = whole and splice.start >= outer.body
+            touched.setdefault((splice.path, outer.start), (outer, []))[1].append(splice)
+            node = outer.node
+            regions.add(Region(splice.path, first_line(node), node.end_lineno or node.lineno))
+        if not whole or not touched:
+            return Plan(tuple(sorted(regions)), None)
+        changes = [
+            self._change(path, outer, splices) for (path, _), (outer, splices) in touched.items()
+        ]
+        return Plan(tuple(sorted(regions)), tuple(changes))
+
+    def regions(self, path: str) -> list[Region]:
+        """The outermost functions of a file."""
+        found = [outer.node for outer in self._functions(path) or ()]
+        return [Region(path, first_line(node), node.end_lineno or node.lineno) for node in found]
+
+    def _around(self, splice: Splice) -> _Outer | None:
+        return next(
+            (
+                outer
+                for outer in self._functions(splice.path) or ()
+                if outer.start <= splice.start and splice.stop <= outer.stop
+            ),
+            None,
+        )
+
+    def _functions(self, path: str) -> list[_Outer] | None:
+        if path not in self._outer:
+            text = self._sources.get(path)
+            try:
+                source = Source(path, text) if text is not None else None
+            except (SyntaxError, ValueError, RecursionError):
+                source = None
+            self._outer[path] = list(_outermost(source, source.tree, ())) if source else None
+        return self._outer[path]
+
+    def _change(self, path: str, outer: _Outer, splices: list[Splice]) -> FunctionChange:
+        text = self._sources[path] or ""
+        moved = [
+            each.model_copy(
+                update={"start": each.start - outer.start, "stop": each.stop - outer.start}
+            )
+            for each in splices
+        ]
+        lines = sorted({first_line(outer.node), outer.node.lineno})
+        source = spliced(text[outer.start : outer.stop], moved)
+        return FunctionChange(path, outer.node.name, tuple(lines), source, outer.classes)
+
+
+def _outermost(source: Source, node: ast.AST, classes: tuple[str, ...]) -> Iterator[_Outer]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, FUNCTIONS):
+            first = child.body[0]
+            body = source.line_start(
+                first_line(first) if isinstance(first, FUNCTIONS) else first.lineno
+            )
+            if first.lineno == child.lineno:
+                body = source.span(first)[0]
+            start = source.line_start(first_line(child))
+            yield _Outer(child, classes, start, body, source.next_line(child))
+        elif isinstance(child, ast.ClassDef):
+            yield from _outermost(source, child, (*classes, child.name))
+        elif isinstance(child, ast.stmt | ast.ExceptHandler):
+            yield from _outermost(source, child, classes)
