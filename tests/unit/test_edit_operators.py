@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from selfheal.repair.edits import Operator, Suspect, propose_edits
+from selfheal.repair.edits import Operator, Suspect, propose_edits, read_hints
 from selfheal.repair.edits.model import OperatorExample
 from selfheal.repair.edits.operators import OPERATORS
 
@@ -18,11 +18,13 @@ CASES = [
 @pytest.mark.parametrize(("operator", "example"), CASES)
 def test_example_of_operator(operator: Operator, example: OperatorExample):
     suspects = [Suspect("app.py", example.line, 1.0)]
-    edits = list(propose_edits({"app.py": example.before}, suspects, operators=[operator]))
+    hints = read_hints([], [example.message])
+    sources = {"app.py": example.before}
+    edits = list(propose_edits(sources, suspects, hints, operators=[operator]))
     made = [edit.apply(example.before) for edit in edits]
     assert example.after in made, "\n---\n".join(made)
     assert {edit.operator for edit in edits} == {operator.name}
-    assert all(0 < edit.score <= 1 for edit in edits)
+    assert all(edit.score > 0 for edit in edits)
 
 
 def test_every_operator_has_an_example_and_a_name_of_its_own():

@@ -119,11 +119,12 @@ class Draft(NamedTuple):
 
 
 class OperatorExample(NamedTuple):
-    """A function before and after; `line` is the suspicious one."""
+    """A function before and after; `line` is the suspicious one, `message` the failure's text."""
 
     before: str
     after: str
     line: int
+    message: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from selfheal.repair.edits.model import Operator
-from selfheal.repair.edits.operators import arithmetic, boundaries, comparisons, conditions
+from selfheal.repair.edits.operators import arithmetic, boundaries, calls, comparisons, conditions, literals, names
 
 OPERATORS: tuple[Operator, ...] = (
     *comparisons.OPERATORS,
     *arithmetic.OPERATORS,
     *boundaries.OPERATORS,
     *conditions.OPERATORS,
+    *names.OPERATORS,
+    *calls.OPERATORS,
+    *literals.OPERATORS,
 )

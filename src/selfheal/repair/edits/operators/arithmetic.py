@@ -126,7 +126,9 @@ def regroup(site: Site) -> Iterator[Draft]:
         for position, inner in enumerate(operands):
             if not isinstance(inner, type(node)):
                 continue
-            yield from _opened(site, inner)
+            if site.outer_span(inner) != site.source.span(inner):
+                yield from _opened(site, inner)
+                continue
             parts = [inner.left, inner.right] if isinstance(inner, ast.BinOp) else inner.values  # type: ignore[attr-defined]
             if position > 0:
                 yield from _around(site, operands[position - 1], parts[0])
@@ -149,13 +151,12 @@ def _opened(site: Site, node: ast.expr) -> Iterator[Draft]:
     """The node without the parentheses around it."""
     start, stop = site.source.span(node)
     outer_start, outer_stop = site.outer_span(node)
-    if outer_start < start:
-        path = site.source.path
-        splices = (
-            Splice(path=path, start=outer_start, stop=start, text=""),
-            Splice(path=path, start=stop, stop=outer_stop, text=""),
-        )
-        yield Draft(splices, 0.5, f"has parentheses around `{site.text(node)}` too many")
+    path = site.source.path
+    splices = (
+        Splice(path=path, start=outer_start, stop=start, text=""),
+        Splice(path=path, start=stop, stop=outer_stop, text=""),
+    )
+    yield Draft(splices, 0.5, f"has parentheses around `{site.text(node)}` too many")
 
 
 def change_sign(site: Site) -> Iterator[Draft]:

@@ -1,0 +1,359 @@
+"""Wrong, missing or extra call; wrong, missing, extra or swapped arguments."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from itertools import combinations
+
+from selfheal.repair.edit import Splice
+from selfheal.repair.edits.kinds import BOOL, DICT, LIST, NUMBER, SET, TEXT, TUPLE
+from selfheal.repair.edits.model import Draft, Operator, OperatorExample
+from selfheal.repair.edits.operators.names import likely, similarity
+from selfheal.repair.edits.scope import last_name, parameters
+from selfheal.repair.edits.site import Site
+
+# Functions and methods that are mistaken for each other, in families.
+_FAMILIES = tuple(
+    tuple(family.split())
+    for family in (
+        "append extend add insert appendleft", "pop popleft remove", "remove discard",
+        "strip lstrip rstrip", "lower upper casefold title capitalize", "find rfind index rindex",
+        "split rsplit splitlines partition rpartition", "partition rpartition",
+        "startswith endswith", "items keys values", "get pop setdefault", "update extend",
+        "union intersection difference symmetric_difference", "issubset issuperset isdisjoint",
+        "isdigit isnumeric isdecimal isalnum isalpha", "isupper islower istitle",
+        "ljust rjust center zfill", "encode decode", "read readline readlines",
+        "write writelines", "match search fullmatch", "findall finditer", "sub subn",
+        "min max", "any all", "sum len max", "sorted reversed list set tuple", "int float round",
+        "floor ceil trunc round", "abs int", "log log2 log10 log1p", "sin cos tan", "str repr",
+        "isinstance issubclass", "isoformat strftime", "now utcnow today", "date datetime",
+        "heappush heappushpop heapreplace", "nlargest nsmallest", "bisect_left bisect_right",
+        "bisect bisect_left", "combinations permutations product combinations_with_replacement",
+        "loads load", "dumps dump", "exists isfile isdir", "join abspath", "copy deepcopy",
+        "mean median", "filter map", "hasattr getattr", "zip zip_longest", "quote quote_plus",
+        "unquote unquote_plus", "most_common elements", "remove_prefix lstrip", "count index",
+        "removeprefix lstrip", "removesuffix rstrip", "timestamp timetuple", "seconds total_seconds",
+        "isspace isdigit", "sort reverse", "total_seconds seconds", "ord chr", "enumerate zip",
+    )
+)  # fmt: skip
+_WRAPPERS: dict[str | None, tuple[str, ...]] = {
+    NUMBER: ("abs({})", "int({})", "max({}, 0)", "max({}, 1)", "str({})", "round({})", "float({})", "math.ceil({})"),
+    TEXT: ("{}.strip()", "{}.lower()", "int({})", "len({})", "{}.upper()", "float({})", "{}.split()", "list({})", "str({})", "{}.rstrip()", "{}.lstrip()"),
+    LIST: ("len({})", "list({})", "sorted({})", "set({})", "tuple({})", "{}.copy()", "reversed({})", "sum({})", "max({})", "min({})", "any({})", "all({})", "enumerate({})"),
+    DICT: ("{}.items()", "{}.values()", "len({})", "dict({})", "{}.copy()", "list({})", "sorted({})", "{}.keys()"),
+    SET: ("len({})", "sorted({})", "list({})", "set({})", "{}.copy()"),
+    TUPLE: ("list({})", "len({})", "sorted({})", "set({})"),
+    BOOL: ("int({})", "bool({})"),
+    None: ("str({})", "list({})", "int({})", "len({})", "sorted({})", "set({})", "abs({})", "tuple({})", "{}.copy()", "{}.strip()", "{}.lower()", "{}.items()", "float({})", "bool({})", "dict({})", "reversed({})", "enumerate({})", "iter({})"),
+}  # fmt: skip
+_WRAPPERS["collection"] = _WRAPPERS[LIST] + ("{}.items()",)
+
+
+def other_callee(site: Site) -> Iterator[Draft]:
+    """Another function or method: of the same family, class or module."""
+    module = site.scope.module
+    for node in site.of(ast.Call):
+        assert isinstance(node, ast.Call)
+        name = last_name(node.func)
+        if name is None:
+            continue
+        base = f"{site.text(node.func.value)}." if isinstance(node.func, ast.Attribute) else ""
+        found: dict[str, float] = {}
+        for family in _FAMILIES:
+            if name in family:
+                for other in family:
+                    found.setdefault(other, 1.0)
+        own = isinstance(node.func, ast.Name) or base in ("self.", "cls.", f"{site.scope.self_name}.")
+        if own or name in module.functions:
+            for other, function in module.functions.items():
+                if _is_method(site, function) == bool(base) and _takes(function, node):
+                    found.setdefault(other, 0.4 + 0.5 * similarity(name, other))
+        if isinstance(node.func, ast.Name):
+            found.update(dict(likely(site, name, site.scope.parameters)[:3]))
+        else:
+            for other in module.attributes.get(base[:-1], ()):
+                if other in module.calls:
+                    found.setdefault(other, 0.3 + 0.5 * similarity(name, other))
+        found.pop(name, None)
+        for other, weight in sorted(found.items(), key=lambda each: (-each[1], each[0]))[:10]:
+            wrong = f"calls `{base}{name}` where `{base}{other}` was meant"
+            yield site.draft(node.func, f"{base}{other}", weight, wrong)
+
+
+def _is_method(site: Site, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    return isinstance(site.source.parent(function), ast.ClassDef)
+
+
+def _takes(function: ast.FunctionDef | ast.AsyncFunctionDef, call: ast.Call) -> bool:
+    names = parameters(function)
+    names = names[names[:1] in (["self"], ["cls"]) :]
+    given = len(call.args) + len(call.keywords)
+    optional = len(function.args.defaults) + len(function.args.kw_defaults)
+    return len(names) - optional <= given <= len(names) or bool(function.args.vararg)
+
+
+def add_call(site: Site) -> Iterator[Draft]:
+    """A value is put through a function first: a coercion, a copy, one used elsewhere."""
+    used = [name for name, _ in site.scope.module.wrappers.most_common(12)]
+    for node in site.loads(ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.BinOp, ast.GeneratorExp):
+        parent = site.parent(node)
+        if isinstance(parent, ast.Attribute) or node is getattr(parent, "func", None):
+            continue
+        if isinstance(parent, ast.Starred | ast.Expr | ast.Index):
+            continue
+        text = site.text(node)
+        if len(text) > 80:
+            continue
+        kind = site.scope.kinds.of(node)
+        for rank, pattern in enumerate(_WRAPPERS[kind]):
+            inner = text if pattern.endswith("({})") or "({}," in pattern else site.within(node, 16)
+            wrong = f"lacks the call `{pattern.format('…')}` around `{text}`"
+            yield site.draft(node, pattern.format(inner), 0.9 / (1 + 0.12 * rank), wrong)
+        for name in used:
+            if name not in ("print", "super", "type") and not text.startswith(f"{name}("):
+                yield site.draft(node, f"{name}({text})", 0.45, f"lacks the call of `{name}` on `{text}`")
+    yield from _missing_parentheses(site)
+
+
+def _missing_parentheses(site: Site) -> Iterator[Draft]:
+    module = site.scope.module
+    for node in site.loads(ast.Attribute, ast.Name):
+        parent = site.parent(node)
+        name = last_name(node)
+        function = module.functions.get(name or "")
+        known = function is not None or name in ("copy", "items", "keys", "values", "lower", "strip")
+        if known and node is not getattr(parent, "func", None) and not isinstance(parent, ast.Attribute):
+            text = f"{site.text(node)}()"
+            yield site.draft(node, text, 1.0, f"names `{name}` without calling it")
+
+
+def drop_call(site: Site) -> Iterator[Draft]:
+    """``f(x)`` becomes ``x``, ``x.m()`` becomes ``x``, ``f()`` becomes ``f``."""
+    for node in site.of(ast.Call):
+        assert isinstance(node, ast.Call)
+        shown = site.text(node.func)
+        wrong = f"has the call of `{shown}` too many"
+        if node.args and not isinstance(node.args[0], ast.Starred):
+            whole = node.args[0]
+            text = site.text(whole)
+            if isinstance(whole, ast.GeneratorExp) and not text.startswith("("):
+                text = f"({text})"
+            yield site.draft(node, text, 1.0 / len(node.args), wrong)
+        for extra in node.args[1:3]:
+            if not isinstance(extra, ast.Starred):
+                yield site.draft(node, site.text(extra), 0.3, wrong)
+        if isinstance(node.func, ast.Attribute):
+            yield site.draft(node, site.text(node.func.value), 0.7, wrong)
+        if not node.args and not node.keywords:
+            yield site.draft(node, shown, 0.4, f"calls `{shown}` where it was only to be named")
+
+
+def swap_arguments(site: Site) -> Iterator[Draft]:
+    """Two arguments the other way round, those next to each other first."""
+    for node in site.of(ast.Call):
+        assert isinstance(node, ast.Call)
+        given = [each for each in node.args if not isinstance(each, ast.Starred)]
+        values = [*given, *(each.value for each in node.keywords if each.arg)]
+        for (place, one), (other_place, other) in combinations(enumerate(values[:5]), 2):
+            splices = (site.replace(one, site.text(other)), site.replace(other, site.text(one)))
+            wrong = f"passes `{site.text(one)}` and `{site.text(other)}` the wrong way round"
+            yield Draft(splices, 1.0 if other_place == place + 1 else 0.6, wrong)
+        if isinstance(node.func, ast.Attribute) and len(given) == 1:
+            base = node.func.value
+            splices = (
+                site.replace(base, site.within(given[0], 16)), site.replace(given[0], site.text(base)),
+            )  # fmt: skip
+            wrong = f"calls `{node.func.attr}` on `{site.text(given[0])}` the wrong way round"
+            yield Draft(splices, 0.5, wrong)
+
+
+def drop_argument(site: Site) -> Iterator[Draft]:
+    """A call without one of its arguments."""
+    for node in site.of(ast.Call):
+        assert isinstance(node, ast.Call)
+        every: list[ast.expr | ast.keyword] = sorted(
+            [*node.args, *node.keywords], key=lambda each: (each.lineno, each.col_offset)
+        )
+        for position, argument in enumerate(every):
+            path, (start, stop) = site.source.path, site.source.span(argument)
+            if position:
+                start = site.source.span(every[position - 1])[1]
+            elif len(every) > 1:
+                stop = site.source.span(every[1])[0]
+            weight = 1.0 if isinstance(argument, ast.keyword) else 0.6
+            yield Draft(
+                (Splice(path=path, start=start, stop=stop, text=""),),
+                weight, f"passes `{site.text(argument)}` too many",
+            )  # fmt: skip
+
+
+# Arguments that calls of well-known functions are often left without.
+_KNOWN_ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "sorted": ("reverse=True", "key=str", "key=len"), "sort": ("reverse=True", "key=len"),
+    "min": ("default=0", "default=None"), "max": ("default=0", "default=None"),
+    "next": ("None",), "getattr": ("None",), "pop": ("None", "0", "-1"),
+    "get": ('""', "0", "[]", "{}", "False"), "enumerate": ("1", "start=1"), "sum": ("[]", "()"),
+    "split": ("1", '","', 'maxsplit=1', '" "'), "rsplit": ("1",), "round": ("2", "1", "0"),
+    "open": ('encoding="utf-8"', 'newline=""'), "read_text": ('encoding="utf-8"',),
+    "write_text": ('encoding="utf-8"',), "encode": ('"utf-8"',), "int": ("10", "16", "2"),
+    "decode": ('"utf-8"', 'errors="replace"'), "dumps": ("default=str", "sort_keys=True", "ensure_ascii=False"),
+    "dump": ("default=str", "sort_keys=True", "ensure_ascii=False"), "makedirs": ("exist_ok=True",),
+    "mkdir": ("exist_ok=True", "parents=True"), "replace": ("1",), "zip": ("strict=True",),
+    "writer": ('lineterminator="\\n"',), "to_bytes": ('"big"', '"little"'), "lstrip": ('"0"',),
+    "compile": ("re.IGNORECASE", "re.MULTILINE", "re.DOTALL"), "sub": ("flags=re.IGNORECASE",),
+    "match": ("re.IGNORECASE",), "search": ("re.IGNORECASE", "re.MULTILINE", "re.DOTALL"),
+    "findall": ("re.IGNORECASE", "re.MULTILINE", "re.DOTALL"), "strip": ('"/"', '" "', '"\\n"'),
+    "rstrip": ('"\\n"', '"/"'), "fromkeys": ("0",), "setdefault": ("[]", "{}", "0"),
+    "defaultdict": ("int", "list"), "range": (), "print": ('end=""',), "product": ("repeat=2",),
+}  # fmt: skip
+
+
+def add_argument(site: Site) -> Iterator[Draft]:
+    """An argument that is missing: one that is near, that other calls have, or well known."""
+    for node in site.of(ast.Call):
+        assert isinstance(node, ast.Call)
+        name = last_name(node.func) or ""
+        given = {each.arg for each in node.keywords}
+        found: dict[str, float] = {}
+        for text in _KNOWN_ARGUMENTS.get(name, ()):
+            if text.split("=")[0] not in given:
+                found[text] = 0.7
+        found.update(_of_signature(site, node, name, given))
+        for other in site.scope.module.calls.get(name, ()):
+            for keyword in other.keywords:
+                if keyword.arg and keyword.arg not in given and len(site.text(keyword)) <= 60:
+                    found.setdefault(site.text(keyword), 0.9)
+        for parameter in site.scope.parameters:
+            if parameter not in given and parameter not in ("self", "cls", "args", "kwargs"):
+                known = any(isinstance(each, ast.Name) and each.id == parameter for each in node.args)
+                if not known and name not in _KNOWN_ARGUMENTS:
+                    found.setdefault(f"{parameter}={parameter}", 0.3)
+        for text, weight in found.items():
+            yield Draft((_appended(site, node, text),), weight, f"lacks the argument `{text}` of `{name}`")
+        for text in _positional(site, node, name):
+            yield Draft((_appended(site, node, text),), 0.4, f"lacks the argument `{text}` of `{name}`")
+
+
+def _of_signature(
+    site: Site, node: ast.Call, name: str, given: set[str | None]
+) -> Iterator[tuple[str, float]]:
+    """Parameters of a function of the file that the call leaves out, where the name is known."""
+    function = site.scope.module.functions.get(name)
+    if function is None:
+        return
+    names = parameters(function)
+    if names[:1] in (["self"], ["cls"]):
+        names = names[1:]
+    for parameter in names[len(node.args) :]:
+        if parameter not in given and parameter in site.scope.readable:
+            yield f"{parameter}={parameter}", 1.0
+
+
+def _positional(site: Site, node: ast.Call, name: str) -> list[str]:
+    """Names in scope as one argument more; of a function of the file, if it takes more."""
+    if node.keywords or any(isinstance(each, ast.Starred) for each in node.args):
+        return []
+    function = site.scope.module.functions.get(name)
+    if function is not None:
+        most = len([each for each in parameters(function) if each not in ("self", "cls")])
+        if len(node.args) >= most:
+            return []
+    elif isinstance(node.func, ast.Attribute) or name in ("len", "str", "list", "set", "print"):
+        return []
+    passed = {site.text(each) for each in node.args}
+    return [each for each in site.scope.locals if each not in passed and each != "self"][:6]
+
+
+def _appended(site: Site, node: ast.Call, text: str) -> Splice:
+    """One argument more at the end of a call."""
+    stop = site.source.span(node)[1] - 1
+    before = site.source.text[site.source.span(node.func)[1] : stop].rstrip()
+    if not node.args and not node.keywords:
+        glue = ""
+    else:
+        glue = " " if before.endswith(",") else ", "
+    return Splice(path=site.source.path, start=stop, stop=stop, text=f"{glue}{text}")
+
+
+def awaits(site: Site) -> Iterator[Draft]:
+    """``await`` that is missing or too many."""
+    if not isinstance(site.scope.function, ast.AsyncFunctionDef):
+        return
+    for node in site.of(ast.Call, ast.Await):
+        if isinstance(node, ast.Await):
+            yield site.draft(node, site.text(node.value), 0.6, "waits for what is no coroutine")
+        elif not isinstance(site.parent(node), ast.Await):
+            yield site.draft(node, f"await {site.text(node)}", 1.0, "does not wait for a coroutine")
+
+
+OPERATORS = (
+    Operator(
+        "callee",
+        0.5,
+        other_callee,
+        (
+            OperatorExample("def f(xs):\n    return max(xs)\n", "def f(xs):\n    return min(xs)\n", 2),
+            OperatorExample("def f(s):\n    return s.strip()\n", "def f(s):\n    return s.rstrip()\n", 2),
+            OperatorExample("def low(x):\n    return 1\n\ndef high(x):\n    return low(x)\n\ndef lower(x):\n    return 2\n", "def low(x):\n    return 1\n\ndef high(x):\n    return lower(x)\n\ndef lower(x):\n    return 2\n", 5),
+        ),
+        fits={"AttributeError": 1.2, "ValueError": 1.0, "": 0.7},
+    ),
+    Operator(
+        "missing_call",
+        0.35,
+        add_call,
+        (
+            OperatorExample("def f(s):\n    return s == 'a'\n", "def f(s):\n    return s.lower() == 'a'\n", 2),
+            OperatorExample("def f(n):\n    return 'n' + n\n", "def f(n):\n    return 'n' + str(n)\n", 2),
+            OperatorExample("class A:\n    def size(self):\n        return 1\n\n    def f(self):\n        return self.size\n", "class A:\n    def size(self):\n        return 1\n\n    def f(self):\n        return self.size()\n", 6),
+        ),
+        fits={"TypeError": 1.6, "RuntimeError": 1.3, "AttributeError": 1.0, "KeyError": 1.0, "": 0.7},
+    ),
+    Operator(
+        "extra_call",
+        0.4,
+        drop_call,
+        (
+            OperatorExample("def f(xs):\n    return sorted(xs)\n", "def f(xs):\n    return xs\n", 2),
+            OperatorExample("def f(s):\n    return s.strip()\n", "def f(s):\n    return s\n", 2),
+        ),
+        fits={"TypeError": 1.2, "AttributeError": 1.2, "": 0.7},
+    ),
+    Operator(
+        "argument_order",
+        0.6,
+        swap_arguments,
+        (
+            OperatorExample("def f(a, b):\n    return g(a, b)\n", "def f(a, b):\n    return g(b, a)\n", 2),
+            OperatorExample("def f(a, b):\n    return g(a, k=b)\n", "def f(a, b):\n    return g(b, k=a)\n", 2),
+        ),
+        fits={"TypeError": 1.2, "": 0.7},
+    ),
+    Operator(
+        "extra_argument",
+        0.35,
+        drop_argument,
+        (
+            OperatorExample("def f(a, b):\n    return g(a, b)\n", "def f(a, b):\n    return g(a)\n", 2),
+            OperatorExample("def f(a, b):\n    return g(a, k=b)\n", "def f(a, b):\n    return g(a)\n", 2),
+        ),
+        fits={"TypeError": 1.4, "": 0.5},
+    ),
+    Operator(
+        "missing_argument",
+        0.4,
+        add_argument,
+        (
+            OperatorExample("def f(xs):\n    return sorted(xs)\n", "def f(xs):\n    return sorted(xs, reverse=True)\n", 2),
+            OperatorExample("def g(a, sep=','):\n    return sep\n\ndef f(a, sep):\n    return g(a)\n", "def g(a, sep=','):\n    return sep\n\ndef f(a, sep):\n    return g(a, sep=sep)\n", 5),
+        ),
+        fits={"TypeError": 1.4, "KeyError": 1.2, "ValueError": 1.2, "StopIteration": 2.0, "UnicodeDecodeError": 2.0, "UnicodeEncodeError": 2.0, "FileExistsError": 2.0, "": 0.6},
+    ),
+    Operator(
+        "await",
+        0.6,
+        awaits,
+        (OperatorExample("async def f(x):\n    return g(x)\n", "async def f(x):\n    return await g(x)\n", 2),),
+    ),
+)  # fmt: skip
