@@ -8,47 +8,89 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from selfheal.artifacts.telemetry import Refused, RefusedLine
-from selfheal.telemetry.model import EXTRACTED, ColumnType, arrow_schema
+from selfheal.telemetry.model import EXTRACTED, ColumnType
+from selfheal.telemetry.parts import part_schema, writer
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyarrow import parquet
 
 BATCH_ROWS = 32_768
+GROUP_ROWS = 122_880
+GROUP_BYTES = 1 << 27
 
 
 class TableWriter:
-    """One table on its way to a Parquet file; at the most `BATCH_ROWS` rows are in memory."""
+    """One table on its way to a part (see `selfheal.telemetry.parts`), made with the first row.
+
+    Rows come one by one or as columns; at the most `GROUP_ROWS` of them are in memory.
+    """
 
     def __init__(self, file: Path, columns: Mapping[str, ColumnType]) -> None:
-        from pyarrow import parquet
-
-        self._schema = arrow_schema(columns)
-        self._writer = parquet.ParquetWriter(file, self._schema, compression="zstd")
+        self._file = file
+        self._schema = part_schema(columns)
+        self._numbered = "id" in columns
+        self._writer: parquet.ParquetWriter | None = None
         self._rows: list[tuple[Any, ...]] = []
+        self._batches: list[pa.RecordBatch] = []
+        self._waiting = 0
         self.written = 0
+
+    @property
+    def names(self) -> list[str]:
+        """The columns that `add_columns` takes."""
+        return list(self._schema.names)
 
     def add(self, row: tuple[Any, ...]) -> None:
         """Append a row, values in the order of the columns."""
         self._rows.append(row)
         self.written += 1
         if len(self._rows) >= BATCH_ROWS:
+            self._columns_of_rows()
+
+    def add_columns(self, columns: Mapping[str, pa.Array], rows: int) -> None:
+        """Append rows given as columns, by name and of their types, all but `id`."""
+        import pyarrow as pa
+
+        self._columns_of_rows()
+        arrays = [columns[name] for name in self._schema.names]
+        self._put(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+        self.written += rows
+
+    def _columns_of_rows(self) -> None:
+        import pyarrow as pa
+
+        if self._rows:
+            values = list(zip(*self._rows, strict=True))[self._numbered :]
+            columns = [
+                _array(column, field.type)
+                for column, field in zip(values, self._schema, strict=True)
+            ]
+            self._rows.clear()
+            self._put(pa.RecordBatch.from_arrays(columns, schema=self._schema))
+
+    def _put(self, batch: pa.RecordBatch) -> None:
+        self._batches.append(batch)
+        self._waiting += batch.num_rows
+        if self._waiting >= GROUP_ROWS or sum(one.nbytes for one in self._batches) > GROUP_BYTES:
             self._flush()
 
     def _flush(self) -> None:
         import pyarrow as pa
 
-        if not self._rows:
-            return
-        columns = [
-            _array(values, field.type)
-            for values, field in zip(zip(*self._rows, strict=True), self._schema, strict=True)
-        ]
-        self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema))
-        self._rows.clear()
+        if self._batches:
+            table = pa.Table.from_batches(self._batches, self._schema)
+            if self._writer is None:
+                self._writer = writer(self._file, self._schema)
+            self._writer.write_table(table, row_group_size=len(table))
+            self._batches.clear()
+            self._waiting = 0
 
     def close(self) -> None:
+        self._columns_of_rows()
         self._flush()
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
 
 
 def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
@@ -66,7 +108,7 @@ class Sink:
     """The tables of an extraction, and the account of what was refused.
 
     `source` is the index of the file that is being read. A context manager: leaving it
-    ends the Parquet files, empty ones too.
+    ends the parts in `folder`; a table without rows has none.
     """
 
     def __init__(self, folder: Path, *, refused_listed: int) -> None:

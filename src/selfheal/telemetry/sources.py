@@ -34,40 +34,67 @@ class SourceFile(Model):
     sha256: str
     format: str
 
-    def open(self) -> IO[bytes]:
-        """The content, decompressed."""
-        return opened(Path(self.location), self.size)
+
+class Undivided(Exception):
+    """A reader met what it can only read where its lines go on to the end of the file."""
 
 
 class Lines:
-    """The lines of a file as text, counted, without their ends.
+    """The lines of a file, or of a range of it, as text, counted, without their ends.
 
-    `read` is the number of lines so far; `passed_over` how many of them say nothing of
-    their own (blank lines, comments, headings: readers count them here); `broken_bytes`
-    how many bytes were not in the encoding: they are replaced by U+FFFD and reading
-    goes on. UTF-8 and UTF-16 are read, each with and without a byte order mark.
+    `read` is the number of the last line, counted from the start of the file, of which
+    `before` lines come before the range; `to_the_end` tells whether the range ends with
+    the file; `passed_over` counts lines that say nothing of their own (blank lines,
+    comments, headings: readers count them here), `broken_bytes` the bytes that were not in
+    the encoding: they are replaced by U+FFFD and reading goes on. UTF-8 and UTF-16 are
+    read, each with and without a byte order mark.
     """
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self.read = 0
+    def __init__(self, file: IO[bytes], *, before: int = 0, to_the_end: bool = True) -> None:
+        self.read = before
         self.passed_over = 0
         self.broken_bytes = 0
+        self.to_the_end = to_the_end
+        self._first = before == 0
         self._file = file
 
     def __iter__(self) -> Iterator[str]:
+        for block in self.blocks():
+            for line in block:
+                self.read += 1
+                yield self.decoded(line)
+
+    def blocks(self, size: int = _BLOCK) -> Iterator[list[bytes]]:
+        """The lines as UTF-8 without their ends, about `size` bytes of them at a time.
+
+        Whoever takes blocks counts `read` himself, and has bytes that may be broken
+        `decoded`. What comes before compressed data breaks is given before the error.
+        """
         start = self._file.read(_SAMPLE_BYTES)
-        if encoding := utf16_encoding(start):
+        if self._first and (encoding := utf16_encoding(start)):
             yield from self._utf16(start, encoding)
             return
-        *whole, rest = start.removeprefix(codecs.BOM_UTF8).split(b"\n")
-        for line in whole:
-            self.read += 1
-            yield self._decoded(line).rstrip("\r")
-        line = rest + self._file.readline()
-        while line:
-            self.read += 1
-            yield self._decoded(line).rstrip("\r\n")
-            line = self._file.readline()
+        if self._first:
+            start = start.removeprefix(codecs.BOM_UTF8)
+        pieces, length = [start], len(start)
+        while True:
+            try:
+                piece = self._file.read1(size)  # type: ignore[attr-defined]
+            except (EOFError, OSError, zlib.error):
+                *whole, _ = b"".join(pieces).split(b"\n")
+                yield _without_returns(whole)
+                raise
+            pieces.append(piece)
+            length += len(piece)
+            if piece and (length < size or b"\n" not in piece):
+                continue
+            *whole, rest = b"".join(pieces).split(b"\n")
+            if not piece and rest:
+                whole.append(rest)
+            yield _without_returns(whole)
+            if not piece:
+                return
+            pieces, length = [rest], len(rest)
 
     def filled(self) -> Iterator[str]:
         """The lines that are not blank; those that are count as passed over."""
@@ -85,7 +112,8 @@ class Lines:
         """The content as bytes, for formats without lines; their readers count messages in `read`."""
         return self._file
 
-    def _decoded(self, line: bytes) -> str:
+    def decoded(self, line: bytes) -> str:
+        """A line as text; bytes that are not in the encoding are counted and replaced."""
         try:
             return line.decode()
         except UnicodeDecodeError:
@@ -94,25 +122,27 @@ class Lines:
             self.broken_bytes += broken
             return line.decode("utf-8", "replace")
 
-    def _utf16(self, first: bytes, encoding: str) -> Iterator[str]:
+    def _utf16(self, first: bytes, encoding: str) -> Iterator[list[bytes]]:
         decoder = codecs.getincrementaldecoder(encoding)("replace")
         rest = ""
         block = first
+        beginning = True
         while True:
             text = decoder.decode(block, final=not block)
             self.broken_bytes += 2 * text.count("\ufffd")
-            if not self.read and not rest:
-                text = text.removeprefix("\ufeff")
+            if beginning and text:
+                text, beginning = text.removeprefix("\ufeff"), False
             *whole, rest = (rest + text).split("\n")
-            for line in whole:
-                self.read += 1
-                yield line.rstrip("\r")
+            if not block and rest:
+                whole.append(rest)
+            yield [line.rstrip("\r").encode() for line in whole]
             if not block:
-                break
+                return
             block = self._file.read(_BLOCK)
-        if rest:
-            self.read += 1
-            yield rest.rstrip("\r")
+
+
+def _without_returns(lines: list[bytes]) -> list[bytes]:
+    return [line.rstrip(b"\r") for line in lines]
 
 
 def utf16_encoding(head: bytes) -> str | None:
@@ -133,7 +163,7 @@ def utf16_encoding(head: bytes) -> str | None:
 
 
 class _Prefix(io.RawIOBase):
-    """The first bytes of a file."""
+    """The next bytes of a file."""
 
     def __init__(self, file: IO[bytes], size: int) -> None:
         self._file = file
@@ -175,9 +205,21 @@ class _Zstd(io.RawIOBase):
         super().close()
 
 
-def opened(path: Path, size: int) -> IO[bytes]:
-    """The first `size` bytes of a file for reading, decompressed where they are gzip or zstd."""
-    raw = io.BufferedReader(_Prefix(path.open("rb", buffering=0), size), _BLOCK)
+def compressed(head: bytes) -> bool:
+    """Whether a file that begins so is gzip or zstd."""
+    return head.startswith(_GZIP_MAGIC) or head.startswith(_ZSTD_MAGIC)
+
+
+def opened(path: Path, size: int, start: int = 0) -> IO[bytes]:
+    """`size` bytes of a file from `start` for reading.
+
+    From the start of the file, they are decompressed where they are gzip or zstd.
+    """
+    file = path.open("rb", buffering=0)
+    file.seek(start)
+    raw = io.BufferedReader(_Prefix(file, size), _BLOCK)
+    if start:
+        return raw
     magic = raw.peek(4)[:4]
     if magic.startswith(_GZIP_MAGIC):
         # mypy knows GzipFile as no IO[bytes]; it is one.

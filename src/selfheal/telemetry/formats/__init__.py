@@ -35,19 +35,26 @@ from selfheal.telemetry.formats.recognition import (
     is_xml,
     starts_with,
 )
+from selfheal.telemetry.plan import Divide, divided_at
 from selfheal.telemetry.sink import Sink
 from selfheal.telemetry.sources import Head, Lines
 
+ANYWHERE = divided_at(lambda _: True)
 AUTO = "auto"
 EMPTY = "empty"
 
 
 class Reader(NamedTuple):
-    """One format. `recognises` sees up to 64 KiB from the start of a file, decompressed."""
+    """One format. `recognises` sees up to 64 KiB from the start of a file, decompressed.
+
+    `divide` tells where a file may be divided into ranges that are read side by side;
+    without it a file is read from its start to its end.
+    """
 
     name: str
     recognises: Callable[[Head], bool]
     read: Callable[[Lines, Sink], None]
+    divide: Divide | None = None
 
 
 def _read_nothing(lines: Lines, sink: Sink) -> None:
@@ -61,21 +68,21 @@ READERS: tuple[Reader, ...] = (
     # A log file that nothing was written to yet.
     Reader(EMPTY, is_empty, _read_nothing),
     Reader("otlp-protobuf", otlp_binary.is_otlp_protobuf, otlp_binary.read),
-    Reader("otlp-json", is_otlp_json, otlp.read),
+    Reader("otlp-json", is_otlp_json, otlp.read, otlp.divide),
     Reader("coverage-json", is_coverage_json, coverage_report.read_json),
     Reader("beat-frames", is_beat_frames, beat_log.read_frames),
     Reader("junit-xml", is_xml("testsuites?"), junit.read),
     Reader("cobertura-xml", is_xml("coverage"), coverage_report.read_xml),
     Reader("lcov", starts_with(lcov.begins_tracefile), lcov.read),
-    Reader("clickhouse-json", has_json_line(clickhouse.is_row), clickhouse.read_json),
-    Reader("serilog-compact", has_json_line(serilog.is_compact), serilog.read_compact),
-    Reader("json-lines", has_json_line(json_lines.is_record), json_lines.read),
+    Reader("clickhouse-json", has_json_line(clickhouse.is_row), clickhouse.read_json, ANYWHERE),
+    Reader("serilog-compact", has_json_line(serilog.is_compact), serilog.read_compact, ANYWHERE),
+    Reader("json-lines", has_json_line(json_lines.is_record), json_lines.read, json_lines.DIVIDE),
     Reader("clickhouse-tsv", starts_with(clickhouse.begins_table), clickhouse.read_tsv),
     Reader("beat-log", has_line(beat_log.is_beat_line), beat_log.read),
     Reader("pytest", has_line(pytest_output.is_output), pytest_output.read),
-    Reader("access-log", has_line(access_log.is_request), access_log.read),
+    Reader("access-log", has_line(access_log.is_request), access_log.read, ANYWHERE),
     Reader("serilog-text", has_line(serilog.begins_record), serilog.read_text),
-    Reader("text", has_line(text.begins_record), text.read),
+    Reader("text", has_line(text.begins_record), text.read, text.DIVIDE),
 )
 _BY_NAME = {reader.name: reader for reader in READERS}
 

@@ -103,10 +103,11 @@ def json_text(value: Any) -> str | None:
         return _dumped(_finite(value))
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=str, allow_nan=False)
+
+
 def _dumped(value: Any) -> str:
-    return json.dumps(
-        value, separators=(",", ":"), ensure_ascii=False, default=str, allow_nan=False
-    )
+    return _ENCODER.encode(value)
 
 
 def _finite(value: Any) -> Any:

@@ -13,8 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from selfheal.telemetry.formats.clickhouse_text import literal, unescaped
-from selfheal.telemetry.formats.events import MALFORMED, Resource, malformed
-from selfheal.telemetry.formats.otlp import resource_of
+from selfheal.telemetry.formats.events import MALFORMED, Resource, malformed, resource_of
 from selfheal.telemetry.formats.otlp_metrics import add_metric
 from selfheal.telemetry.formats.otlp_records import add_record, add_span
 from selfheal.telemetry.formats.times import time_ns

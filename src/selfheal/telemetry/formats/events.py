@@ -7,7 +7,12 @@ import binascii
 import re
 from typing import Any, NamedTuple
 
-from selfheal.telemetry.formats.attributes import json_text
+from selfheal.telemetry.formats.attributes import (
+    RESOURCE_COLUMNS,
+    json_text,
+    take,
+    text_or_none,
+)
 from selfheal.telemetry.sink import Sink
 from selfheal.telemetry.tracebacks import (
     HEADER,
@@ -40,6 +45,13 @@ class Resource(NamedTuple):
     commit: str | None
     instance: str | None
     environment: str | None
+
+
+def resource_of(attributes: dict[str, Any]) -> Resource:
+    """Who sent it, by the attributes of a resource, which are taken out."""
+    return Resource(
+        **{name: text_or_none(take(attributes, of)) for name, of in RESOURCE_COLUMNS.items()}
+    )
 
 
 NOBODY = Resource(None, None, None, None, None)

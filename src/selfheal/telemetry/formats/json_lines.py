@@ -24,6 +24,7 @@ from selfheal.telemetry.formats.events import (
     severity_name,
 )
 from selfheal.telemetry.formats.times import time_ns
+from selfheal.telemetry.plan import divided_at
 from selfheal.telemetry.sink import Sink
 from selfheal.telemetry.sources import Lines
 from selfheal.telemetry.tracebacks import HEADER
@@ -54,6 +55,10 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 _TELLING = frozenset((*KEYS["time"], *KEYS["severity"], "message", "msg", "event"))
 # The standard library's numbers; structlog, bunyan and pino write 10 to 60.
 _LEVEL_NUMBERS = {10: "debug", 20: "info", 30: "warn", 40: "error", 50: "fatal"}
+
+
+# A line with an object ends whatever traceback stands before it.
+DIVIDE = divided_at(lambda line: line.lstrip().startswith(b"{"))
 
 
 def is_record(document: Any) -> bool:

@@ -8,20 +8,19 @@ numbers or names; 64-bit integers as numbers or strings.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import mmap
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from selfheal.telemetry.formats.attributes import (
-    RESOURCE_COLUMNS,
-    attributes_of,
-    take,
-    text_or_none,
-)
-from selfheal.telemetry.formats.events import MALFORMED, Resource, malformed
+from selfheal.telemetry.columns import Unusual
+from selfheal.telemetry.formats.attributes import attributes_of
+from selfheal.telemetry.formats.events import MALFORMED, malformed, resource_of
+from selfheal.telemetry.formats.otlp_columns import Request, SpanColumns, request_of
 from selfheal.telemetry.formats.otlp_metrics import add_metric
 from selfheal.telemetry.formats.otlp_records import add_record, add_span
+from selfheal.telemetry.plan import divided_at
 from selfheal.telemetry.sink import Sink
-from selfheal.telemetry.sources import Lines
+from selfheal.telemetry.sources import Lines, Undivided
 
 Document = dict[str, Any]
 
@@ -36,10 +35,89 @@ _SIGNALS: dict[str, _Signal] = {
 }
 
 
+def _begins_request(line: bytes) -> bool:
+    stripped = line.strip()
+    return stripped.startswith(b"{") and stripped != b"{"
+
+
+def divide(content: mmap.mmap, size: int) -> Iterable[tuple[int, int | None]]:
+    """Where a file may be divided: before a request, unless the file is one document."""
+    first = content.find(b"{")
+    end = content.find(b"\n", first)
+    if first < 0 or content[first : max(first, end)].strip() in (b"", b"{"):
+        return ()
+    return divided_at(_begins_request)(content, size)
+
+
 def read(lines: Lines, sink: Sink) -> None:
-    """Read OTLP JSON from `lines` into `sink`."""
-    for number, document in documents(lines, sink):
-        read_request(document, number, sink)
+    """Read OTLP JSON from `lines` into `sink`: one request a line, or one document over all lines.
+
+    Raises Undivided where the latter begins in a range.
+    """
+    spans = SpanColumns(sink)
+    blocks = lines.blocks()
+    for block in blocks:
+        usual: list[_Usual] = []
+        for position, raw in enumerate(block):
+            lines.read += 1
+            request = request_of(raw)
+            if request is not None:
+                usual.append((lines.read, raw, request))
+                continue
+            _add_usual(usual, spans, sink)
+            usual = []
+            text = lines.decoded(raw)
+            if text.strip() in ("{", "["):
+                _read_document(text, lines, block[position + 1 :], blocks, sink)
+                return
+            if text.strip():
+                _read_line(text, lines.read, sink)
+            else:
+                lines.passed_over += 1
+        _add_usual(usual, spans, sink)
+
+
+_Usual = tuple[int, bytes, Request]
+
+
+def _add_usual(requests: list[_Usual], spans: SpanColumns, sink: Sink) -> None:
+    """Add requests as columns; those with something unusual are found by halving."""
+    if not requests:
+        return
+    try:
+        spans.add([(line, request) for line, _, request in requests])
+    except Unusual:
+        if len(requests) == 1:
+            line, raw, _ = requests[0]
+            _read_line(raw.decode(), line, sink)
+        else:
+            half = len(requests) // 2
+            _add_usual(requests[:half], spans, sink)
+            _add_usual(requests[half:], spans, sink)
+
+
+def _read_line(text: str, line: int, sink: Sink) -> None:
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        sink.refuse(line, f"not JSON: {malformed(error)}")
+        return
+    for item in document if isinstance(document, list) else [document]:
+        read_request(item, line, sink)
+
+
+def _read_document(
+    first: str, lines: Lines, block: list[bytes], blocks: Iterator[list[bytes]], sink: Sink
+) -> None:
+    if not lines.to_the_end:
+        raise Undivided
+    begin = lines.read
+    rows = [first]
+    for rest in (block, *blocks):
+        rows += map(lines.decoded, rest)
+        lines.read += len(rest)
+    for line, item in _one_document("\n".join(rows), begin, sink):
+        read_request(item, line, sink)
 
 
 def read_request(document: Any, line: int, sink: Sink) -> None:
@@ -70,33 +148,6 @@ def _read_resource(
                 add(record, resource, name, line, sink)
             except MALFORMED as error:
                 sink.refuse(line, f"malformed {what}: {malformed(error)}")
-
-
-def resource_of(attributes: dict[str, Any]) -> Resource:
-    """Who sent it, by the attributes of a resource."""
-    return Resource(
-        **{name: text_or_none(take(attributes, of)) for name, of in RESOURCE_COLUMNS.items()}
-    )
-
-
-def documents(lines: Lines, sink: Sink) -> Iterator[tuple[int, Any]]:
-    """The JSON documents of a file with their line: one a line, or one over all lines."""
-    rows = iter(lines)
-    for text in rows:
-        if not text.strip():
-            lines.passed_over += 1
-            continue
-        if text.strip() in ("{", "["):
-            line = lines.read
-            yield from _one_document("\n".join([text, *rows]), line, sink)
-            return
-        try:
-            document = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            sink.refuse(lines.read, f"not JSON: {malformed(error)}")
-            continue
-        for item in document if isinstance(document, list) else [document]:
-            yield lines.read, item
 
 
 def _one_document(text: str, line: int, sink: Sink) -> Iterator[tuple[int, Any]]:

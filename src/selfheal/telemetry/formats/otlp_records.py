@@ -50,13 +50,7 @@ def add_span(span: Document, resource: Resource, scope: str | None, line: int, s
     )
     operation = text_or_none(span.get("name")) or ""
     measured = start is not None and end is not None and end >= start
-    attributes = attributes_of(span.get("attributes"))
-    if operation.startswith(coding_sessions.PREFIX):
-        coding_sessions.type_values(attributes)
-    columns = _span_columns(attributes)
-    status = span.get("status") or {}
-    if status.get("message"):
-        attributes["otel.status_description"] = status["message"]
+    status, columns, attributes = described(span.get("attributes"), span.get("status"), operation)
     if start is None:
         sink.without_timestamp += 1
     sink.spans.add(
@@ -67,11 +61,11 @@ def add_span(span: Document, resource: Resource, scope: str | None, line: int, s
             identifier(span.get("parentSpanId"), 8),
             *resource,
             operation,
-            _enum(span.get("kind"), _KINDS, "SPAN_KIND_"),
+            kind_of(span.get("kind")),
             start,
             end,
             (end - start) / 1e6 if measured else None,  # type: ignore[operator]
-            _enum(status.get("code"), _STATUS, "STATUS_CODE_"),
+            status,
             *columns,
             text_or_none(scope),
             json_text(attributes),
@@ -81,12 +75,34 @@ def add_span(span: Document, resource: Resource, scope: str | None, line: int, s
     )
     for event in span.get("events") or ():
         try:
-            _add_event(event, resource, operation, (trace_id, span_id), line, sink)
+            add_event(event, resource, operation, (trace_id, span_id), line, sink)
         except MALFORMED as error:
             sink.refuse(line, f"malformed span event: {malformed(error)}")
 
 
-def _add_event(
+def kind_of(value: Any) -> str:
+    """A span's kind by its number or name. Raises one of MALFORMED."""
+    return _enum(value, _KINDS, "SPAN_KIND_")
+
+
+def described(
+    attributes: Any, status: Any, operation: str
+) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
+    """What attributes and status say of a span: its status, the values of SPAN_COLUMNS, the rest.
+
+    Raises one of MALFORMED.
+    """
+    rest = attributes_of(attributes)
+    if operation.startswith(coding_sessions.PREFIX):
+        coding_sessions.type_values(rest)
+    columns = _span_columns(rest)
+    status = status or {}
+    if status.get("message"):
+        rest["otel.status_description"] = status["message"]
+    return _enum(status.get("code"), _STATUS, "STATUS_CODE_"), columns, rest
+
+
+def add_event(
     event: Document,
     resource: Resource,
     operation: str,
@@ -94,6 +110,7 @@ def _add_event(
     line: int,
     sink: Sink,
 ) -> None:
+    """Add the exception that an event of a span tells of. Raises one of MALFORMED."""
     if event.get("name") != "exception":
         return
     details = attributes_of(event.get("attributes"))

@@ -17,6 +17,7 @@ from selfheal.telemetry.formats.events import (
     severity_name,
 )
 from selfheal.telemetry.formats.times import time_ns
+from selfheal.telemetry.plan import divided_at
 from selfheal.telemetry.sink import Sink
 from selfheal.telemetry.sources import Lines
 from selfheal.telemetry.tracebacks import HEADER
@@ -85,6 +86,9 @@ def records(lines: Lines, sink: Sink, begins: Callable[[str], bool]) -> Iterator
 
 def _matched(text: str) -> re.Match[str] | None:
     return _RECORD.match(text) or _LEVEL_FIRST.match(text)
+
+
+DIVIDE = divided_at(lambda line: _matched(uncoloured(line.decode("utf-8", "replace"))) is not None)
 
 
 def _add(record: list[str], line: int, sink: Sink) -> None:
