@@ -133,10 +133,14 @@ def suspect_change(history: History, sha: str, bad: str, score: float) -> Suspec
 
 def failing_test(diagnosis: Diagnosis, files: Iterable[str]) -> FailingTest | None:
     """The test that failed, where the trouble was read from a test report (``module::name``)."""
+    known = set(files)
+    for node in diagnosis.evidence.get("failing_tests") or ():
+        path, _, name = str(node).partition("::")
+        if path in known:
+            return FailingTest(file=path, name=name)
     module, _, name = diagnosis.operation.rpartition("::")
     if not module or diagnosis.kind != "error":
         return None
-    known = set(files)
     parts = module.removesuffix(".py").replace("/", ".").split(".")
     for stop in range(len(parts), 0, -1):
         path = "/".join(parts[:stop]) + ".py"

@@ -87,6 +87,15 @@ class Problem(Model):
         return str(self.diagnosis.evidence.get("exception_type") or "").rpartition(".")[2]
 
     @property
+    def failing_tests(self) -> list[str]:
+        """The node ids of the suite's tests that show the trouble, sorted."""
+        found = {str(each) for each in self.diagnosis.evidence.get("failing_tests") or ()}
+        named = self.failing_test
+        if named is not None and not found:
+            found = {f"{named.file}::{named.name}" if named.name else named.file}
+        return sorted(found)
+
+    @property
     def message(self) -> str:
         evidence = self.diagnosis.evidence
         return str(evidence.get("message") or evidence.get("exception_message") or "")

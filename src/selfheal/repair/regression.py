@@ -36,7 +36,10 @@ def regression_test(problem: Problem) -> RegressionTest:
         return RegressionTest(
             text=None,
             reproducer=Reproducer(
-                requests=problem.requests, test_file=found.file, test_name=found.name
+                requests=problem.requests,
+                test_file=found.file,
+                test_name=found.name,
+                tests=problem.failing_tests,
             ),
         )
     reason = _unavailable(problem)

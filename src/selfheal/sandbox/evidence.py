@@ -31,7 +31,8 @@ class Subject(Model):
     `candidate_ids` are in the order of rank, at most as many as may be tried;
     `left_out` are the rest. Commits are of the bad release, which candidates apply to,
     and of the good one, if known. `test` is the node id of the regression test, None
-    where there is none (`test_unavailable` says why). `sessions` are recorded requests
+    where there is none (`test_unavailable` says why). `tests` are all tests that were in
+    the suite already and show the trouble. `sessions` are recorded requests
     to replay, the last of each one judged.
     """
 
@@ -44,6 +45,7 @@ class Subject(Model):
     bad_commit: str
     good_commit: str | None = None
     test: str | None = None
+    tests: list[str] = Field(default_factory=list)
     test_unavailable: str | None = None
     sessions: list[list[RecordedRequest]] = Field(default_factory=list)
 

@@ -68,6 +68,7 @@ def subjects(
                 bad_commit=bases[planned.candidate_ids[0]],
                 good_commit=each.good_commit,
                 test=_node_id(reproducer),
+                tests=reproducer.tests,
                 test_unavailable=reproducer.unavailable,
                 sessions=sessions(each, own, reproducer, dataset),
             )
@@ -116,4 +117,6 @@ def _distinct(found: Iterable[list[RecordedRequest]]) -> list[list[RecordedReque
 def _node_id(reproducer: Reproducer) -> str | None:
     if reproducer.test_file is None or reproducer.test_name is None:
         return None
+    if not reproducer.test_name:
+        return reproducer.test_file
     return f"{reproducer.test_file}::{reproducer.test_name}"

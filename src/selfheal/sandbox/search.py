@@ -45,15 +45,6 @@ ELSEWHERE = 0.3
 Judged = tuple[Attempt, Verdict]
 
 
-def failing_tests(problem: Problem) -> list[str]:
-    """The node ids of the tests that show the trouble, sorted."""
-    given = problem.diagnosis.evidence.get("failing_tests") or []
-    named = problem.failing_test
-    if not given and named is not None:
-        given = [f"{named.file}::{named.name}" if named.name else named.file]
-    return sorted({str(test) for test in given})
-
-
 def workers(config: SearchConfig) -> int:
     return config.workers or min(os.cpu_count() or 1, MOST_WORKERS)
 
@@ -69,7 +60,7 @@ def search(
 
     `seeds` are edits that healed another diagnosis of the same run: they are tried first.
     """
-    tests = failing_tests(problem)
+    tests = problem.failing_tests
     told = Search(diagnosis_id=problem.diagnosis.id, tests=tests)
     try:
         with lanes.lane() as lane:

@@ -15,7 +15,7 @@ from selfheal.sandbox.forkserver import ForkServer, Ran, Reply, ServerEnded, Sta
 from selfheal.sandbox.search_model import Attempt, Plan, Region, Survey, Verdict
 from selfheal.sandbox.worktree import Worktree
 
-SURVEY_SECONDS = 10.0
+SURVEY_SECONDS = 5.0
 FAILING_SECONDS = 3.0
 SURVEY_WALL = 60.0
 LEAST_LIMIT, LIMIT_FACTOR, MOST_LIMIT = 1.0, 5.0, 20.0
