@@ -70,7 +70,9 @@ class Dataset(Model):
 
         connection = duckdb.connect(":memory:")
         connection.execute(
-            "SET threads = 1; SET TimeZone = 'UTC'; SET preserve_insertion_order = true"
+            "SET threads = 1; SET TimeZone = 'UTC'; SET preserve_insertion_order = true;"
+            # A bar of DuckDB's would be drawn into what selfheal itself prints.
+            "SET enable_progress_bar = false"
         )
         for name, table in self.tables.items():
             file = str(self.folder / table.file).replace("'", "''")
