@@ -75,6 +75,8 @@ def _strategies(cause: Cause) -> Iterator[tuple[str, str]]:
             yield _BY_PATTERN["repeated_call"]
         for pattern in patterns:
             yield _BY_PATTERN[pattern["name"]]
+    if cause.evidence.get("failing_tests"):
+        yield "search", "an edit of the suspicious lines for which the failing tests pass"
     if cause.kind == "error":
         yield from _guards(cause)
     if cause.suspect_commits:
@@ -99,4 +101,5 @@ def _guards(cause: Cause) -> Iterator[tuple[str, str]]:
         yield _BY_EXCEPTION[name]
     if not nothing and name in ("TypeError", "AttributeError"):
         yield "guard_none", "a test for a value of another kind"
-    yield "handle_exception", f"handles {name} where it rises"
+    if not cause.evidence.get("failing_tests"):
+        yield "handle_exception", f"handles {name} where it rises"

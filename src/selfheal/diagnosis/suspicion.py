@@ -13,13 +13,13 @@ import ast
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import Field
 
 from selfheal.artifacts.model import Model
 from selfheal.codebase.changes import MODULE
-from selfheal.codebase.index import is_test, is_vendored
+from selfheal.codebase.index import is_test, is_vendored, module_of
 from selfheal.config import DiagnoseConfig
 from selfheal.diagnosis.failure import Failure
 from selfheal.diagnosis.model import CodeRange
@@ -209,25 +209,34 @@ def _from_constants(
     """Module and class level values that suspicious lines read: no test runs their lines itself."""
     if spectrum is None:
         return []
+    assigned = {file: dict(_assigned(text)) for file, text in span.sources.items()}
+    lines = {file: text.split("\n") for file, text in span.sources.items()}
     found: list[Place] = []
-    by_file: dict[str, list[Place]] = defaultdict(list)
     for place in places:
-        by_file[place.file].append(place)
-    for file, own in by_file.items():
-        lines = span.sources.get(file, "").split("\n")
-        assigned = dict(_assigned(span.sources.get(file, "")))
-        if not assigned:
-            continue
-        for place in own:
-            text = lines[place.line - 1] if place.line <= len(lines) else ""
-            for name in sorted(set(re.findall(r"\w+", text)) & assigned.keys()):
-                target = Place(file, assigned[name])
-                if target.line == place.line or "spectrum" in weights.of.get(target, {}):
-                    continue
-                reason = f"{name} is read in line {place.line}: {weights.reasons(place)[0]}"
-                weights.add(target, "constant", READ_CONSTANT * weights.score(place), reason)
-                found.append(target)
+        text = "".join(lines.get(place.file, [])[place.line - 1 : place.line])
+        for name in sorted(set(re.findall(r"\w+", text))):
+            target = _constant(name, place.file, span, assigned)
+            if target is None or target == place or "spectrum" in weights.of.get(target, {}):
+                continue
+            read = f"{name} is read in {place.file}:{place.line}: {weights.reasons(place)[0]}"
+            weights.add(target, "constant", READ_CONSTANT * weights.score(place), read)
+            found.append(target)
     return found
+
+
+def _constant(
+    name: str, file: str, span: CodeRange, assigned: Mapping[str, Mapping[str, int]]
+) -> Place | None:
+    """Where a name that a file uses gets its value outside of functions, there or where it is imported from."""
+    if name in assigned.get(file, {}):
+        return Place(file, assigned[file][name])
+    module, _, own = span.index.imports.get(file, {}).get(name, "").rpartition(".")
+    if not module:
+        return None
+    for other, names in assigned.items():
+        if own in names and f".{module_of(other)}".endswith(f".{module}"):
+            return Place(other, names[own])
+    return None
 
 
 def _assigned(source: str) -> Iterator[tuple[str, int]]:

@@ -26,7 +26,7 @@ WITNESSES = 30
 TEST_SECONDS = 10.0
 _ARGUMENTS = (
     *("-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:flaky"),
-    *("--color=no", "--tb=no", "--maxfail=0"),
+    *("--color=no", "--tb=no", "--maxfail=0", "--continue-on-collection-errors"),
 )
 
 
@@ -192,7 +192,11 @@ def _joined(failing: _Run, others: _Run | None, broken: Sequence[str]) -> dict[s
         "blocks": sorted(blocks, key=lambda block: sorted(block.lines.items())),
         "passing": [passing[number] for number in named],
         "passing_count": len(passing),
-        "other_failures": others.outcomes("failed", "timed_out") if others else [],
+        "other_failures": [
+            name
+            for name in (others.outcomes("failed", "timed_out") if others else ())
+            if name not in place_of
+        ],
     }
 
 

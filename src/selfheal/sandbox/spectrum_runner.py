@@ -144,6 +144,10 @@ class Recorder:
             config.hook.pytest_deselected(items=left)
             items[:] = kept
 
+    def pytest_collectreport(self, report: Any) -> None:
+        if report.failed:
+            self.outcomes[report.nodeid] = "failed"
+
     def _is_chosen(self, node: str) -> bool:
         if self.tests is None:
             return node not in self.others_than
