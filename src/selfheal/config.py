@@ -105,6 +105,8 @@ class DetectConfig(Section):
     thirtieth of a shorter window. `minimum_ratio` is the practical floor of a latency
     regression, `significance` the level of its test after correction. `slo` are service
     level objectives; those of a file slo.yaml in the repository count as well.
+    `sequences` are files and folders of declared sequences, relative to the repository;
+    empty: those that its folders named like sequences hold.
     """
 
     baseline_release: str | None = None
@@ -118,6 +120,7 @@ class DetectConfig(Section):
         default_factory=lambda: {"latency": 0.3, "errors": 0.4, "availability": 0.3}
     )
     slo: list[ObjectiveConfig] = Field(default_factory=list)
+    sequences: list[str] = Field(default_factory=list)
 
 
 class DiagnoseConfig(Section):
@@ -194,7 +197,9 @@ class SandboxConfig(Section):
     def environment(self) -> dict[str, str]:
         """These settings as the variables that stand for them, for processes of a run."""
         return {
-            f"SELFHEAL_SANDBOX__{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+            f"SELFHEAL_SANDBOX__{name.upper()}": value
+            if isinstance(value, str)
+            else json.dumps(value)
             for name, value in self.model_dump().items()
         }
 

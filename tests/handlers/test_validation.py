@@ -13,7 +13,6 @@ from selfheal_handlers.validation import HANDLERS
 
 from selfheal.artifacts.canonical import canonical_bytes
 from selfheal.contract import Failed, Handler
-from selfheal.sandbox import isolation
 from selfheal.sandbox.evidence import Checked, Tested
 
 
@@ -70,12 +69,15 @@ def test_without_a_service_the_detector_is_unavailable_and_speed_is_by_the_clien
 def test_what_may_only_run_isolated_is_refused_where_nothing_isolates(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(isolation, "bubblewrap", lambda: None)
+    monkeypatch.setenv("SELFHEAL_SANDBOX__LEVEL", "limits")
     arguments = beat("load_patch").example(tmp_path)
-    config = arguments["config"].model_copy(update={"allow_unisolated": False})
-    refused = beat("load_patch")(**{**arguments, "config": config})
+    refused = beat("load_patch")(**arguments)
     assert isinstance(refused, Failed)
-    assert "bubblewrap" in refused.hint
+    assert "sandbox.allow_unisolated" in refused.hint
+    monkeypatch.setenv("SELFHEAL_SANDBOX__ALLOW_UNISOLATED", "true")
+    config = arguments["config"].model_copy(update={"allow_unisolated": False})
+    assert isinstance(beat("load_patch")(**{**arguments, "config": config}), Failed)
+    assert not isinstance(beat("load_patch")(**arguments), Failed)
 
 
 def test_a_proven_candidate_is_selected(results: Callable[[str], Any]) -> None:

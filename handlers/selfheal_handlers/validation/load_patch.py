@@ -6,7 +6,7 @@ from selfheal.artifacts import Anomalies, Diagnoses, Patch, Telemetry
 from selfheal.config import ValidateConfig
 from selfheal.contract import Failed, Workspace, handler
 from selfheal.sandbox.evidence import Subjects
-from selfheal.sandbox.isolation import confinement, is_isolated
+from selfheal.sandbox.isolation import confinement, is_isolated, refusal
 from selfheal.sandbox.plan import Plan, subjects
 from selfheal.sandbox.worktree import resolve
 from selfheal_handlers.validation._bench import repository_of
@@ -25,11 +25,12 @@ def load_patch(
 ) -> Subjects | Failed:
     """Fails where code may only run isolated and this machine cannot isolate it."""
     found = subjects(validate_requested, patch, diagnosis, anomalies, telemetry.dataset)
-    if found and not (config.allow_unisolated or is_isolated()):
+    refused = refusal()
+    if found and (refused or not (config.allow_unisolated or is_isolated())):
         return Failed(
-            "candidates may only run isolated (validate.allow_unisolated is false), "
-            f"and here there is: {confinement()}",
-            hint="Install bubblewrap (bwrap), or set validate.allow_unisolated to true.",
+            f"candidates may only run isolated, and here there is: {confinement()}",
+            hint="Install bubblewrap (bwrap), or set sandbox.allow_unisolated and "
+            "validate.allow_unisolated to true.",
         )
     for subject in found:
         resolve(repository_of(workspace), subject.bad_commit)

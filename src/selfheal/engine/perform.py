@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import traceback
 from dataclasses import replace
@@ -48,6 +49,7 @@ def run_task(task: Task) -> Reply:
 
 
 def _attempt(task: Task) -> Reply:
+    os.environ.update(task.run.environment)
     registry = _registry(task.run.beats_folder, task.run.packages)
     handler = registry.get(task.handler)
     workspace = _workspace(task) if handler.kind == "stage-crew" else None

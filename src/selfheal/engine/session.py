@@ -258,6 +258,7 @@ def run_context(folder: RunFolder, manifest: Manifest, settings: Settings) -> Ru
         repository=manifest.repository,
         beats_folder=str(Path(manifest.project) / settings.beats.folder),
         packages=manifest.packages,
+        environment=settings.sandbox.environment(),
     )
 
 

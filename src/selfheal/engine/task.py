@@ -58,7 +58,10 @@ Given = Stored | Collected | Literally | Granted | Service | Nothing
 
 @dataclass(frozen=True)
 class RunContext:
-    """What is the same for every task of a run; paths as text."""
+    """What is the same for every task of a run; paths as text.
+
+    `environment` are variables that the task's process gets.
+    """
 
     run_id: str
     started_at: str
@@ -67,6 +70,7 @@ class RunContext:
     repository: str | None
     beats_folder: str | None
     packages: bool = True
+    environment: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,26 +1,57 @@
-"""How far code under test is confined, by what works on this machine.
+"""How far code under test is confined: the best of three levels that works here.
 
-With bubblewrap (a setuid-free sandbox over Linux namespaces) a command sees the file
-system read-only but for its own folders, none of the user's key folders, no other
-processes and, unless it must reach a service on loopback, no network. Without it a
-command gets a cleared environment, a private home, resource limits and a supervisor
-that ends all its descendants; that is no isolation and is never called so.
+* **bubblewrap** (Linux namespaces): a file system made of the system's programs, the
+  Python environment and the folders that the command works in, its own processes, an
+  own network, no capabilities.
+* **landlock** (landlock(7) and seccomp(2)): the same files and no sockets at all, in the
+  machine's own namespaces.
+* **limits**: resource limits and a cleared environment. That is no isolation, is never
+  called so, and is refused unless ``sandbox.allow_unisolated`` is set.
+
+At every level a filter refuses the system calls that no test suite needs, and a
+supervisor ends all descendants and counts what they use (`selfheal.sandbox.process`).
+The settings are those of the section ``sandbox``; the processes of a run get them as
+``SELFHEAL_SANDBOX__*`` in their environment.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import platform
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
-BUBBLEWRAP = "bubblewrap: read-only file system, own processes, no network"
-BUBBLEWRAP_SHARED_NETWORK = "bubblewrap: read-only file system, own processes, shared network"
+from selfheal.config import SandboxConfig
+from selfheal.errors import ConfigurationError
+from selfheal.sandbox import launcher
+from selfheal.sandbox.surroundings import existing, needed_to_run, scratch_git
+
+Level = Literal["bubblewrap", "landlock", "limits"]
+
+BUBBLEWRAP = "bubblewrap: own file system, own processes, no network"
+BUBBLEWRAP_SHARED_NETWORK = "bubblewrap: own file system, own processes, loopback to named ports"
+LANDLOCK = "Landlock and seccomp: own files only, no network"
+LANDLOCK_SHARED_NETWORK = "Landlock and seccomp: own files only, loopback to named ports"
 LIMITS_ONLY = "process limits only, not isolated"
 
-HIDDEN = (".ssh", ".aws", ".gnupg", ".kube", ".docker", ".config/gh", ".config/gcloud")
+TMP_BYTES = 512 * 1024**2
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+
+
+def settings() -> SandboxConfig:
+    """The section ``sandbox`` as it stands in this process's environment."""
+    values: dict[str, object] = {}
+    for name in SandboxConfig.model_fields:
+        text = os.environ.get(f"SELFHEAL_SANDBOX__{name.upper()}")
+        if text is not None:
+            values[name] = text if name == "level" else json.loads(text)
+    return SandboxConfig.model_validate(values)
 
 
 @lru_cache(maxsize=1)
@@ -30,60 +61,169 @@ def bubblewrap() -> str | None:
     if found is None:
         return None
     trial = [found, *_namespaces(network=False), "--ro-bind", "/", "/", "--proc", "/proc", "true"]
-    try:
-        done = subprocess.run(trial, capture_output=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return found if done.returncode == 0 else None
+    return found if _works(trial) else None
+
+
+@lru_cache(maxsize=1)
+def landlock() -> bool:
+    """Whether Landlock and the system call filter work here. Asked once per process."""
+    if sys.platform != "linux" or platform.machine() not in launcher.MACHINES:
+        return False
+    if launcher.landlock_version() < 1:
+        return False
+    root = Path(os.sep)
+    return _works(_launched(["true"], read=[root], write=[], connect=None, sockets="none"))
+
+
+def level() -> Level:
+    """The level in force: the configured one, else the best that works.
+
+    Raises ConfigurationError where the configured one does not work here.
+    """
+    wanted = settings().level
+    works = {"bubblewrap": lambda: bubblewrap() is not None, "landlock": landlock}
+    if wanted == "auto":
+        return "bubblewrap" if bubblewrap() else "landlock" if landlock() else "limits"
+    if wanted != "limits" and not works[wanted]():
+        raise ConfigurationError(
+            f"{wanted} does not work on this machine.",
+            where="sandbox.level",
+            hint="Set it to auto to take what works.",
+        )
+    return wanted
 
 
 def isolation(*, network: bool = False) -> str:
     """The honest name of the confinement that `confined` gives."""
-    if bubblewrap() is None:
-        return LIMITS_ONLY
-    return BUBBLEWRAP_SHARED_NETWORK if network else BUBBLEWRAP
+    names = {
+        "bubblewrap": (BUBBLEWRAP, BUBBLEWRAP_SHARED_NETWORK),
+        "landlock": (LANDLOCK, LANDLOCK_SHARED_NETWORK),
+        "limits": (LIMITS_ONLY, LIMITS_ONLY),
+    }
+    return names[level()][network]
 
 
 def confinement() -> str:
     """How tests and services are confined here, for people; the same whenever it is asked."""
-    if bubblewrap() is None:
+    chosen = level()
+    if chosen == "limits":
         return LIMITS_ONLY
-    return (
-        "bubblewrap: read-only file system, own processes; "
-        "tests without network, services on the machine's network to be reached on loopback"
-    )
+    files = {
+        "bubblewrap": "bubblewrap: own file system, own processes",
+        "landlock": "Landlock and seccomp: own files only",
+    }
+    reach = "named TCP ports" if launcher.landlock_version() >= 4 else "the machine's TCP ports"
+    return f"{files[chosen]}; tests without network, services may reach {reach}"
 
 
 def is_isolated() -> bool:
     """Whether code under test is kept from the rest of the machine."""
-    return bubblewrap() is not None
+    return level() != "limits"
+
+
+def refusal() -> str | None:
+    """Why code under test may not run here at all, None if it may."""
+    if is_isolated() or settings().allow_unisolated:
+        return None
+    return (
+        "nothing isolates code on this machine: install bubblewrap (bwrap), use a kernel with "
+        "Landlock (5.13 or later), or set sandbox.allow_unisolated to true"
+    )
 
 
 def confined(
-    command: Sequence[str], *, cwd: Path, writable: Sequence[Path], network: bool
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    writable: Sequence[Path],
+    network: bool,
+    ports: Sequence[int] = (),
 ) -> list[str]:
-    """`command` inside bubblewrap where that works, else the command as it is.
+    """`command` as it is to be started to be confined at the level in force.
 
-    `writable` are the folders besides `cwd` that it may write. `network` lets it share
-    the machine's network, which a service needs to reach a receiver on loopback.
+    `writable` are the folders besides `cwd` that it may write; the programs, the Python
+    environment of the command and, read-only, the git data of a `Worktree` are there as
+    well, and nothing else. `network` lets it serve on the machine's network and connect
+    to `ports` there, which a service needs to reach a receiver on loopback.
     """
+    chosen = level()
+    write = existing([cwd, *writable])
+    read = existing([*needed_to_run(command[0], cwd), *scratch_git(cwd)])
+    connect = sorted({*ports, *settings().ports}) if network else None
+    if connect is not None and launcher.landlock_version() < 4:
+        connect = None
+    if chosen == "bubblewrap":
+        sockets = "stream" if network else "private"
+        inner = _launched(command, read=None, write=None, connect=connect, sockets=sockets)
+        return [*_bubblewrapped(cwd, read, write, network=network), "--", *inner]
+    sockets = "stream" if network else "none"
+    if chosen == "landlock":
+        devices = existing(Path("/dev") / name for name in DEVICES)
+        proc = existing([Path("/proc"), Path("/sys/devices/system/cpu")])
+        return _launched(
+            command,
+            read=[*read, *proc],
+            write=[*write, *devices],
+            connect=connect,
+            sockets=sockets,
+            leave_root=True,
+        )
+    if sys.platform == "linux" and os.getuid() == 0:
+        # Nothing is isolated so; but the number of processes can be limited, and what
+        # belongs to root cannot be signalled or traced.
+        return _launched(
+            command, read=None, write=None, connect=None, sockets=None, leave_root=True
+        )
+    return list(command)
+
+
+def _bubblewrapped(
+    cwd: Path, read: Sequence[Path], write: Sequence[Path], *, network: bool
+) -> list[str]:
     program = bubblewrap()
-    if program is None:
-        return list(command)
-    arguments = [program, *_namespaces(network=network), "--ro-bind", "/", "/"]
-    arguments += ["--dev", "/dev", "--proc", "/proc"]
-    for name in HIDDEN:
-        folder = Path.home() / name
-        if folder.is_dir():
-            arguments += ["--tmpfs", str(folder)]
-    for folder in (cwd, *writable):
+    assert program is not None
+    arguments = [program, *_namespaces(network=network), "--new-session", "--cap-drop", "ALL"]
+    arguments += ["--size", str(TMP_BYTES), "--tmpfs", "/tmp", "--proc", "/proc", "--dev", "/dev"]
+    arguments += ["--size", str(TMP_BYTES), "--tmpfs", "/dev/shm"]
+    arguments += ["--ro-bind-try", "/sys/devices/system/cpu", "/sys/devices/system/cpu"]
+    for folder in read:
+        arguments += ["--ro-bind", str(folder), str(folder)]
+    for folder in write:
         arguments += ["--bind", str(folder), str(folder)]
-    return [*arguments, "--chdir", str(cwd), "--", *command]
+    return [*arguments, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(cwd)]
 
 
 def _namespaces(*, network: bool) -> list[str]:
     flags = ["--die-with-parent", "--unshare-all"]
     return [*flags, "--share-net"] if network else flags
+
+
+def _launched(
+    command: Sequence[str],
+    *,
+    read: Sequence[Path] | None,
+    write: Sequence[Path] | None,
+    connect: Sequence[int] | None,
+    sockets: str | None,
+    leave_root: bool = False,
+) -> list[str]:
+    specification = {
+        "read": None if read is None else [str(path) for path in read],
+        "write": None if write is None else [str(path) for path in write],
+        "connect": connect,
+        "sockets": sockets,
+        "user": leave_root,
+    }
+    python = os.path.realpath(sys.executable)
+    return [python, "-I", "-S", launcher.__file__, json.dumps(specification), *command]
+
+
+def _works(trial: Sequence[str]) -> bool:
+    try:
+        done = subprocess.run(trial, capture_output=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
 
 
 def cleared_environment(home: Path) -> dict[str, str]:
@@ -102,4 +242,5 @@ def cleared_environment(home: Path) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONNOUSERSITE": "1",
         "PYTHONIOENCODING": "utf-8",
+        "GIT_CONFIG_NOSYSTEM": "1",
     }

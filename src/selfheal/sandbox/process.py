@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from selfheal.sandbox import supervisor
-from selfheal.sandbox.isolation import cleared_environment, confined, is_isolated, isolation
+from selfheal.sandbox.isolation import (
+    cleared_environment,
+    confined,
+    isolation,
+    level,
+    refusal,
+    settings,
+)
 
 State = Literal["exited", "timed_out", "killed", "not_started"]
 
@@ -97,6 +104,7 @@ def spawn(
     cwd: Path,
     environment: Mapping[str, str],
     limits: Mapping[str, int],
+    totals: Mapping[str, Any] | None = None,
     remove: Path | None = None,
     grace_seconds: float = 0.0,
     stdin: IO[bytes] | int = subprocess.DEVNULL,
@@ -105,7 +113,8 @@ def spawn(
 ) -> Supervised:
     """Start a command under a supervisor, in a session of its own.
 
-    `environment` is all of it; `limits` are rlimits by name (``AS``, ``CPU`` …);
+    `environment` is all of it; `limits` are rlimits by name (``AS``, ``CPU`` …); `totals`
+    are what all of it may have together, as `selfheal.sandbox.supervisor` reads them;
     `remove` is a folder that the supervisor deletes when all has ended.
     """
     lifeline_read, lifeline = os.pipe()
@@ -113,6 +122,7 @@ def spawn(
     specification = {
         "command": list(command),
         "limits": dict(limits),
+        "totals": dict(totals or {}),
         "lifeline": lifeline_read,
         "status": status_write,
         "grace": grace_seconds,
@@ -154,9 +164,13 @@ def run(
 
     `environment` is added to a cleared one; `input` is its standard input; `writable`
     are folders besides `cwd` that it may write; `network` lets it share the machine's
-    network where it is otherwise kept from it. Never raises for what the command does.
+    network where it is otherwise kept from it. `memory_megabytes` are of each process and
+    of all together. Not started where nothing isolates it and the configuration does not
+    allow that. Never raises for what the command does.
     """
     cwd = cwd.absolute()
+    if (reason := refusal()) is not None:
+        return Completed("not_started", None, "", reason, 0.0, isolation())
     if not cwd.is_dir():
         return Completed("not_started", None, "", f"{cwd} is no folder", 0.0, isolation())
     if shutil.which(str(cwd / command[0]) if os.sep in command[0] else command[0]) is None:
@@ -177,6 +191,7 @@ def run(
             cwd=cwd,
             environment=cleared_environment(home) | dict(environment or {}),
             limits=limits(timeout_seconds, memory_megabytes),
+            totals=totals(memory_megabytes, (cwd, home, *writable)),
             remove=home,
             stdin=given,
             stdout=out,
@@ -203,6 +218,17 @@ def limits(timeout_seconds: float | None, memory_megabytes: int | None) -> dict[
     return chosen
 
 
+def totals(memory_megabytes: int | None, folders: Sequence[Path]) -> dict[str, Any]:
+    """What a command and all its descendants may have together, by the configuration."""
+    chosen = settings()
+    return {
+        "processes": chosen.processes,
+        "memory_bytes": memory_megabytes * MEGABYTE if memory_megabytes else None,
+        "disk_bytes": chosen.disk_megabytes * MEGABYTE,
+        "folders": [str(folder) for folder in folders],
+    }
+
+
 def _judge(outcome: Mapping[str, Any], timed_out: bool) -> tuple[State, int | None, str]:
     if "error" in outcome:
         return "not_started", None, str(outcome["error"])
@@ -210,8 +236,9 @@ def _judge(outcome: Mapping[str, Any], timed_out: bool) -> tuple[State, int | No
         return "timed_out", None, ""
     code = outcome["exit"]
     if code is None:
-        return "killed", None, ""
-    if code > 128 and is_isolated():
+        excess = outcome.get("excess")
+        return "killed", None, f"\nended by the sandbox: {excess}\n" if excess else ""
+    if code > 128 and level() == "bubblewrap":
         # bubblewrap, like a shell, reports a death by signal as 128 + its number.
         code = 128 - code
     return ("exited" if code >= 0 else "killed"), code, ""

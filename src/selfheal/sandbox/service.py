@@ -17,8 +17,8 @@ from urllib.parse import quote, urlsplit
 
 from selfheal.config import ServiceConfig
 from selfheal.errors import ConfigurationError, ServiceError
-from selfheal.sandbox.isolation import cleared_environment, confined
-from selfheal.sandbox.process import Supervised, limits, spawn
+from selfheal.sandbox.isolation import cleared_environment, confined, refusal
+from selfheal.sandbox.process import Supervised, limits, spawn, totals
 
 GRACE_SECONDS = 5.0
 ATTEMPTS = 3
@@ -99,6 +99,8 @@ class ServiceProcess:
         healthy after ``startup_seconds``. A port that someone else took in between is
         tried again.
         """
+        if self.sandboxed and (reason := refusal()) is not None:
+            raise ServiceError(reason, where=self.instance)
         for _ in range(ATTEMPTS):
             self.port = free_port()
             self._spawn()
@@ -135,22 +137,33 @@ class ServiceProcess:
         home = Path(tempfile.mkdtemp(prefix="selfheal-home-"))
         values = {"python": self.python, "port": self.port, "release": self.release}
         command = [fill(part, values) for part in self.service.start]
+        self.log.parent.mkdir(parents=True, exist_ok=True)
         if self.sandboxed:
             command = confined(
-                command, cwd=self.folder, writable=(home, self.log.parent), network=True
+                command,
+                cwd=self.folder,
+                writable=(home,),
+                network=True,
+                ports=[self.port, *self._receiver_port()],
             )
-        self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._running = spawn(
                 command,
                 cwd=self.folder,
                 environment=cleared_environment(home) | self._environment(values),
                 limits=limits(None, self.memory_megabytes) if self.sandboxed else {"CORE": 0},
+                totals=(
+                    totals(self.memory_megabytes, (self.folder, home)) if self.sandboxed else None
+                ),
                 remove=home,
                 grace_seconds=self.grace_seconds,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
+
+    def _receiver_port(self) -> list[int]:
+        port = urlsplit(self.endpoint).port if self.endpoint else None
+        return [] if port is None else [port]
 
     def _environment(self, values: dict[str, object]) -> dict[str, str]:
         identity = {

@@ -3,13 +3,20 @@
 Started as a script by `selfheal.sandbox.process`, with the standard library alone:
 ``python -I -S supervisor.py SPECIFICATION`` where the JSON specification has
 `command`, `limits` (resource name to number), `lifeline` and `status` (file
-descriptors), `grace` (seconds between SIGTERM and SIGKILL) and `remove` (a folder).
+descriptors), `grace` (seconds between SIGTERM and SIGKILL), `remove` (a folder) and
+`totals`: what the command and all its descendants may have together, `processes`,
+`memory_bytes`, and `disk_bytes` more than at the start in the `folders` (each null or
+absent for no limit).
 
 The supervisor is the leader of its session and, on Linux, the reaper of every
 descendant, also of those that made a session of their own. It ends the command and
 all its descendants when the command itself has ended, on SIGTERM, and when the
 lifeline closes, which happens when the starter dies by whatever means. A ``d`` on the
 lifeline lets the command outlive its starter.
+
+Totals are looked at a few times a second: resource limits hold for each process alone,
+the number of processes is not limited for root at all, and a quota of the file system
+is not ours to set.
 """
 
 from __future__ import annotations
@@ -22,8 +29,13 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 PR_SET_CHILD_SUBREAPER = 36
+FIRST_LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.25
+COST_FACTOR = 20
+PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def main(specification: dict[str, object]) -> int:
@@ -38,12 +50,13 @@ def main(specification: dict[str, object]) -> int:
         signal.signal(number, lambda *_: None)
     os.set_inheritable(lifeline, False)
     child = _start(specification, status)
-    outcome = _watch(child, wake, lifeline)
+    excess = Excess(dict(specification.get("totals") or {}))  # type: ignore[call-overload]
+    outcome = _watch(child, wake, lifeline, excess)
     if outcome is None:
-        _end(child, grace)
+        _end(child, 0.0 if excess.found else grace)
     _kill_descendants()
     _remove(str(specification.get("remove") or ""))
-    _report(status, {"exit": outcome})
+    _report(status, {"exit": outcome, "excess": excess.found})
     return 0
 
 
@@ -64,6 +77,7 @@ def _start(specification: dict[str, object], status: int) -> int:
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         _limit(specification["limits"])  # type: ignore[arg-type]
+        _be_the_first_to_go()
         os.set_inheritable(status, False)
         os.execvp(command[0], command)
     except OSError as error:
@@ -84,11 +98,93 @@ def _limit(limits: dict[str, int]) -> None:
         resource.setrlimit(kind, (wanted, wanted))
 
 
-def _watch(child: int, wake: int, lifeline: int) -> int | None:
+def _be_the_first_to_go() -> None:
+    """Where the machine runs out of memory, this one is ended and not the user's work."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+class Excess:
+    """Looks whether the descendants have more than the totals; `found` says of what."""
+
+    def __init__(self, totals: dict[str, Any]) -> None:
+        self.processes: int | None = totals.get("processes")
+        self.memory: int | None = totals.get("memory_bytes")
+        self.disk: int | None = totals.get("disk_bytes")
+        self.folders: list[str] = list(totals.get("folders") or ())
+        self.limited = any(totals.values())
+        self.found = ""
+        self.pause = FIRST_LOOK_SECONDS
+        self.before = sum(map(_bytes_below, self.folders)) if self.disk is not None else 0
+
+    def look(self) -> bool:
+        """Whether there is too much of something; sets the `pause` to the next look."""
+        begun = time.monotonic()
+        pids = _children_of(os.getpid())
+        if self.processes is not None and len(pids) > self.processes:
+            self.found = f"more than {self.processes} processes"
+        elif self.memory is not None and sum(map(_resident, pids)) > self.memory:
+            self.found = f"more than {self.memory // 2**20} MB of memory in all processes"
+        elif self.disk is not None:
+            used = sum(map(_bytes_below, self.folders)) - self.before
+            if used > self.disk:
+                self.found = f"more than {self.disk // 2**20} MB written"
+        self.pause = min(2.0, max(LOOK_SECONDS, COST_FACTOR * (time.monotonic() - begun)))
+        return bool(self.found)
+
+
+def _children_of(pid: int) -> list[int]:
+    """All descendants, by the kernel's own lists where it keeps them."""
+    if not Path(f"/proc/self/task/{os.getpid()}/children").exists():
+        return _descendants()
+    found, frontier = [], [pid]
+    while frontier:
+        parent = frontier.pop()
+        with contextlib.suppress(OSError):
+            for task in Path(f"/proc/{parent}/task").iterdir():
+                text = (task / "children").read_text()
+                frontier += map(int, text.split())
+        if parent != pid:
+            found.append(parent)
+    return found
+
+
+def _resident(pid: int) -> int:
+    """Bytes of a process that no file backs, as far as they are in memory."""
+    try:
+        resident, shared = Path(f"/proc/{pid}/statm").read_text().split()[1:3]
+    except (OSError, ValueError):
+        return 0
+    return (int(resident) - int(shared)) * PAGE
+
+
+def _bytes_below(folder: str) -> int:
+    """Bytes on disk of all files below a folder."""
+    total, places = 0, [folder]
+    while places:
+        try:
+            with os.scandir(places.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        places.append(entry.path)
+                    else:
+                        total += entry.stat(follow_symlinks=False).st_blocks * 512
+        except OSError:
+            continue
+    return total
+
+
+def _watch(child: int, wake: int, lifeline: int, excess: Excess) -> int | None:
     """The exit code (negative: a signal), or None when the command must be ended."""
     watched = [wake, lifeline]
+    due = time.monotonic() + excess.pause
     while True:
-        ready, _, _ = select.select(watched, [], [])
+        patience = max(0.0, due - time.monotonic()) if excess.limited else None
+        ready, _, _ = select.select(watched, [], [], patience)
+        if excess.limited and time.monotonic() >= due:
+            if excess.look():
+                return None
+            due = time.monotonic() + excess.pause
         if wake in ready:
             numbers = os.read(wake, 512)
             outcome = _reap(child)
@@ -118,7 +214,7 @@ def _reap(child: int) -> int | None:
 
 def _end(child: int, grace: float) -> None:
     # bubblewrap passes no signals on: it would die and take the command with it unwarned.
-    asked = [pid for pid in _descendants() if _name(pid) != "bwrap"] or [child]
+    asked = [pid for pid in _children_of(os.getpid()) if _name(pid) != "bwrap"] or [child]
     for pid in asked:
         _signal(pid, signal.SIGTERM if grace else signal.SIGKILL)
     deadline = time.monotonic() + grace
@@ -127,10 +223,20 @@ def _end(child: int, grace: float) -> None:
 
 
 def _kill_descendants() -> None:
-    """SIGKILL to all that is left, again and again until no child is left to wait for."""
+    """SIGKILL to all that is left, again and again until no child is left to wait for.
+
+    All are stopped first, so that none forks a new one while the others die.
+    """
     deadline = time.monotonic() + 5
+    stopped: set[int] = set()
     while time.monotonic() < deadline:
-        for pid in _descendants():
+        while new := set(_children_of(os.getpid())) - stopped:
+            for pid in new:
+                _signal(pid, signal.SIGSTOP)
+            stopped |= new
+            if time.monotonic() > deadline:
+                break
+        for pid in _children_of(os.getpid()):
             _signal(pid, signal.SIGKILL)
         try:
             if os.waitpid(-1, os.WNOHANG) == (0, 0):

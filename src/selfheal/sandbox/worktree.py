@@ -4,18 +4,23 @@ A work tree here is a repository of its own whose objects are borrowed from the
 original by ``objects/info/alternates`` (gitrepository-layout(5)): the original's index,
 work tree, branches, configuration and hooks are neither read nor written. No hook,
 filter, fsmonitor or remote protocol of anyone's configuration runs.
+
+Its git data lies beside the checkout, named on every call: code that runs in the checkout
+cannot write a configuration that a later git command outside of the sandbox would obey.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from selfheal.codebase.git import git
 from selfheal.errors import RepositoryError
+from selfheal.sandbox.surroundings import git_folder
 
 
 class Worktree:
@@ -59,9 +64,10 @@ class Worktree:
         self.path.mkdir(parents=True, exist_ok=True)
         if any(self.path.iterdir()):
             raise RepositoryError("the folder for a work tree is not empty.", where=str(self.path))
+        own = git_folder(self.path)
+        shutil.rmtree(own, ignore_errors=True)
         try:
-            self.git("init", "--quiet", "--template=")
-            own = self.path / ".git"
+            git(self.path, "init", "--quiet", "--template=", f"--separate-git-dir={own}")
             (own / "objects" / "info").mkdir(parents=True, exist_ok=True)
             (own / "objects" / "info" / "alternates").write_text(f"{objects}\n")
             shallow = self._source("shallow")
@@ -73,17 +79,18 @@ class Worktree:
             raise
 
     def remove(self) -> None:
-        """Delete the folder, read-only files too."""
+        """Delete the folder, read-only files too, and its git data."""
         shutil.rmtree(self.path, ignore_errors=True)
+        shutil.rmtree(git_folder(self.path), ignore_errors=True)
 
     def git(self, *arguments: str, input: str | bytes | None = None) -> str:
         """The output of a git command here. Raises RepositoryError."""
-        return git(self.path, *arguments, input=input).stdout
+        return self._git(*arguments, input=input).stdout
 
     def refusal(self, patch: str, *, only: Sequence[str] = ()) -> str | None:
         """Why git would not apply the patch here, None if it would."""
         arguments = ["apply", "--check", "--whitespace=nowarn", *_included(only), "-"]
-        done = git(self.path, *arguments, input=patch, check=False)
+        done = self._git(*arguments, input=patch, check=False)
         return None if done.returncode == 0 else (done.stderr or done.stdout).strip()
 
     def apply(self, patch: str, *, only: Sequence[str] = ()) -> None:
@@ -105,7 +112,7 @@ class Worktree:
             for key, value in (("NAME", name), ("EMAIL", email), ("DATE", date))
         }
         arguments = ("commit", "--quiet", "--no-verify", "--allow-empty", "--file=-")
-        git(self.path, *arguments, input=message, environment=identity)
+        self._git(*arguments, input=message, environment=identity)
         return self.git("rev-parse", "HEAD").strip()
 
     def diff(self, base: str | None = None) -> str:
@@ -116,6 +123,17 @@ class Worktree:
         return self.git(
             "diff", "--no-color", "--no-ext-diff", "--no-textconv", base or self.commit_id
         )
+
+    def _git(
+        self,
+        *arguments: str,
+        input: str | bytes | None = None,
+        environment: Mapping[str, str] | None = None,
+        check: bool = True,
+    ) -> subprocess.CompletedProcess[str]:
+        places = {"GIT_DIR": str(git_folder(self.path)), "GIT_WORK_TREE": str(self.path)}
+        given = places | dict(environment or {})
+        return git(self.path, *arguments, input=input, environment=given, check=check)
 
     def _source(self, name: str) -> Path:
         found = git(self.repository, "rev-parse", "--git-path", name).stdout.strip()
