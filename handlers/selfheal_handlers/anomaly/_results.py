@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from selfheal.artifacts import Anomaly, Model
 from selfheal.artifacts.anomalies import Undecided
 
@@ -9,10 +11,14 @@ Finding = Anomaly | Undecided
 
 
 class DetectionRequest(Model):
-    """Which releases to compare: names that the telemetry has, None for the default choice."""
+    """Which releases to compare: names that the telemetry has, None for the default choice.
+
+    `sequences` are the paths of declared sequences, empty for those found in the repository.
+    """
 
     baseline: str | None
     candidate: str | None
+    sequences: list[str] = Field(default_factory=list)
 
     @property
     def summary(self) -> str:

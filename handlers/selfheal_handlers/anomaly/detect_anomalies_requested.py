@@ -29,4 +29,8 @@ def detect_anomalies_requested(telemetry: Telemetry, config: DetectConfig) -> De
                 where=f"detect.{setting}",
                 hint=f"It has {', '.join(versions) or 'none'}.",
             )
-    return DetectionRequest(baseline=config.baseline_release, candidate=config.candidate_release)
+    return DetectionRequest(
+        baseline=config.baseline_release,
+        candidate=config.candidate_release,
+        sequences=config.sequences,
+    )

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from selfheal.analysis.behaviour import detect_behaviour
+from selfheal.analysis.declared_order import detect_declared
 from selfheal.analysis.model import DetectionData
 from selfheal.analysis.state import detect_state
+from selfheal.analysis.topics import detect_topics
 from selfheal.analysis.traffic import detect_traffic
 from selfheal.config import DetectConfig
 from selfheal.contract import handler
@@ -23,9 +25,9 @@ def example(folder: Path) -> dict[str, Any]:
 def detect_behavioral_anomalies(
     load_telemetry_data: DetectionData, config: DetectConfig
 ) -> list[Finding]:
-    """Broken order contracts, state that a step never changed before, and changes of traffic."""
+    """Broken order, learned and declared, unknown topics, spoilt state, and changes of traffic."""
     found: list[Finding] = []
-    for detect in (detect_behaviour, detect_state, detect_traffic):
+    for detect in (detect_behaviour, detect_declared, detect_topics, detect_state, detect_traffic):
         findings = detect(load_telemetry_data, config)
         found += [*findings.anomalies, *findings.undecided]
     return found

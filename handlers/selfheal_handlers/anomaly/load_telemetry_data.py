@@ -11,6 +11,7 @@ from selfheal.artifacts import Telemetry
 from selfheal.config import TestsConfig
 from selfheal.contract import Workspace, handler
 from selfheal.standalone import FolderWorkspace
+from selfheal_handlers.anomaly._declared import declared_flows
 from selfheal_handlers.anomaly._examples import telemetry as example_telemetry
 from selfheal_handlers.anomaly._promises import promises_of
 from selfheal_handlers.anomaly._results import DetectionRequest
@@ -34,13 +35,14 @@ def load_telemetry_data(
     config: TestsConfig,
     workspace: Workspace,
 ) -> DetectionData:
-    """Look up the releases of each service and pair them; read what their code promises."""
+    """Look up the releases of each service and pair them; read what the code promises."""
     request = detect_anomalies_requested
     pairs = compare(telemetry.dataset, baseline=request.baseline, candidate=request.candidate)
     return DetectionData(
         dataset=telemetry.dataset,
         comparisons=pairs,
         promises=promises_of(workspace.repository, telemetry, pairs, config.python),
+        declared=declared_flows(workspace.repository, request.sequences),
         test_reports=[
             number
             for number, source in enumerate(telemetry.sources)

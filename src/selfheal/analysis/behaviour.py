@@ -3,7 +3,7 @@
 A deviation in some of the traces breaks a contract. One in all of them is a changed
 program as well as it is a fault: a step that is new here, or gone with its function, is
 an open question; a step that was dropped here and lives on elsewhere, doubled or
-swapped with another is reported.
+swapped with another is reported. So is a step that is called by what never called it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def detect_behaviour(data: DetectionData, config: DetectConfig) -> Findings:
 def _may_be_meant(rule: Broken) -> bool:
     if not rule.total:
         return False
-    return rule.violation == "extra" or (rule.violation == "missing" and not rule.everywhere)
+    unknown = rule.violation in ("missing", "wrong caller") and not rule.everywhere
+    return rule.violation == "extra" or unknown
 
 
 def _told(rule: Broken) -> tuple[str, str]:
@@ -64,6 +65,8 @@ def _told(rule: Broken) -> tuple[str, str]:
             return f"{rule.step} once at the most", f"{rule.step} several times"
         case "swapped":
             return f"{rule.step} before {rule.other}", f"{rule.other} before {rule.step}"
+        case "wrong caller":
+            return f"{rule.step} called by {rule.parent}", f"{rule.step} called by {rule.other}"
 
 
 def _anomaly(

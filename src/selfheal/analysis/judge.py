@@ -7,6 +7,7 @@ from typing import Any
 
 from selfheal.analysis import (
     behaviour,
+    declared_order,
     dependencies,
     documentation,
     errors,
@@ -15,6 +16,7 @@ from selfheal.analysis import (
     objectives,
     performance,
     state,
+    topics,
     traffic,
     untested,
 )
@@ -61,6 +63,7 @@ def judge(
       requests still another one?
     * objectives: is the budget still spent too fast?
     * log messages: is the template still logged as often, or still gone?
+    * declared sequences, topics: is the declaration still broken, the topic still used?
     * coverage: does the suite's coverage data still leave the function out?
 
     Raises InvalidInput where the anomaly's detector is none of selfheal's.
@@ -72,8 +75,10 @@ def judge(
         behaviour.DETECTOR: _judge_order,
         traffic.DETECTOR: _judge_traffic,
         state.DETECTOR: _judge_state,
-        objectives.DETECTOR: _judge_objective,
-        messages.DETECTOR: _judge_message,
+        objectives.DETECTOR: _of_asked(objectives.judge_objective),
+        messages.DETECTOR: _of_asked(messages.judge_message),
+        declared_order.DETECTOR: _of_asked(declared_order.judge_declared),
+        topics.DETECTOR: _of_asked(topics.judge_topic),
     }
     detector = anomaly.detector
     asked = {**detector.parameters, **(parameters or {})}
@@ -112,16 +117,11 @@ def _judge_state(
     return state.judge_state(anomaly.operation, dataset, sides, asked)
 
 
-def _judge_objective(
-    _: Anomaly, dataset: Dataset, sides: Comparison, asked: Mapping[str, Any]
-) -> Judgement:
-    return objectives.judge_objective(dataset, sides, asked)
-
-
-def _judge_message(
-    _: Anomaly, dataset: Dataset, sides: Comparison, asked: Mapping[str, Any]
-) -> Judgement:
-    return messages.judge_message(dataset, sides, asked)
+def _of_asked(
+    judge_one: Callable[[Dataset, Comparison, Mapping[str, Any]], Judgement],
+) -> Callable[..., Judgement]:
+    """A judge to which the detector's parameters tell all."""
+    return lambda _, dataset, sides, asked: judge_one(dataset, sides, asked)
 
 
 def _judge_latency(

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
 
+from selfheal.analysis.declared import DeclaredFlow
 from selfheal.analysis.promises import Promises
 from selfheal.artifacts import Anomaly, Dataset, Model
 from selfheal.artifacts.anomalies import DataWindow, Undecided
@@ -65,13 +66,15 @@ def without_baseline(comparison: Comparison, detector: str) -> Undecided:
 class DetectionData(Model):
     """What the detectors share: the dataset and which releases to compare.
 
-    `promises` is what the code of a service promises, where its commit is known.
+    `promises` is what the code of a service promises, where its commit is known;
+    `declared` are the flows of declared sequences.
     `test_reports` are the numbers of the sources that are reports of test runners.
     """
 
     dataset: Dataset
     comparisons: list[Comparison]
     promises: dict[str, Promises] = Field(default_factory=dict)
+    declared: list[DeclaredFlow] = Field(default_factory=list)
     test_reports: list[int] = Field(default_factory=list)
 
     @property

@@ -25,7 +25,7 @@ from selfheal.telemetry.statistics import UNKNOWN
 if TYPE_CHECKING:
     import duckdb
 
-Violation = Literal["missing", "extra", "duplicated", "swapped"]
+Violation = Literal["missing", "extra", "duplicated", "swapped", "wrong caller"]
 
 _ENTRIES = f"""
 CREATE TEMP TABLE entries AS
@@ -49,6 +49,27 @@ WHERE coalesce(s.service, '{UNKNOWN}') = $service AND s.kind = 'internal'
     AND s.db_statement IS NULL AND s.span_id <> e.span_id
     AND s.start_ns IS NOT NULL AND s.end_ns IS NOT NULL
 GROUP BY ALL
+"""
+# Who called a step: the span around it, or the service that sent the request.
+_CALLS = f"""
+CREATE TEMP TABLE calls AS
+SELECT e.operation, e.candidate, s.trace_id, s.operation AS step,
+    CASE WHEN coalesce(p.service, '{UNKNOWN}') = $service THEN p.operation
+        ELSE coalesce(p.service, '{UNKNOWN}') END AS caller
+FROM spans AS s JOIN entries AS e ON s.trace_id = e.trace_id
+JOIN spans AS p ON p.trace_id = s.trace_id AND p.span_id = s.parent_span_id
+WHERE coalesce(s.service, '{UNKNOWN}') = $service AND s.db_statement IS NULL
+    AND (s.kind = 'internal' OR s.span_id = e.span_id)
+GROUP BY ALL
+"""
+_CALLERS = """
+SELECT operation, step, caller, count(*) FILTER (NOT candidate)::BIGINT AS before,
+    count(*) FILTER (candidate)::BIGINT AS after
+FROM calls GROUP BY operation, step, caller ORDER BY operation, step, caller
+"""
+_CALLED = """
+SELECT operation, step, candidate, count(DISTINCT trace_id)::BIGINT AS traces FROM calls
+GROUP BY operation, step, candidate
 """
 _COUNTS = """
 WITH totals AS (
@@ -88,6 +109,9 @@ _BROKEN: Mapping[Violation, str] = {
         SELECT a.trace_id FROM steps AS a JOIN steps AS b USING (trace_id, operation)
         WHERE a.candidate AND operation = $operation AND a.step = $step AND b.step = $other
         AND a.times = 1 AND b.times = 1 AND b.last_ns <= a.first_ns""",
+    "wrong caller": """
+        SELECT DISTINCT trace_id FROM calls
+        WHERE candidate AND operation = $operation AND step = $step AND caller = $other""",
 }
 
 
@@ -95,10 +119,11 @@ class Broken(NamedTuple):
     """One rule of a contract and how often the candidate breaks it.
 
     `step` is the step concerned; of a swapped pair, the one that came first in every
-    good trace, `other` the one that now comes before it. `support` good traces kept the
-    rule without exception; of the candidate's `traces` that it applies to, `broken` did
-    not. `everywhere` says that the step is known to other operations of the baseline
-    (extra) or of the candidate (missing).
+    good trace, `other` the one that now comes before it; of a wrong caller, `other` is
+    the caller that never was one. `support` good traces kept the rule without exception;
+    of the candidate's `traces` that it applies to, `broken` did not. `everywhere` says
+    that the step is known to other operations of the baseline (extra) or of the candidate
+    (missing), or the wrong caller to the baseline.
     """
 
     operation: str
@@ -134,6 +159,7 @@ class Contracts:
         self._connection: duckdb.DuckDBPyConnection = dataset.connect()
         self._connection.execute(_ENTRIES, {**scope, "operation": operation})
         self._connection.execute(_STEPS, {"service": comparison.service})
+        self._connection.execute(_CALLS, {"service": comparison.service})
 
     def __enter__(self) -> Contracts:
         return self
@@ -152,9 +178,10 @@ class Contracts:
         rules = [
             *_about_steps(counts, totals, minimum_traces),
             *_about_pairs(self._rows(_PAIRS), counts, minimum_traces),
+            *_about_callers(self._rows(_CALLERS), self._rows(_CALLED), minimum_traces),
         ]
         return _outermost(
-            sorted(rules, key=lambda rule: (rule.operation, rule.violation, rule.step))
+            sorted(rules, key=lambda r: (r.operation, r.violation, r.step, r.other or ""))
         )
 
     def occurrences(
@@ -176,7 +203,7 @@ class Contracts:
     ) -> list[str]:
         """The candidate's traces that break a rule, sorted."""
         values = {"operation": operation, "step": step}
-        if violation == "swapped":
+        if violation in ("swapped", "wrong caller"):
             values["other"] = other or ""
         rows = self._connection.execute(_BROKEN[violation], values).fetchall()
         return sorted(row[0] for row in rows)
@@ -250,6 +277,28 @@ def _about_pairs(
             )  # fmt: skip
 
 
+def _about_callers(
+    calls: list[dict[str, Any]], called: list[dict[str, Any]], minimum: int
+) -> Iterator[Broken]:
+    """Steps that had a caller in good traces, and have one now that never was."""
+    traces = {(row["operation"], row["step"], row["candidate"]): row["traces"] for row in called}
+    known = {row["caller"] for row in calls if row["before"]}
+    known |= {row["step"] for row in calls if row["before"]}
+    usual: dict[tuple[str, str], tuple[int, str]] = {}
+    for row in calls:
+        place = row["operation"], row["step"]
+        usual[place] = max(usual.get(place, (0, "")), (row["before"], row["caller"]))
+    for row in calls:
+        operation, step = row["operation"], row["step"]
+        support = traces.get((operation, step, False), 0)
+        if support >= minimum and not row["before"]:
+            yield Broken(
+                operation, "wrong caller", step, row["caller"], support,
+                traces[operation, step, True], row["after"], usual[operation, step][1],
+                row["caller"] in known,
+            )  # fmt: skip
+
+
 def _elsewhere(
     counts: Mapping[tuple[str, str, bool], Any], step: str, operation: str, *, candidate: bool
 ) -> bool:
@@ -257,6 +306,16 @@ def _elsewhere(
 
 
 def _outermost(rules: list[Broken]) -> list[Broken]:
-    """Without what follows from the same rule broken for the step around."""
+    """Without what follows from the same rule broken for the step around.
+
+    A step has another caller where the usual one is missing, or a new one is between.
+    """
     broken = {(rule.operation, rule.violation, rule.step) for rule in rules}
-    return [rule for rule in rules if (rule.operation, rule.violation, rule.parent) not in broken]
+
+    def follows(rule: Broken) -> bool:
+        if rule.violation == "wrong caller":
+            around = {("missing", rule.parent), ("extra", rule.other)}
+            return any((rule.operation, kind, name) in broken for kind, name in around)
+        return (rule.operation, rule.violation, rule.parent) in broken
+
+    return [rule for rule in rules if not follows(rule)]

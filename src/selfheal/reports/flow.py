@@ -348,6 +348,7 @@ def _discrepancy(source: Source, rule: Broken, traces: list[str]) -> Discrepancy
         "extra": f"{rule.step} was never there and is",
         "duplicated": f"{rule.step} came once and now comes several times",
         "swapped": f"{rule.other} now comes before {rule.step}",
+        "wrong caller": f"{rule.step} is now called by {rule.other}",
     }[rule.violation]
     verdict = (
         f"anomaly {known[0].id}" if known else f"no finding (p = {significant(rule.p_value, 3)})"
