@@ -11,7 +11,8 @@ from selfheal import config
 from selfheal.artifacts import Candidate
 from selfheal.artifacts.validation import Check
 from selfheal.repair.diff import patch_of
-from selfheal.sandbox.bench import Bench, coverage_check
+from selfheal.sandbox.bench import Bench
+from selfheal.sandbox.checks import coverage_check
 from selfheal.sandbox.evidence import Subject, TestedCandidate
 
 SUITE = """\

@@ -241,19 +241,19 @@ def test_the_test_asked_for_runs_first_and_then_the_suite(tmp_path: Path) -> Non
     order += "def test_one(): log.append(1); assert log == [2, 1]\n"
     order += "def test_two(): log.append(2)\n"
     project(tmp_path, order)
-    result = run_suite(tmp_path, TESTS, first="tests/test_app.py::test_two", coverage=True)
+    result = run_suite(tmp_path, TESTS, first=["tests/test_app.py::test_two"], coverage=True)
     assert (result.state, len(result.passed), result.first_passed) == ("passed", 2, True)
 
 
 @pytest.mark.parametrize("body", ["assert False", "import pytest; pytest.skip('no')"])
 def test_unless_the_first_test_passes_no_other_runs(tmp_path: Path, body: str) -> None:
     project(tmp_path, f"def test_one(): pass\ndef test_two(): {body}\n")
-    result = run_suite(tmp_path, TESTS, first="tests/test_app.py::test_two")
+    result = run_suite(tmp_path, TESTS, first=["tests/test_app.py::test_two"])
     assert (result.passed, result.first_passed) == ([], False)
     assert result.state != "passed"
 
 
 def test_a_suite_that_dies_after_its_first_test_says_that_this_one_passed(tmp_path: Path) -> None:
     project(tmp_path, "def test_one(): import os; os._exit(0)\ndef test_two(): pass\n")
-    result = run_suite(tmp_path, TESTS, first="tests/test_app.py::test_two")
+    result = run_suite(tmp_path, TESTS, first=["tests/test_app.py::test_two"])
     assert (result.state, result.first_passed) == ("error", True)

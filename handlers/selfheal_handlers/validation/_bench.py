@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from selfheal.config import TestsConfig, ValidateConfig
 from selfheal.contract import Workspace
 from selfheal.errors import RepositoryError
 from selfheal.sandbox.bench import Bench
+from selfheal.sandbox.evidence import Subject
 from selfheal.sandbox.suite import SuiteResult
 
 
@@ -17,13 +18,19 @@ def bench_of(
     tests: TestsConfig,
     config: ValidateConfig,
     baselines: Mapping[str, SuiteResult] | None = None,
+    subjects: Sequence[Subject] = (),
 ) -> Bench:
     """A bench in the beat's own folder, with the suites that are known already.
+
+    The suite's tests that show the troubles of `subjects` are kept apart from the rest.
 
     Raises RepositoryError where the run has no repository.
     """
     repository = repository_of(workspace)
-    return Bench(repository, workspace.folder, tests, config, baselines=baselines or {})
+    incident = sorted({test for subject in subjects for test in subject.tests})
+    return Bench(
+        repository, workspace.folder, tests, config, baselines=baselines or {}, incident=incident
+    )
 
 
 def repository_of(workspace: Workspace) -> Path:

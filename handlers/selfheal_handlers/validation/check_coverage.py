@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from selfheal.config import ValidateConfig
 from selfheal.contract import Workspace, handler
-from selfheal.sandbox.bench import coverage_check
+from selfheal.sandbox.checks import coverage_check
 from selfheal.sandbox.evidence import Checked, Tested, passed
 from selfheal_handlers.validation._examples import check_coverage as example
 

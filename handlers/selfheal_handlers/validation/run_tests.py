@@ -23,7 +23,7 @@ def run_tests(
     """The checks ``regression_test`` and ``suite``, best ranks first until enough pass."""
     if not load_patch.subjects:
         return Tested(candidates={})
-    bench = bench_of(workspace, tests, config)
+    bench = bench_of(workspace, tests, config, subjects=load_patch.subjects)
     tested = run_in_rank_order(bench, load_patch.subjects, patch.candidates, apply_patch)
     workspace.measured("validation-tests", {"seconds": bench.seconds})
     return tested

@@ -38,7 +38,7 @@ def store_validation_results(
     if choice.composition is None:
         return concluded(choice, load_patch.isolation)
     live = Live(
-        bench=bench_of(workspace, tests, config, run_tests.baselines),
+        bench=bench_of(workspace, tests, config, run_tests.baselines, load_patch.subjects),
         service=service,
         anomalies={anomaly.id: anomaly for anomaly in anomalies.anomalies},
         folder=workspace.folder / "trials",

@@ -32,7 +32,7 @@ def verify_performance(
     if not load_patch.subjects:
         return Checked(checks={})
     live = Live(
-        bench=bench_of(workspace, tests, config, run_tests.baselines),
+        bench=bench_of(workspace, tests, config, run_tests.baselines, load_patch.subjects),
         service=service,
         anomalies={anomaly.id: anomaly for anomaly in anomalies.anomalies},
         folder=workspace.folder / "trials",

@@ -15,17 +15,28 @@ from selfheal.artifacts.patch import RecordedRequest
 from selfheal.artifacts.validation import Check, CheckVerdict
 from selfheal.config import TestsConfig, ValidateConfig
 from selfheal.errors import RepositoryError
+from selfheal.sandbox import runner
 from selfheal.sandbox.changes import ChangedFile, changed_files
+from selfheal.sandbox.checks import (
+    applies_check,
+    exit_code_check,
+    listed,
+    passes_check,
+    state_verdict,
+    tested_candidate,
+    weakening_check,
+)
 from selfheal.sandbox.documentation import link_targets
 from selfheal.sandbox.evidence import AppliedCandidate, Subject, TestedCandidate, passed
-from selfheal.sandbox.suite import SuiteResult, run_suite, runs_in_order
-from selfheal.sandbox.weakening import weakenings
+from selfheal.sandbox.suite import SuiteResult, is_pytest, run_suite, runs_in_order
 from selfheal.sandbox.work import Work, measure_works
 from selfheal.sandbox.worktree import Worktree
 
 T = TypeVar("T")
 
 RERUN_AT_MOST = 20
+# A test that fails by not ending is given this long without the fix, and with it.
+HANGING_SECONDS = 20.0
 
 
 @dataclass
@@ -34,6 +45,8 @@ class Bench:
 
     What belongs to the base commit (its own suite, the new test without the fix, its
     work) is run once and remembered; `baselines` are suites that are known already.
+    `incident` are the tests of the suite that show the troubles under repair: they fail
+    before, perhaps without end, and each is run with the candidates for its own trouble.
     `seconds` keeps how long each run took.
     """
 
@@ -42,6 +55,7 @@ class Bench:
     tests: TestsConfig
     config: ValidateConfig
     baselines: Mapping[str, SuiteResult] = field(default_factory=dict)
+    incident: Sequence[str] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     _known: dict[tuple[Any, ...], Any] = field(default_factory=dict)
     _locks: dict[tuple[Any, ...], threading.Lock] = field(default_factory=dict)
@@ -72,7 +86,7 @@ class Bench:
             linked = {path: _text(worktree.path / path) for path in link_targets(files)}
         return AppliedCandidate(
             candidate_id=candidate.id,
-            checks=[_applies(candidate), _not_weakened(files)],
+            checks=[applies_check(candidate), weakening_check(files)],
             files=files,
             linked=linked,
         )
@@ -89,12 +103,14 @@ class Bench:
         if refused is not None:
             return TestedCandidate(candidate_id=candidate.id, checks=[refused])
         with self.checkout(candidate.base_commit, candidate.patch) as worktree:
-            suite = self._suite(worktree, f"suite of {candidate.id}", first=subject.test)
-            checks = [self._regression(candidate, subject, suite, worktree)]
+            others = [test for test in self.incident if test not in subject.shown_by]
+            name = f"suite of {candidate.id}"
+            suite = self._suite(worktree, name, first=subject.shown_by, without=others)
+            checks = [self._regression(candidate, subject, suite, worktree, files)]
             if not passed(checks):
                 return TestedCandidate(candidate_id=candidate.id, checks=checks)
             checks.append(self._judge_suite(candidate, suite, worktree))
-        return _tested(candidate, checks, suite, files)
+        return tested_candidate(candidate, checks, suite, files)
 
     def prove_whole(
         self, composition: Candidate, subjects: Sequence[Subject], files: Sequence[ChangedFile]
@@ -104,10 +120,12 @@ class Bench:
         That those fail without a fix was proven with each part.
         """
         with self.checkout(composition.base_commit, composition.patch) as worktree:
-            suite = self._suite(worktree, f"suite of {composition.id}")
-            checks = [_passes_in(suite, subject) for subject in subjects]
+            healed = [test for subject in subjects for test in subject.shown_by]
+            others = [test for test in self.incident if test not in healed]
+            suite = self._suite(worktree, f"suite of {composition.id}", without=others)
+            checks = [passes_check(suite, subject) for subject in subjects]
             checks.append(self._judge_suite(composition, suite, worktree))
-        return _tested(composition, checks, suite, files)
+        return tested_candidate(composition, checks, suite, files)
 
     def baseline(self, commit: str) -> SuiteResult:
         """The suite of a commit without any patch."""
@@ -116,7 +134,7 @@ class Bench:
 
         def compute() -> SuiteResult:
             with self.checkout(commit) as worktree:
-                return self._run(worktree, f"suite of {commit}")
+                return self._run(worktree, f"suite of {commit}", without=self.incident)
 
         return self._once(("baseline", commit), compute)
 
@@ -187,12 +205,18 @@ class Bench:
                 keep=report,
             )
 
-    def _suite(self, worktree: Worktree, name: str, first: str | None = None) -> SuiteResult:
-        if first is not None and not runs_in_order(self.tests):
-            alone = self._run(worktree, f"{first} in {name}", select=[first])
-            if alone.outcome(first) != "passed":
+    def _suite(
+        self,
+        worktree: Worktree,
+        name: str,
+        first: Sequence[str] = (),
+        without: Sequence[str] = (),
+    ) -> SuiteResult:
+        if first and is_pytest(self.tests) and not runs_in_order(self.tests):
+            alone = self._run(worktree, f"{listed(first)} in {name}", select=first)
+            if any(alone.outcome(test) != "passed" for test in first):
                 return alone
-        return self._run(worktree, name, first=first, coverage=True)
+        return self._run(worktree, name, first=first, without=without, coverage=True)
 
     def _run(
         self,
@@ -200,16 +224,19 @@ class Bench:
         name: str,
         *,
         select: Sequence[str] = (),
-        first: str | None = None,
+        first: Sequence[str] = (),
+        without: Sequence[str] = (),
         coverage: bool = False,
+        timeout_seconds: float | None = None,
     ) -> SuiteResult:
         result = run_suite(
             worktree,
             self.tests,
             select=select,
             first=first,
+            without=without,
             coverage=coverage,
-            timeout_seconds=self.config.timeout_seconds,
+            timeout_seconds=timeout_seconds or self.config.timeout_seconds,
             memory_megabytes=self.config.memory_megabytes,
         )
         self.seconds[name] = round(result.seconds, 3)
@@ -218,60 +245,101 @@ class Bench:
     def _shows_nothing(
         self, candidate: Candidate, subject: Subject, files: Sequence[ChangedFile]
     ) -> Check | None:
-        """The failed check of a regression test that does not fail without the fix."""
-        name, test = "regression_test", subject.test
-        if test is None or subject.kind == "coverage":
+        """The failed check of regression tests that do not fail without the fix."""
+        name, tests = "regression_test", subject.shown_by
+        if not tests or subject.kind == "coverage":
             return None
-        before = self._before(candidate, test, files)
+        before = self._before(candidate, subject, files)
+        if subject.tests and before.state in ("timed_out", "failed", "error"):
+            return None
         if before.state in ("timed_out", "error"):
-            why = f"{test} could not be run without the fix: {before.note}"
-            return Check(name=name, verdict=_verdict(before), summary=why)
-        if not any(failed.partition("[")[0] == test for failed in before.failed):
-            why = f"{test} is {before.outcome(test)} without the fix: it shows nothing"
+            why = f"{listed(tests)} could not be run without the fix: {before.note}"
+            return Check(name=name, verdict=state_verdict(before), summary=why)
+        if not is_pytest(self.tests) and before.state == "failed":
+            return None
+        if not any(runner.is_among(failed, tests) for failed in before.failed):
+            why = f"{listed(tests)} is {before.outcome(tests[0])} without the fix: it shows nothing"
             return Check(name=name, verdict="failed", summary=why)
         return None
 
     def _regression(
-        self, candidate: Candidate, subject: Subject, suite: SuiteResult, worktree: Worktree
+        self,
+        candidate: Candidate,
+        subject: Subject,
+        suite: SuiteResult,
+        worktree: Worktree,
+        files: Sequence[ChangedFile],
     ) -> Check:
-        """The regression test with the fix, as it came out at the head of the suite."""
-        name, test = "regression_test", subject.test
-        if test is None:
+        """The regression tests with the fix, as they came out at the head of the suite."""
+        name, tests = "regression_test", subject.shown_by
+        if not tests:
             why = subject.test_unavailable or "there is no regression test"
             return Check(name=name, verdict="unavailable", summary=why, required=False)
-        outcome, ended = suite.outcome(test), suite
-        if outcome == "absent" and not suite.first_passed and suite.state != "timed_out":
-            # The suite does not hold it, or could not be collected: then it runs alone.
-            ended = self._run(worktree, f"{test} with {candidate.id}", select=[test])
-            outcome = ended.outcome(test) if ended.state == "passed" else "failed"
-        if outcome == "passed" or (outcome == "absent" and suite.first_passed):
-            how = (
-                "passes" if subject.kind == "coverage" else "fails without the fix, passes with it"
-            )
-            return Check(name=name, verdict="passed", summary=f"{test} {how}", counts={"tests": 1})
+        if not is_pytest(self.tests):
+            return exit_code_check(suite)
+        ended, hung = suite, self._hung(candidate, subject, files)
+        absent = all(suite.outcome(test) == "absent" for test in tests)
+        if hung or (absent and not suite.first_passed and suite.state != "timed_out"):
+            # The suite does not hold them, or could not be collected; or they have to end
+            # within the time in which they did not without the fix.
+            ended = self._alone(f"{listed(tests)} with {candidate.id}", tests, worktree, hung)
+        outcomes = {ended.outcome(test) for test in tests}
+        if outcomes == {"passed"} or (outcomes == {"absent"} and suite.first_passed and not hung):
+            how = "fails without the fix, passes with it"
+            if hung:
+                how = f"does not end within {hung:.0f} s without the fix, passes with it"
+            how = "passes" if subject.kind == "coverage" else how
+            why, counts = f"{listed(tests)} {how}", {"tests": len(tests)}
+            return Check(name=name, verdict="passed", summary=why, counts=counts)
         verdict: CheckVerdict = "timed_out" if ended.state == "timed_out" else "failed"
         told = ended.note if ended.state in ("timed_out", "error", "no_tests") else ""
-        why = f"{test} {told or 'still fails'} with the fix"
-        return Check(name=name, verdict=verdict, summary=why)
+        still = [test for test in tests if ended.outcome(test) != "passed"]
+        return Check(
+            name=name,
+            verdict=verdict,
+            summary=f"{listed(still)} {told or 'still fails'} with the fix",
+        )
 
-    def _before(self, candidate: Candidate, test: str, files: Sequence[ChangedFile]) -> SuiteResult:
-        """The new test without the fix: only the test files of the patch on its base."""
-        tests = [file for file in files if file.role == "test"]
+    def _alone(
+        self, name: str, tests: Sequence[str], worktree: Worktree, seconds: float | None
+    ) -> SuiteResult:
+        return self._run(worktree, name, select=tests, timeout_seconds=seconds)
+
+    def _hung(
+        self, candidate: Candidate, subject: Subject, files: Sequence[ChangedFile]
+    ) -> float | None:
+        """The seconds within which the suite's failing tests did not end without the fix."""
+        if not subject.tests or self._before(candidate, subject, files).state != "timed_out":
+            return None
+        return min(HANGING_SECONDS, self.config.timeout_seconds)
+
+    def _before(
+        self, candidate: Candidate, subject: Subject, files: Sequence[ChangedFile]
+    ) -> SuiteResult:
+        """The tests without the fix: only the test files of the patch on its base."""
+        changed = [file for file in files if file.role == "test"]
+        tests, limit = subject.shown_by, self.config.timeout_seconds
 
         def compute() -> SuiteResult:
-            patch = candidate.patch if tests else None
-            only = [file.path for file in tests]
+            patch = candidate.patch if changed else None
+            only = [file.path for file in changed]
             with self.checkout(candidate.base_commit, patch, only) as worktree:
-                return self._run(worktree, f"{test} without a fix", select=[test])
+                name = f"{listed(tests)} without a fix"
+                seconds = min(HANGING_SECONDS, limit) if subject.tests else limit
+                return self._alone(name, tests, worktree, seconds)
 
-        texts = tuple((file.path, file.after) for file in tests)
-        return self._once(("before", candidate.base_commit, test, texts), compute)
+        texts = tuple((file.path, file.after) for file in changed)
+        return self._once(("before", candidate.base_commit, tuple(tests), texts), compute)
 
     def _judge_suite(self, candidate: Candidate, suite: SuiteResult, worktree: Worktree) -> Check:
         name, known = "suite", self.baseline(candidate.base_commit)
         if suite.state in ("timed_out", "error", "no_tests"):
-            return Check(name=name, verdict=_verdict(suite), summary=suite.note or suite.state)
-        fresh = sorted(suite.broken - known.broken)
+            return Check(name=name, verdict=state_verdict(suite), summary=suite.note or suite.state)
+        fresh = [
+            test
+            for test in sorted(suite.broken - known.broken)
+            if not runner.is_among(test, list(self.incident))
+        ]
         broken = self._confirmed(candidate, fresh, worktree)
         ran = {*suite.passed, *suite.failed, *suite.errors, *suite.skipped}
         lost = sorted(set(known.passed) - ran)
@@ -282,9 +350,9 @@ class Bench:
             "known_failures": len(suite.broken & known.broken),
         }
         if broken:
-            why = f"{len(broken)} tests fail that passed before: {_some(broken)}"
+            why = f"{len(broken)} tests fail that passed before: {listed(broken)}"
         elif lost:
-            why = f"{len(lost)} tests are no longer run: {_some(lost)}"
+            why = f"{len(lost)} tests are no longer run: {listed(lost)}"
         elif not suite.passed:
             why = "no test passes"
         else:
@@ -312,84 +380,6 @@ class Bench:
                 self._known[key] = compute()
             value: T = self._known[key]
             return value
-
-
-def _passes_in(suite: SuiteResult, subject: Subject) -> Check:
-    name, test = "regression_test", subject.test
-    if test is None:
-        why = subject.test_unavailable or "there is no regression test"
-        return Check(name=name, verdict="unavailable", summary=why, required=False)
-    outcome = suite.outcome(test)
-    verdict: CheckVerdict = "passed" if outcome == "passed" else "failed"
-    if suite.state in ("timed_out", "error"):
-        verdict = _verdict(suite)
-    why = f"{test} {outcome} with all fixes"
-    return Check(name=name, verdict=verdict, summary=why, counts={"tests": 1})
-
-
-def _tested(
-    candidate: Candidate, checks: list[Check], suite: SuiteResult, files: Sequence[ChangedFile]
-) -> TestedCandidate:
-    coverage = None if suite.coverage is None else _of_changed_lines(suite.coverage, files)
-    return TestedCandidate(
-        candidate_id=candidate.id, checks=checks, coverage=coverage, coverage_note=suite.note
-    )
-
-
-def coverage_check(tested: TestedCandidate, minimum: float) -> Check:
-    """How many of the changed executable lines the suite runs; required where a minimum is set."""
-    name, required = "changed_coverage", minimum > 0
-    if tested.coverage is None:
-        why = tested.coverage_note or "coverage was not measured"
-        return Check(name=name, verdict="unavailable", summary=why, required=required)
-    lines = [ran for file in tested.coverage.values() for ran in file.values()]
-    counts = {"executable": len(lines), "covered": sum(lines)}
-    if not lines:
-        why = "the patch adds no executable line"
-        return Check(name=name, verdict="passed", summary=why, required=required, counts=counts)
-    enough = sum(lines) >= minimum * len(lines)
-    why = f"{sum(lines)} of {len(lines)} changed executable lines are run by the tests"
-    verdict: CheckVerdict = "passed" if enough else "failed"
-    return Check(name=name, verdict=verdict, summary=why, required=required, counts=counts)
-
-
-def _of_changed_lines(
-    coverage: dict[str, dict[int, bool]], files: Sequence[ChangedFile]
-) -> dict[str, dict[int, bool]]:
-    found = {}
-    for file in files:
-        measured = coverage.get(file.path, {}) if file.role == "code" else {}
-        changed = {line: measured[line] for line in file.added_lines if line in measured}
-        if changed:
-            found[file.path] = changed
-    return found
-
-
-def _applies(candidate: Candidate) -> Check:
-    why = f"git apply takes it on {candidate.base_commit[:12]}"
-    return Check(
-        name="applies", verdict="passed", summary=why, counts={"files": len(candidate.files)}
-    )
-
-
-def _not_weakened(files: Sequence[ChangedFile]) -> Check:
-    found = weakenings(files)
-    if found:
-        return Check(name="tests_not_weakened", verdict="failed", summary=_some(found))
-    return Check(
-        name="tests_not_weakened", verdict="passed", summary="no test asks less than before"
-    )
-
-
-def _verdict(result: SuiteResult) -> CheckVerdict:
-    if result.state in ("passed", "timed_out", "error"):
-        return result.state
-    return "failed"
-
-
-def _some(names: Sequence[str], shown: int = 3) -> str:
-    more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return "; ".join(names[:shown]) + more
 
 
 def _text(path: Path) -> str | None:

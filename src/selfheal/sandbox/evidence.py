@@ -49,6 +49,11 @@ class Subject(Model):
     test_unavailable: str | None = None
     sessions: list[list[RecordedRequest]] = Field(default_factory=list)
 
+    @property
+    def shown_by(self) -> list[str]:
+        """The tests that fail without a fix and pass with it."""
+        return self.tests or ([self.test] if self.test is not None else [])
+
 
 class Subjects(Model):
     """All diagnoses with candidates, gravest first, and how their code will be confined."""

@@ -11,7 +11,8 @@ from typing import Any
 from selfheal.artifacts import Anomaly, Candidate
 from selfheal.artifacts.validation import Check
 from selfheal.config import ServiceConfig
-from selfheal.sandbox.bench import Bench, coverage_check
+from selfheal.sandbox.bench import Bench
+from selfheal.sandbox.checks import coverage_check
 from selfheal.sandbox.documentation import documentation_check
 from selfheal.sandbox.evidence import Applied, Checked, Subject, Tested, TestedCandidate, passed
 from selfheal.sandbox.live import prove_live

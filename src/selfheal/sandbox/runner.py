@@ -1,9 +1,9 @@
-"""Runs pytest with coverage, and one test before all others, in a single process.
+"""Runs pytest with coverage, and some tests before all others, in a single process.
 
 Started as a script in the project's own interpreter by `selfheal.sandbox.suite`, with
 the standard library, pytest and coverage.py: ``python runner.py SETTINGS ARGUMENTS…``.
-The JSON settings have `first` (a node id or null), `first_passed` (a file that is made once
-that test has passed) and `coverage` (null, or `sources`, `omit`, the `report` to write
+The JSON settings have `first` (node ids), `first_passed` (a file that is made once those
+tests have passed), `without` (node ids that are not run) and `coverage` (null, or `sources`, `omit`, the `report` to write
 and the file `missing` that is made where there is no coverage.py).
 """
 
@@ -29,6 +29,8 @@ def main(settings: dict[str, Any], arguments: list[str]) -> int:
     plugins = []
     if settings["first"]:
         plugins.append(running_first(settings["first"], Path(settings["first_passed"])))
+    if settings["without"]:
+        plugins.append(leaving_out(settings["without"]))
     try:
         return int(pytest.main(arguments, plugins=plugins))
     finally:
@@ -37,8 +39,25 @@ def main(settings: dict[str, Any], arguments: list[str]) -> int:
             _report(measured, settings["coverage"]["report"])
 
 
-def running_first(test: str, passed: Path) -> Any:
-    """A plugin: `test`, or all parametrisations of it, run before all others.
+def is_among(nodeid: str, tests: list[str]) -> bool:
+    """Whether a test is one of `tests`, a parametrisation of one, or in a file of that name."""
+    return nodeid in tests or any(nodeid.startswith((f"{test}[", f"{test}::")) for test in tests)
+
+
+def leaving_out(tests: list[str]) -> Any:
+    """A plugin: `tests`, and all parametrisations of them, are not run."""
+
+    class Without:
+        def pytest_collection_modifyitems(self, config: Any, items: list[Any]) -> None:
+            left = [item for item in items if is_among(item.nodeid, tests)]
+            items[:] = [item for item in items if not is_among(item.nodeid, tests)]
+            config.hook.pytest_deselected(items=left)
+
+    return Without()
+
+
+def running_first(tests: list[str], passed: Path) -> Any:
+    """A plugin: `tests`, and all parametrisations of them, run before all others.
 
     The file `passed` is made once they passed; unless they do, no other test runs.
     """
@@ -69,10 +88,10 @@ def running_first(test: str, passed: Path) -> Any:
             if self.sound:
                 passed.touch()
             else:
-                self.session.shouldfail = f"{test} did not pass"
+                self.session.shouldfail = f"{', '.join(tests)} did not pass"
 
         def is_own(self, nodeid: str) -> bool:
-            return nodeid == test or nodeid.startswith(f"{test}[")
+            return is_among(nodeid, tests)
 
     return First()
 

@@ -60,8 +60,8 @@ class SuiteResult(Model):
         return set(self.failed) | set(self.errors)
 
     def outcome(self, test: str) -> Literal["passed", "failed", "skipped", "absent"]:
-        """How one test, or all parametrisations of it, came out."""
-        of_test = [name for name in self._names() if name == test or name.startswith(f"{test}[")]
+        """How one test, or all parametrisations of it, or all tests of a file, came out."""
+        of_test = [name for name in self._names() if runner.is_among(name, [test])]
         if not of_test:
             return "absent"
         if self.broken & set(of_test):
@@ -77,7 +77,8 @@ def run_suite(
     tests: TestsConfig,
     *,
     select: Sequence[str] = (),
-    first: str | None = None,
+    first: Sequence[str] = (),
+    without: Sequence[str] = (),
     coverage: bool = False,
     timeout_seconds: float | None = None,
     memory_megabytes: int | None = None,
@@ -85,15 +86,16 @@ def run_suite(
 ) -> SuiteResult:
     """Run the suite in a checkout, or only the tests of `select` (pytest node ids).
 
-    The test `first` runs before all others, and they only if it passes; it is among the
-    results where the suite holds it and `runs_in_order` the command. `timeout_seconds`
+    The tests `first` run before all others, and those only if they pass; they are among the
+    results where the suite holds them. The tests of `without` are not run. Both only where
+    `runs_in_order` the command. `timeout_seconds`
     defaults to the configured one. With `coverage` the lines that ran are reported where
     the project's interpreter has coverage.py; `keep` is where its JSON report is then kept.
     """
     folder = Path(worktree)
     report = Path(tempfile.mkdtemp(prefix="selfheal-report-"))
     try:
-        command, note = _command(tests, report, select, first, coverage)
+        command, note = _command(tests, report, select, first, without, coverage)
         done = run(
             command,
             cwd=folder,
@@ -161,15 +163,20 @@ def runs_in_order(tests: TestsConfig) -> bool:
 
 
 def _command(
-    tests: TestsConfig, report: Path, select: Sequence[str], first: str | None, coverage: bool
+    tests: TestsConfig,
+    report: Path,
+    select: Sequence[str],
+    first: Sequence[str],
+    without: Sequence[str],
+    coverage: bool,
 ) -> tuple[list[str], str]:
     """The command line, and why coverage cannot be measured, if so."""
     command, note = base_command(tests), ""
     if not is_pytest(tests):
         return command, "coverage is measured of pytest suites only"
     if runs_in_order(tests):
-        if coverage or first:
-            settings = _settings(tests, report, first, coverage)
+        if coverage or first or without:
+            settings = _settings(tests, report, first, without, coverage)
             command = [command[0], runner.__file__, json.dumps(settings), *command[3:]]
     elif coverage:
         note = "coverage needs a command of the form python -m pytest"
@@ -178,7 +185,7 @@ def _command(
 
 
 def _settings(
-    tests: TestsConfig, report: Path, first: str | None, coverage: bool
+    tests: TestsConfig, report: Path, first: Sequence[str], without: Sequence[str], coverage: bool
 ) -> dict[str, Any]:
     measured = {
         "sources": tests.sources or ["."],
@@ -187,7 +194,8 @@ def _settings(
         "missing": str(report / NO_COVERAGE),
     }
     return {
-        "first": first,
+        "first": list(first),
+        "without": list(without),
         "first_passed": str(report / FIRST_PASSED),
         "coverage": measured if coverage else None,
     }

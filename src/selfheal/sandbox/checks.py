@@ -1,0 +1,100 @@
+"""The checks that a suite's result makes, in words and counts that repeat exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from selfheal.artifacts import Candidate
+from selfheal.artifacts.validation import Check, CheckVerdict
+from selfheal.sandbox.changes import ChangedFile
+from selfheal.sandbox.evidence import Subject, TestedCandidate
+from selfheal.sandbox.suite import SuiteResult
+from selfheal.sandbox.weakening import weakenings
+
+
+def exit_code_check(suite: SuiteResult) -> Check:
+    """The regression check where another command than pytest runs the tests."""
+    name, command = "regression_test", listed([*suite.passed, *suite.broken])
+    if suite.state == "passed":
+        why = f"by its exit code `{command}` fails without the fix and succeeds with it"
+        return Check(name=name, verdict="passed", summary=why)
+    why = suite.note or f"by its exit code `{command}` still fails with the fix"
+    return Check(name=name, verdict=state_verdict(suite), summary=why)
+
+
+def passes_check(suite: SuiteResult, subject: Subject) -> Check:
+    name, tests = "regression_test", subject.shown_by
+    if not tests:
+        why = subject.test_unavailable or "there is no regression test"
+        return Check(name=name, verdict="unavailable", summary=why, required=False)
+    outcomes = {suite.outcome(test) for test in tests}
+    verdict: CheckVerdict = "passed" if outcomes == {"passed"} else "failed"
+    if suite.state in ("timed_out", "error"):
+        verdict = state_verdict(suite)
+    why = f"{listed(tests)} {', '.join(sorted(outcomes))} with all fixes"
+    return Check(name=name, verdict=verdict, summary=why, counts={"tests": len(tests)})
+
+
+def tested_candidate(
+    candidate: Candidate, checks: list[Check], suite: SuiteResult, files: Sequence[ChangedFile]
+) -> TestedCandidate:
+    coverage = None if suite.coverage is None else _of_changed_lines(suite.coverage, files)
+    return TestedCandidate(
+        candidate_id=candidate.id, checks=checks, coverage=coverage, coverage_note=suite.note
+    )
+
+
+def coverage_check(tested: TestedCandidate, minimum: float) -> Check:
+    """How many of the changed executable lines the suite runs; required where a minimum is set."""
+    name, required = "changed_coverage", minimum > 0
+    if tested.coverage is None:
+        why = tested.coverage_note or "coverage was not measured"
+        return Check(name=name, verdict="unavailable", summary=why, required=required)
+    lines = [ran for file in tested.coverage.values() for ran in file.values()]
+    counts = {"executable": len(lines), "covered": sum(lines)}
+    if not lines:
+        why = "the patch adds no executable line"
+        return Check(name=name, verdict="passed", summary=why, required=required, counts=counts)
+    enough = sum(lines) >= minimum * len(lines)
+    why = f"{sum(lines)} of {len(lines)} changed executable lines are run by the tests"
+    verdict: CheckVerdict = "passed" if enough else "failed"
+    return Check(name=name, verdict=verdict, summary=why, required=required, counts=counts)
+
+
+def _of_changed_lines(
+    coverage: dict[str, dict[int, bool]], files: Sequence[ChangedFile]
+) -> dict[str, dict[int, bool]]:
+    found = {}
+    for file in files:
+        measured = coverage.get(file.path, {}) if file.role == "code" else {}
+        changed = {line: measured[line] for line in file.added_lines if line in measured}
+        if changed:
+            found[file.path] = changed
+    return found
+
+
+def applies_check(candidate: Candidate) -> Check:
+    why = f"git apply takes it on {candidate.base_commit[:12]}"
+    return Check(
+        name="applies", verdict="passed", summary=why, counts={"files": len(candidate.files)}
+    )
+
+
+def weakening_check(files: Sequence[ChangedFile]) -> Check:
+    found = weakenings(files)
+    if found:
+        return Check(name="tests_not_weakened", verdict="failed", summary=listed(found))
+    return Check(
+        name="tests_not_weakened", verdict="passed", summary="no test asks less than before"
+    )
+
+
+def state_verdict(result: SuiteResult) -> CheckVerdict:
+    if result.state in ("passed", "timed_out", "error"):
+        return result.state
+    return "failed"
+
+
+def listed(names: Sequence[str], shown: int = 3) -> str:
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return "; ".join(names[:shown]) + more
