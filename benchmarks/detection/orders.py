@@ -1,7 +1,8 @@
-"""Order contracts: traces of random operations, some with a step swapped, dropped or doubled.
+"""Order contracts: traces of random operations, some with a step swapped, dropped, doubled
+or called by another one.
 
 An operation is a chain of steps; some are optional, some repeat, some run beside each
-other. All of that varies in both releases and is legal. In the second release one
+other, one calls an inner step. All of that varies in both releases and is legal. In the second release one
 operation in two breaks its order in a part of its traces.
 """
 
@@ -23,8 +24,8 @@ from selfheal.config import DetectConfig
 
 TRACES = 150
 BATCH = 50
-Breach = Literal["missing", "duplicated", "swapped"]
-BREACHES: tuple[Breach, ...] = ("missing", "duplicated", "swapped")
+Breach = Literal["missing", "duplicated", "swapped", "wrong caller"]
+BREACHES: tuple[Breach, ...] = ("missing", "duplicated", "swapped", "wrong caller")
 
 
 class Step(NamedTuple):
@@ -35,13 +36,24 @@ class Step(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """`breach` concerns the step at `place` (swapped: with the one after it)."""
+    """`breach` concerns the step at `place` (swapped: with the one after it).
+
+    That step calls `inner`; where the caller is wrong, the step after it does.
+    """
 
     name: str
     steps: list[Step]
     breach: Breach | None
     place: int
     share: float
+
+    @property
+    def inner(self) -> str:
+        return f"{self.steps[self.place].name}.inner"
+
+    @property
+    def concerned(self) -> str:
+        return self.inner if self.breach == "wrong caller" else self.steps[self.place].name
 
 
 def operation(number: int, breach: Breach | None, generator: np.random.Generator) -> Operation:
@@ -64,9 +76,10 @@ def operation(number: int, breach: Breach | None, generator: np.random.Generator
 
 def trace(
     one: Operation, broken: bool, generator: np.random.Generator
-) -> list[tuple[str, int, int]]:
-    """(step, first ns, last ns) from the start of the trace on."""
+) -> list[tuple[str, int, int, int]]:
+    """(step, first ns, last ns, number of the calling span; 0 the entry) from its start on."""
     steps = list(one.steps)
+    caller = one.steps[one.place + int(broken and one.breach == "wrong caller")].name
     if broken and one.breach == "missing":
         del steps[one.place]
     elif broken and one.breach == "swapped":
@@ -79,10 +92,13 @@ def trace(
             continue
         for _ in range(1 + int(step.repeats and generator.integers(0, 3))):
             lasting = int(generator.lognormal(13, 0.4))
-            spans.append((step.name, clock, clock + lasting))
+            last = clock + lasting
+            spans.append((step.name, clock, last, 0))
+            if step.name == caller:
+                spans.append((one.inner, clock + lasting // 10, clock + lasting // 2, len(spans)))
             # Beside the next: it begins before this one ends, and either may end first.
             clock += int(lasting * generator.random()) if step.beside_next else lasting + 1000
-        clock = max(clock, spans[-1][2] + 1000) if not step.beside_next else clock
+        clock = max(clock, last + 1000) if not step.beside_next else clock
     return spans
 
 
@@ -106,7 +122,7 @@ def record(operations: list[Operation], generator: np.random.Generator) -> dict[
                 trace_id, root = f"{number:032x}", f"{number:08x}00000000"
                 start = START + ((release == "1.1") * TRACES + place) * 1_000_000_000
                 steps = trace(one, broken, generator)
-                end = start + max((last for _, _, last in steps), default=0) + 1000
+                end = start + max((last for _, _, last, _ in steps), default=0) + 1000
                 add(
                     trace_id,
                     root,
@@ -118,8 +134,9 @@ def record(operations: list[Operation], generator: np.random.Generator) -> dict[
                     end,
                     (end - start) / 1e6,
                 )
-                for nth, (name, first, last) in enumerate(steps, 1):
-                    add(trace_id, f"{number:08x}{nth:08x}", root, release, name, "internal",
+                for nth, (name, first, last, caller) in enumerate(steps, 1):
+                    parent = f"{number:08x}{caller:08x}"
+                    add(trace_id, f"{number:08x}{nth:08x}", parent, release, name, "internal",
                         start + first, start + last, (last - first) / 1e6)  # fmt: skip
     return {**columns, "service": "shop", "status": "ok"}
 
@@ -179,7 +196,7 @@ def run(count: int) -> list[Goal]:
             if one.breach is None:
                 clean += Score(0, 0, len(own))
                 continue
-            hit = (one.name, one.breach, one.steps[one.place].name) in own
+            hit = (one.name, one.breach, one.concerned) in own
             scores[one.breach] += Score(int(hit), int(not hit), len(own) - int(hit))
     rows = [
         [breach, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}"]

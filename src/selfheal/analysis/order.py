@@ -7,8 +7,8 @@ most, and pairs of which one has always ended before the other begins. Optional,
 repeated and concurrent steps are legal because they contradict no "always".
 
 Each "always" is a question to the candidate's traces: in how many is it broken? Legal
-variety that the baseline happened not to show is held apart by an exact test (Fisher)
-of the two proportions. All of it is counted in SQL, never trace by trace.
+variety that the baseline happened not to show is held apart by exact tests (Fisher's of
+the two proportions, and a binomial one against the rate that the baseline may hide). All of it is counted in SQL, never trace by trace.
 """
 
 from __future__ import annotations
@@ -138,8 +138,17 @@ class Broken(NamedTuple):
 
     @property
     def p_value(self) -> float:
-        """That chance put all broken traces on the candidate's side."""
-        return proportion_is_higher(0, self.support, self.broken, self.traces)
+        """That chance put all broken traces on the candidate's side.
+
+        A rule is one because no good trace broke it, and among many steps some are rarely
+        left out and never were here. So the candidate has to break it more often than the
+        good traces could hide as well: more than their 95 % upper bound, 1 - 0.05^(1/n).
+        """
+        from scipy.stats import binom
+
+        hidden = 1 - 0.05 ** (1 / self.support)
+        beyond = float(binom.sf(self.broken - 1, self.traces, hidden))
+        return max(proportion_is_higher(0, self.support, self.broken, self.traces), beyond)
 
     @property
     def total(self) -> bool:
