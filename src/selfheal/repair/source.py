@@ -68,6 +68,11 @@ class Source:
         start, stop = self.span(node)
         return self.text[start:stop]
 
+    @property
+    def lines(self) -> int:
+        """How many lines the text has; one more where it ends with a line's end."""
+        return len(self._starts)
+
     def line_start(self, line: int) -> int:
         return self._starts[min(line, len(self._starts)) - 1]
 
@@ -153,7 +158,7 @@ class Source:
 
     def indented_lines(self, first: int, last: int) -> list[Splice]:
         """As `indented`, of whole lines with the comments between them."""
-        inside = self._string_lines
+        inside = self.string_lines
         return [
             Splice(path=self.path, start=start, stop=start, text=self.unit)
             for line in range(first, last + 1)
@@ -162,7 +167,7 @@ class Source:
         ]
 
     @cached_property
-    def _string_lines(self) -> frozenset[int]:
+    def string_lines(self) -> frozenset[int]:
         """The lines that begin inside of a string."""
         inside: set[int] = set()
         plain = self.text.removeprefix(_BOM)

@@ -6,7 +6,18 @@ import ast
 from collections.abc import Iterator
 from itertools import islice
 
-from selfheal.repair.edits.kinds import BOOL, COLLECTION, DICT, LIST, NUMBER, SET, SIZED, TEXT, TUPLE, fits
+from selfheal.repair.edits.kinds import (
+    BOOL,
+    COLLECTION,
+    DICT,
+    LIST,
+    NUMBER,
+    SET,
+    SIZED,
+    TEXT,
+    TUPLE,
+    fits,
+)
 from selfheal.repair.edits.site import Site
 from selfheal.repair.source import names_in
 

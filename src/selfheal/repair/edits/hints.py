@@ -9,6 +9,9 @@ from collections.abc import Iterable
 from selfheal.repair.edits.model import Hints
 
 _EXCEPTION = re.compile(r"\b(?:[a-z_]\w*\.)*([A-Z]\w*(?:Error|Exception|Exit|Iteration|Warning))\b")
+_WANTED = re.compile(
+    r"DID NOT RAISE (?:any of )?\(?<class '([\w.]+)'>|\b([A-Z]\w*(?:Error|Exception)) not raised"
+)
 _QUOTED = re.compile(r"'([^'\n]{1,80})'|\"([^\"\n]{1,80})\"")
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*\Z")
 # pytest: "assert 3 == 4"; unittest: "AssertionError: 3 != 4 : message".
@@ -29,8 +32,10 @@ def read_hints(exceptions: Iterable[str], messages: Iterable[str]) -> Hints:
     names: set[str] = set()
     expected: list[str] = []
     actual: list[str] = []
+    wanted: list[str] = []
     for text in texts:
         types += _EXCEPTION.findall(text)
+        wanted += [(one or other).rpartition(".")[2] for one, other in _WANTED.findall(text)]
         for groups in _QUOTED.findall(text):
             names |= {each for each in groups if each}
         for left, right in _COMPARED.findall(text):
@@ -44,6 +49,7 @@ def read_hints(exceptions: Iterable[str], messages: Iterable[str]) -> Hints:
         names=frozenset(names),
         expected=tuple(expected),
         actual=tuple(actual),
+        wanted=tuple(dict.fromkeys(wanted)),
     )
 
 

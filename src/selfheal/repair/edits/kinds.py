@@ -164,7 +164,9 @@ class Kinds:
                 ast.Subscript(value=ast.Name(id=name))
                 | ast.For(iter=ast.Name(id=name))
                 | ast.comprehension(iter=ast.Name(id=name))
-                | ast.Call(func=ast.Name(id="len" | "enumerate" | "sorted"), args=[ast.Name(id=name)])
+                | ast.Call(
+                    func=ast.Name(id="len" | "enumerate" | "sorted"), args=[ast.Name(id=name)]
+                )
                 | ast.Compare(ops=[ast.In() | ast.NotIn()], comparators=[ast.Name(id=name)])
             ):
                 self._note(name, COLLECTION)

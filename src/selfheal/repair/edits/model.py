@@ -28,7 +28,8 @@ class Hints:
 
     `exceptions` are types by their own names (``IndexError``), `names` identifiers and
     keys that the messages mention, `expected` and `actual` the two sides of failed
-    assertions as Python literals in text, pair by pair. See `selfheal.repair.edits.hints`.
+    assertions as Python literals in text, pair by pair, `wanted` exceptions that tests
+    expected and did not see. See `selfheal.repair.edits.hints`.
     """
 
     exceptions: tuple[str, ...] = ()
@@ -36,6 +37,7 @@ class Hints:
     names: frozenset[str] = frozenset()
     expected: tuple[str, ...] = ()
     actual: tuple[str, ...] = ()
+    wanted: tuple[str, ...] = ()
 
 
 class ChangedFunction(NamedTuple):

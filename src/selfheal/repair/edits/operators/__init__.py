@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from selfheal.repair.edits.model import Operator
-from selfheal.repair.edits.operators import arithmetic, boundaries, calls, comparisons, conditions, literals, names
+from selfheal.repair.edits.operators import (
+    arithmetic,
+    boundaries,
+    calls,
+    comparisons,
+    conditions,
+    literals,
+    names,
+    returns,
+    statements,
+)
 
 OPERATORS: tuple[Operator, ...] = (
     *comparisons.OPERATORS,
@@ -13,4 +23,6 @@ OPERATORS: tuple[Operator, ...] = (
     *names.OPERATORS,
     *calls.OPERATORS,
     *literals.OPERATORS,
+    *returns.OPERATORS,
+    *statements.OPERATORS,
 )

@@ -64,7 +64,11 @@ def other_callee(site: Site) -> Iterator[Draft]:
             if name in family:
                 for other in family:
                     found.setdefault(other, 1.0)
-        own = isinstance(node.func, ast.Name) or base in ("self.", "cls.", f"{site.scope.self_name}.")
+        own = isinstance(node.func, ast.Name) or base in (
+            "self.",
+            "cls.",
+            f"{site.scope.self_name}.",
+        )
         if own or name in module.functions:
             for other, function in module.functions.items():
                 if _is_method(site, function) == bool(base) and _takes(function, node):
@@ -96,7 +100,9 @@ def _takes(function: ast.FunctionDef | ast.AsyncFunctionDef, call: ast.Call) -> 
 def add_call(site: Site) -> Iterator[Draft]:
     """A value is put through a function first: a coercion, a copy, one used elsewhere."""
     used = [name for name, _ in site.scope.module.wrappers.most_common(12)]
-    for node in site.loads(ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.BinOp, ast.GeneratorExp):
+    for node in site.loads(
+        ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.BinOp, ast.GeneratorExp
+    ):
         parent = site.parent(node)
         if isinstance(parent, ast.Attribute) or node is getattr(parent, "func", None):
             continue
@@ -112,7 +118,9 @@ def add_call(site: Site) -> Iterator[Draft]:
             yield site.draft(node, pattern.format(inner), 0.9 / (1 + 0.12 * rank), wrong)
         for name in used:
             if name not in ("print", "super", "type") and not text.startswith(f"{name}("):
-                yield site.draft(node, f"{name}({text})", 0.45, f"lacks the call of `{name}` on `{text}`")
+                yield site.draft(
+                    node, f"{name}({text})", 0.45, f"lacks the call of `{name}` on `{text}`"
+                )
     yield from _missing_parentheses(site)
 
 
@@ -122,8 +130,19 @@ def _missing_parentheses(site: Site) -> Iterator[Draft]:
         parent = site.parent(node)
         name = last_name(node)
         function = module.functions.get(name or "")
-        known = function is not None or name in ("copy", "items", "keys", "values", "lower", "strip")
-        if known and node is not getattr(parent, "func", None) and not isinstance(parent, ast.Attribute):
+        known = function is not None or name in (
+            "copy",
+            "items",
+            "keys",
+            "values",
+            "lower",
+            "strip",
+        )
+        if (
+            known
+            and node is not getattr(parent, "func", None)
+            and not isinstance(parent, ast.Attribute)
+        ):
             text = f"{site.text(node)}()"
             yield site.draft(node, text, 1.0, f"names `{name}` without calling it")
 
@@ -226,13 +245,19 @@ def add_argument(site: Site) -> Iterator[Draft]:
                     found.setdefault(site.text(keyword), 0.9)
         for parameter in site.scope.parameters:
             if parameter not in given and parameter not in ("self", "cls", "args", "kwargs"):
-                known = any(isinstance(each, ast.Name) and each.id == parameter for each in node.args)
+                known = any(
+                    isinstance(each, ast.Name) and each.id == parameter for each in node.args
+                )
                 if not known and name not in _KNOWN_ARGUMENTS:
                     found.setdefault(f"{parameter}={parameter}", 0.3)
         for text, weight in found.items():
-            yield Draft((_appended(site, node, text),), weight, f"lacks the argument `{text}` of `{name}`")
+            yield Draft(
+                (_appended(site, node, text),), weight, f"lacks the argument `{text}` of `{name}`"
+            )
         for text in _positional(site, node, name):
-            yield Draft((_appended(site, node, text),), 0.4, f"lacks the argument `{text}` of `{name}`")
+            yield Draft(
+                (_appended(site, node, text),), 0.4, f"lacks the argument `{text}` of `{name}`"
+            )
 
 
 def _of_signature(

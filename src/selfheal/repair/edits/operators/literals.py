@@ -42,8 +42,18 @@ def numbers(site: Site) -> Iterator[Draft]:
             found.setdefault(-1, 0.5)
             found.setdefault(2, 0.4)
         found.update({each: 0.6 for each in others if each not in found})
-        for each in (-value, value * 10, value / 10, value * 2, value / 2, value * 100, value / 100):
-            found.setdefault(int(each) if each == int(each) and isinstance(value, int) else each, 0.3)
+        for each in (
+            -value,
+            value * 10,
+            value / 10,
+            value * 2,
+            value / 2,
+            value * 100,
+            value / 100,
+        ):
+            found.setdefault(
+                int(each) if each == int(each) and isinstance(value, int) else each, 0.3
+            )
         for other, weight in found.items():
             if other != value:
                 yield site.draft(node, repr(other), weight, _wrong(site.text(node), repr(other)))
@@ -62,11 +72,15 @@ def truth_values(site: Site) -> Iterator[Draft]:
     for node in site.of(ast.Constant):
         assert isinstance(node, ast.Constant)
         if isinstance(node.value, bool):
-            yield site.draft(node, str(not node.value), 1.0, _wrong(str(node.value), str(not node.value)))
+            yield site.draft(
+                node, str(not node.value), 1.0, _wrong(str(node.value), str(not node.value))
+            )
             yield site.draft(node, "None", 0.3, _wrong(str(node.value), "None"))
         elif node.value is None:
             parameters = [each for each in site.scope.parameters if each not in ("self", "cls")]
-            for rank, text in enumerate(("True", "False", '""', "[]", "{}", "0", "set()", *parameters)):
+            for rank, text in enumerate(
+                ("True", "False", '""', "[]", "{}", "0", "set()", *parameters)
+            ):
                 yield site.draft(node, text, 0.6 / (1 + 0.1 * rank), _wrong("None", text))
 
 
@@ -89,7 +103,11 @@ def strings(site: Site) -> Iterator[Draft]:
     for node in site.of(ast.Constant):
         assert isinstance(node, ast.Constant)
         value = node.value
-        if not isinstance(value, str | bytes) or isinstance(site.statement, ast.Expr) and node is site.statement.value:
+        if (
+            not isinstance(value, str | bytes)
+            or isinstance(site.statement, ast.Expr)
+            and node is site.statement.value
+        ):
             continue
         literal = site.text(node)
         if isinstance(site.parent(node), ast.JoinedStr) or len(literal) > 200:
@@ -128,7 +146,14 @@ def _others(
         yield from ((other, 0.4) for other in _PUNCTUATION.get(text.strip(), ()))
     if text in _CODECS:
         yield from ((codec, 0.8) for codec in _CODECS)
-    for other in (text.lower(), text.upper(), text.capitalize(), text.strip(), text + "s", text.removesuffix("s")):
+    for other in (
+        text.lower(),
+        text.upper(),
+        text.capitalize(),
+        text.strip(),
+        text + "s",
+        text.removesuffix("s"),
+    ):
         yield other, 0.5
     yield text + " ", 0.3
     if _DATE.search(text):
@@ -167,7 +192,11 @@ def _requoted(literal: str, value: str) -> str | None:
         if quote in body or body.endswith("\\") or "\n" in body:
             return None
     else:
-        body = value.encode("unicode_escape").decode("ascii") if not value.isprintable() else value.replace("\\", "\\\\")
+        body = (
+            value.encode("unicode_escape").decode("ascii")
+            if not value.isprintable()
+            else value.replace("\\", "\\\\")
+        )
         body = body.replace(quote[0], "\\" + quote[0])
     return f"{prefix}{quote}{body}{quote}"
 
@@ -211,7 +240,12 @@ def _formatted(site: Site, changes: list[tuple[str, str]]) -> Iterator[Draft]:
             if old and "{" not in old + new and "}" not in old + new and "\\" not in new:
                 at = literal.find(old)
                 if at > 0 and new.isprintable() and not set(new) & {'"', "'"}:
-                    splice = Splice(path=site.source.path, start=start + at, stop=start + at + len(old), text=new)
+                    splice = Splice(
+                        path=site.source.path,
+                        start=start + at,
+                        stop=start + at + len(old),
+                        text=new,
+                    )
                     yield Draft((splice,), 1.2, _wrong(old, new))
 
 
@@ -306,10 +340,17 @@ def containers(site: Site) -> Iterator[Draft]:
         for left, right in ("[]", "()", "{}"):
             if left != text[0]:
                 inner = text[1:-1]
-                yield site.draft(node, f"{left}{inner}{right}", 0.6, f"makes `{text[0]}{text[-1]}` where `{left}{right}` was meant")
+                yield site.draft(
+                    node,
+                    f"{left}{inner}{right}",
+                    0.6,
+                    f"makes `{text[0]}{text[-1]}` where `{left}{right}` was meant",
+                )
     for node in site.loads(ast.Name, ast.Attribute, ast.Subscript):
         parent = site.parent(node)
-        placed = isinstance(parent, ast.Return | ast.BinOp | ast.Assign) or (isinstance(parent, ast.Call) and node in parent.args)
+        placed = isinstance(parent, ast.Return | ast.BinOp | ast.Assign) or (
+            isinstance(parent, ast.Call) and node in parent.args
+        )
         if placed:
             text = site.text(node)
             yield site.draft(node, f"[{text}]", 0.4, f"lacks the list around `{text}`")

@@ -13,7 +13,9 @@ from selfheal.repair.edits.model import Draft, Operator, OperatorExample
 from selfheal.repair.edits.site import Site
 
 PER_NAME = 10
-_MISSING = re.compile(r"name '(\w+)' is not defined|has no attribute '(\w+)'|'(\w+)' where it is not")
+_MISSING = re.compile(
+    r"name '(\w+)' is not defined|has no attribute '(\w+)'|'(\w+)' where it is not"
+)
 
 
 @lru_cache(maxsize=20_000)
@@ -92,7 +94,9 @@ def undefined_name(site: Site) -> Iterator[Draft]:
         if name not in missing:
             continue
         pool = known if isinstance(node, ast.Name) else attributes
-        for other in sorted(set(pool) - missing, key=lambda each: (-similarity(name, each), each))[:8]:
+        for other in sorted(set(pool) - missing, key=lambda each: (-similarity(name, each), each))[
+            :8
+        ]:
             text = other
             if isinstance(node, ast.Attribute):
                 text = f"{site.text(node.value)}.{other}"
@@ -148,7 +152,9 @@ def _attributes(site: Site, base: ast.expr) -> list[str]:
     if not isinstance(base, ast.Name):
         return []
     if base.id == site.scope.self_name and site.scope.class_ is not None:
-        methods = {each.name for each in site.scope.class_.body if isinstance(each, ast.FunctionDef)}
+        methods = {
+            each.name for each in site.scope.class_.body if isinstance(each, ast.FunctionDef)
+        }
         return list(
             dict.fromkeys(
                 node.attr
