@@ -77,8 +77,7 @@ def built(source: Source, function: Function) -> Iterator[Built]:
             target = init.targets[0]
             if isinstance(target, ast.Name) and _is_private(function, target.id):
                 found = Built(source, function, target.id, init, loop)
-                rebound = [each for each in found.between() if not isinstance(each.ctx, ast.Load)]
-                if not rebound and found.inside():
+                if found.inside():
                     yield found
 
 

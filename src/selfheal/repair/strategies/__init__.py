@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from selfheal.repair.strategies import (
     add_test,
+    async_call,
     batch_queries,
     bound_cache,
+    build_list,
+    cache_pure,
     close_resource,
+    compile_once,
     copy_before_change,
     default_value,
     fresh_default,
@@ -18,12 +22,17 @@ from selfheal.repair.strategies import (
     hoist_call,
     index_join,
     instance_attribute,
+    join_strings,
+    lazy_evaluation,
+    limit_query,
     local_state,
     membership_set,
     remove_listener,
     restore_expression,
     restore_setting,
     revert,
+    running_total,
+    sort_few,
 )
 from selfheal.repair.strategies.base import Strategy
 
@@ -47,6 +56,15 @@ STRATEGIES: tuple[Strategy, ...] = (
     bound_cache.STRATEGY,
     remove_listener.STRATEGY,
     restore_setting.STRATEGY,
+    cache_pure.STRATEGY,
+    join_strings.STRATEGY,
+    build_list.STRATEGY,
+    sort_few.STRATEGY,
+    compile_once.STRATEGY,
+    running_total.STRATEGY,
+    lazy_evaluation.STRATEGY,
+    async_call.STRATEGY,
+    limit_query.STRATEGY,
     add_test.STRATEGY,
     *revert.STRATEGIES,
 )

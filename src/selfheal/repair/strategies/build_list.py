@@ -180,9 +180,7 @@ def _tested(source: Source, node: ast.Name) -> bool:
     return isinstance(parent, ast.BoolOp) and isinstance(source.parent(parent), ast.While | ast.If)
 
 
-def _edit(
-    function: Function, template: str, told: str, fit: float, splices: list[Splice]
-) -> Edit:
+def _edit(function: Function, template: str, told: str, fit: float, splices: list[Splice]) -> Edit:
     return Edit(
         strategy=NAME,
         template=template,

@@ -56,9 +56,7 @@ def _cached(source: Source, function: Function, factor: float, *, multiplies: bo
     bound = RECURSION_BOUND if multiplies else BOUND
     # Without annotations 1 and 1.0 may both come, which are equal and give different results.
     annotated = all(
-        each.annotation is not None
-        for each in ast.walk(function.args)
-        if isinstance(each, ast.arg)
+        each.annotation is not None for each in ast.walk(function.args) if isinstance(each, ast.arg)
     )
     typed = "" if annotated else ", typed=True"
     why = "its calls to itself multiply" if multiplies else "it depends on its arguments alone"

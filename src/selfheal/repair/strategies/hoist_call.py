@@ -81,6 +81,11 @@ _CHEAP = frozenset(
 )
 
 
+def has_effect(call: ast.Call) -> bool:
+    """Whether the name of what is called speaks of an effect, of time or of chance."""
+    return bool(_EFFECTS.search(ast.unparse(call.func).rpartition(".")[2]))
+
+
 def propose(problem: Problem) -> Iterator[Edit]:
     patterns = ("", "repeated_call", "sort_in_loop", "compile_in_loop", "queries_in_loop")
     if problem.slow_pattern not in patterns:

@@ -54,10 +54,10 @@ def _few(source: Source, function: Function, node: ast.Subscript, factor: float)
     key = f", key={source.segment(keywords['key'])}" if "key" in keywords else ""
     splices: list[Splice] = []
     if isinstance(node.slice, ast.Slice):
-        count = node.slice.upper
-        if not isinstance(count, ast.Constant) or count.value < 1:
+        count = ast.literal_eval(node.slice.upper) if node.slice.upper else 0
+        if count < 1:
             return None
-        new = f"heapq.{'nlargest' if down else 'nsmallest'}({count.value}, {text}{key})"
+        new = f"heapq.{'nlargest' if down else 'nsmallest'}({count}, {text}{key})"
         splices = import_splices(source, "heapq")
     else:
         last = ast.unparse(node.slice) == "-1"
@@ -99,7 +99,9 @@ def _once(found: Built, factor: float) -> Edit | None:
         and is_name(node.func.value, name)
     ]
     methods = [node.func.attr for node in calls if isinstance(node.func, ast.Attribute)]
-    sorts = [node for node in calls if isinstance(node.func, ast.Attribute) and node.func.attr == "sort"]
+    sorts = [
+        node for node in calls if isinstance(node.func, ast.Attribute) and node.func.attr == "sort"
+    ]
     if not empty or found.between() or len(sorts) != 1 or len(calls) != len(found.inside()):
         return None
     statement = source.statement(sorts[0])
@@ -108,10 +110,13 @@ def _once(found: Built, factor: float) -> Edit | None:
     removed = removed_lines(source, statement)
     # A conditional sort may leave the list as it is.
     always = source.parent(statement) is found.loop
-    plain = all(isinstance(each.value, ast.Name | ast.Lambda | ast.Constant | ast.Attribute) for each in sorts[0].keywords)
+    plain = all(
+        isinstance(each.value, ast.Name | ast.Lambda | ast.Constant | ast.Attribute)
+        for each in sorts[0].keywords
+    )
     if removed is None or not always or not plain or not in_turn(found.loop, statement):
         return None
-    if _leaves_early(found, statement):
+    if _leaves_early(found):
         return None
     return Edit(
         strategy=NAME,
@@ -122,7 +127,7 @@ def _once(found: Built, factor: float) -> Edit | None:
     )
 
 
-def _leaves_early(found: Built, statement: ast.stmt) -> bool:
+def _leaves_early(found: Built) -> bool:
     """Whether a turn may leave between the appending and the sorting."""
     return any(
         isinstance(node, ast.Continue | ast.Break | ast.Return) for node in ast.walk(found.loop)
