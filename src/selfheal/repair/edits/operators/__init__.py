@@ -9,6 +9,9 @@ from selfheal.repair.edits.operators import (
     calls,
     comparisons,
     conditions,
+    failures,
+    guards,
+    imports,
     literals,
     names,
     returns,
@@ -25,4 +28,7 @@ OPERATORS: tuple[Operator, ...] = (
     *literals.OPERATORS,
     *returns.OPERATORS,
     *statements.OPERATORS,
+    *guards.OPERATORS,
+    *failures.OPERATORS,
+    *imports.OPERATORS,
 )

@@ -1,0 +1,207 @@
+"""Names that are not there: an import that is missing, or a name that has moved."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+
+from selfheal.repair.edit import Splice
+from selfheal.repair.edits.model import Draft, Operator, OperatorExample
+from selfheal.repair.edits.site import Site
+from selfheal.repair.strategies.base import import_splices
+
+_UNDEFINED = re.compile(r"name '(\w+)' is not defined")
+_UNBOUND = re.compile(r"variable '(\w+)'")
+_TOOK = re.compile(r"(\w+)\(\) (?:takes|missing|got an unexpected keyword argument) ?(.*)")
+
+# Where well-known names are defined: documentation of the standard library.
+_HOMES: dict[str, str] = {
+    name: module
+    for module, names in {
+        "collections": "defaultdict Counter OrderedDict deque namedtuple ChainMap",
+        "functools": "partial lru_cache reduce wraps cached_property total_ordering cmp_to_key",
+        "itertools": "chain groupby product permutations combinations islice zip_longest accumulate count repeat takewhile dropwhile",
+        "datetime": "timedelta timezone datetime date", "decimal": "Decimal", "pathlib": "Path",
+        "fractions": "Fraction", "dataclasses": "dataclass field replace asdict", "enum": "Enum IntEnum",
+        "contextlib": "contextmanager suppress closing", "copy": "deepcopy", "math": "sqrt ceil floor gcd log pi inf isclose",
+        "typing": "Any Optional Union List Dict Tuple Callable Iterable Iterator", "operator": "itemgetter attrgetter",
+        "io": "StringIO BytesIO", "urllib.parse": "urlparse urljoin quote unquote urlencode parse_qs",
+        "heapq": "heappush heappop heapify nlargest nsmallest", "bisect": "bisect_left bisect_right insort",
+        "collections.abc": "Mapping Sequence MutableMapping Hashable", "random": "randint choice shuffle",
+        "time": "sleep perf_counter", "string": "ascii_letters ascii_lowercase digits punctuation",
+    }.items()
+    for name in names.split()
+}  # fmt: skip
+
+# (module, name) → (module, name): moves and renamings that releases of Python and of
+# widely used packages announced in their change logs.
+_MOVES: dict[tuple[str, str], tuple[str, str]] = {
+    **{("collections", name): ("collections.abc", name) for name in (
+        "Mapping MutableMapping Sequence MutableSequence Iterable Iterator Callable Hashable Set "
+        "MutableSet Sized Container Generator Coroutine Awaitable KeysView ValuesView ItemsView ByteString"
+    ).split()},
+    ("fractions", "gcd"): ("math", "gcd"), ("time", "clock"): ("time", "perf_counter"),
+    ("inspect", "getargspec"): ("inspect", "getfullargspec"), ("cgi", "escape"): ("html", "escape"),
+    ("cgi", "parse_qs"): ("urllib.parse", "parse_qs"), ("string", "letters"): ("string", "ascii_letters"),
+    ("base64", "encodestring"): ("base64", "encodebytes"), ("base64", "decodestring"): ("base64", "decodebytes"),
+    ("json", "JSONDecodeError"): ("json.decoder", "JSONDecodeError"), ("urllib", "quote"): ("urllib.parse", "quote"),
+    ("urllib", "urlencode"): ("urllib.parse", "urlencode"), ("urllib", "unquote"): ("urllib.parse", "unquote"),
+    ("urllib", "urlopen"): ("urllib.request", "urlopen"), ("itertools", "izip"): ("builtins", "zip"),
+    ("typing", "io"): ("typing", "IO"), ("asyncio", "coroutine"): ("types", "coroutine"),
+    ("importlib", "find_loader"): ("importlib.util", "find_spec"), ("locale", "format"): ("locale", "format_string"),
+    ("xml.etree", "cElementTree"): ("xml.etree", "ElementTree"), ("jinja2", "Markup"): ("markupsafe", "Markup"),
+    ("jinja2", "escape"): ("markupsafe", "escape"), ("flask", "Markup"): ("markupsafe", "Markup"),
+    ("flask", "escape"): ("markupsafe", "escape"), ("werkzeug.urls", "url_quote"): ("urllib.parse", "quote"),
+    ("werkzeug", "secure_filename"): ("werkzeug.utils", "secure_filename"),
+    ("scipy.misc", "comb"): ("scipy.special", "comb"), ("scipy.integrate", "simps"): ("scipy.integrate", "simpson"),
+    ("scipy.integrate", "trapz"): ("scipy.integrate", "trapezoid"), ("numpy", "product"): ("numpy", "prod"),
+    ("numpy", "float"): ("numpy", "float64"), ("numpy", "int"): ("numpy", "int64"), ("numpy", "bool"): ("numpy", "bool_"),
+    ("numpy", "trapz"): ("numpy", "trapezoid"), ("django.utils.encoding", "force_text"): ("django.utils.encoding", "force_str"),
+    ("django.utils.translation", "ugettext"): ("django.utils.translation", "gettext"),
+    ("django.core.urlresolvers", "reverse"): ("django.urls", "reverse"), ("pkg_resources", "parse_version"): ("packaging.version", "parse"),
+    ("distutils.version", "LooseVersion"): ("packaging.version", "Version"), ("distutils.version", "StrictVersion"): ("packaging.version", "Version"),
+    ("pydantic", "BaseSettings"): ("pydantic_settings", "BaseSettings"), ("sklearn.externals", "joblib"): ("", "joblib"),
+}  # fmt: skip
+
+
+def missing_import(site: Site) -> Iterator[Draft]:
+    """A module or a well-known name that is used and not imported."""
+    missing = {name for text in site.hints.messages for name in _UNDEFINED.findall(text)}
+    used = {node.id for node in site.loads(ast.Name) if isinstance(node, ast.Name)}
+    for name in sorted(missing & used):
+        wrong = f"uses `{name}` without importing it"
+        if name in sys.stdlib_module_names:
+            yield Draft(tuple(import_splices(site.source, name)), 1.0, wrong)
+        if name in _HOMES:
+            yield Draft(tuple(import_splices(site.source, _HOMES[name], name)), 1.0, wrong)
+
+
+def moved_name(site: Site) -> Iterator[Draft]:
+    """An import, or an attribute of a module, that has another place in newer versions."""
+    node, source = site.statement, site.source
+    if isinstance(node, ast.ImportFrom) and len(node.names) == 1 and node.level == 0:
+        given = node.names[0]
+        move = _MOVES.get((node.module or "", given.name))
+        if move is not None:
+            renamed = given.asname or (given.name if move[1] != given.name else None)
+            new = _import_line(move, renamed)
+            wrong = f"imports `{given.name}` from where newer versions do not have it"
+            indent, unit, end = source.indent(node), source.unit, source.newline
+            both = (
+                f"try:{end}{indent}{unit}{new}{end}{indent}except ImportError:{end}"
+                f"{indent}{unit}{source.segment(node)}"
+            )
+            yield Draft((source.replace(node, new),), 0.9, wrong)
+            yield Draft((source.replace(node, both),), 0.8, wrong)
+    for attribute in site.of(ast.Attribute):
+        assert isinstance(attribute, ast.Attribute)
+        base = site.text(attribute.value)
+        move = _MOVES.get(({"np": "numpy"}.get(base, base), attribute.attr))
+        if move is None or not move[0]:
+            continue
+        wrong = f"uses `{base}.{attribute.attr}`, which newer versions do not have"
+        if move[0] == {"np": "numpy"}.get(base, base):
+            yield site.draft(attribute, f"{base}.{move[1]}", 1.0, wrong)
+        else:
+            splices = (*import_splices(source, move[0]), site.replace(attribute, ".".join(move)))
+            yield Draft(splices, 1.0, wrong)
+
+
+def _import_line(move: tuple[str, str], name: str | None) -> str:
+    module, new = move
+    tail = f" as {name}" if name and name != new else ""
+    return f"from {module} import {new}{tail}" if module else f"import {new}{tail}"
+
+
+def declared(site: Site) -> Iterator[Draft]:
+    """A name of the module, or of a function around, that is assigned without saying so."""
+    function = site.scope.function
+    if function is None:
+        return
+    unbound = {name for text in site.hints.messages for name in _UNBOUND.findall(text)}
+    first = function.body[0]
+    if (
+        len(function.body) > 1
+        and isinstance(first, ast.Expr)
+        and isinstance(first.value, ast.Constant)
+    ):
+        first = function.body[1]
+    if not site.source.insertable(first):
+        return
+    outer = site.source.function_of(function)
+    for name in site.scope.locals:
+        if name in site.scope.parameters or (unbound and name not in unbound):
+            continue
+        weight = 1.0 if name in unbound else 0.3
+        if outer is not None and name in site.scope.module.scope(outer).locals:
+            word = "nonlocal"
+        elif name in site.scope.module.names:
+            word = "global"
+        else:
+            continue
+        splice = site.source.insert_before(first, [f"{word} {name}"])
+        yield Draft((splice,), weight, f"assigns `{name}` without `{word}`")
+
+
+def signature(site: Site) -> Iterator[Draft]:
+    """A parameter that a definition lacks, or that has no default, as the failure tells."""
+    told = [found for text in site.hints.messages for found in _TOOK.findall(text)]
+    for name, rest in told:
+        function = site.scope.module.functions.get(name)
+        if function is None:
+            continue
+        arguments = function.args
+        every = [*arguments.posonlyargs, *arguments.args]
+        for parameter in re.findall(r"'(\w+)'", rest):
+            known = next((each for each in every if each.arg == parameter), None)
+            if known is not None and "missing" not in rest and known is every[-1]:
+                for value in ("None", "0", '""', "()", "False"):
+                    stop = site.source.span(known)[1]
+                    splice = Splice(path=site.source.path, start=stop, stop=stop, text=f"={value}")
+                    yield Draft((splice,), 0.8, f"asks for `{parameter}` where it may be missing")
+            elif known is None and every and not arguments.vararg and not arguments.kwonlyargs:
+                last = [*every, *arguments.defaults][-1]
+                if arguments.defaults:
+                    last = arguments.defaults[-1]
+                stop = site.source.span(last)[1]
+                splice = Splice(
+                    path=site.source.path, start=stop, stop=stop, text=f", {parameter}=None"
+                )
+                yield Draft((splice,), 0.6, f"does not take `{parameter}`")
+
+
+OPERATORS = (
+    Operator(
+        "missing_import",
+        1.0,
+        missing_import,
+        (
+            OperatorExample('"""Doc."""\n\n\ndef f(a):\n    return json.dumps(a)\n', '"""Doc."""\n\nimport json\n\n\ndef f(a):\n    return json.dumps(a)\n', 5, "NameError: name 'json' is not defined"),
+        ),
+    ),
+    Operator(
+        "moved_name",
+        0.9,
+        moved_name,
+        (
+            OperatorExample("from collections import Mapping\n\n\ndef f(a):\n    return isinstance(a, Mapping)\n", "from collections.abc import Mapping\n\n\ndef f(a):\n    return isinstance(a, Mapping)\n", 1),
+            OperatorExample("import time\n\n\ndef f():\n    return time.clock()\n", "import time\n\n\ndef f():\n    return time.perf_counter()\n", 5),
+        ),
+        fits={"AssertionError": 0.3},
+    ),
+    Operator(
+        "declaration",
+        0.4,
+        declared,
+        (OperatorExample("count = 0\n\n\ndef f():\n    count += 1\n    return count\n", "count = 0\n\n\ndef f():\n    global count\n    count += 1\n    return count\n", 5, "UnboundLocalError: cannot access local variable 'count' where it is not associated with a value"),),
+        fits={"UnboundLocalError": 2.0, "": 0.5},
+    ),
+    Operator(
+        "signature",
+        0.6,
+        signature,
+        (OperatorExample("def g(a, b):\n    return b\n\n\ndef f():\n    return g(1)\n", "def g(a, b=None):\n    return b\n\n\ndef f():\n    return g(1)\n", 6, "TypeError: g() missing 1 required positional argument: 'b'"),),
+    ),
+)  # fmt: skip
