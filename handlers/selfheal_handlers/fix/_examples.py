@@ -13,7 +13,7 @@ from selfheal.artifacts.diagnosis import Location, SuspectCommit
 from selfheal.artifacts.patch import RecordedRequest
 from selfheal.artifacts.telemetry import EventCounts
 from selfheal.codebase.git import git
-from selfheal.config import TestsConfig
+from selfheal.config import FixConfig, TestsConfig
 from selfheal.repair import (
     Client,
     FileChange,
@@ -167,6 +167,7 @@ def cycle(folder: Path) -> Cycle:
             "anomalies": _anomalies(),
             "telemetry": _telemetry(_dataset(folder)),
             "config": TestsConfig(),
+            "fix": FixConfig(),
             "workspace": workspace,
         },
         storing={"validate_syntax": proposals(material(good, bad)), "workspace": workspace},

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pydantic import Field
 
 from selfheal.artifacts import Candidate, Model
-from selfheal.artifacts.patch import Dropped, Reproducer
+from selfheal.artifacts.patch import Dropped, Reproducer, Search
 from selfheal.artifacts.patterns import Patterns
 from selfheal.repair import Documentation, Edit, Problem, RegressionTest
+from selfheal.sandbox.search_model import SearchReport
 
 
 class FixRequest(Model):
@@ -23,12 +24,22 @@ class FixRequest(Model):
 
 
 class FixMaterial(Model):
-    """The problems with all that is known of them, and the library of what worked before."""
+    """The problems with all that is known of them, and the library of what worked before.
+
+    `searches` are the searches for small edits that make failing tests pass.
+    """
 
     problems: list[Problem]
     declined: list[Dropped] = Field(default_factory=list)
     changelog: str
     library: Patterns | None = None
+    searches: list[SearchReport] = Field(default_factory=list)
+
+    def searched(self, diagnosis_id: str) -> SearchReport | None:
+        """The search for a diagnosis, None where there was none."""
+        return next(
+            (each for each in self.searches if each.told.diagnosis_id == diagnosis_id), None
+        )
 
     @property
     def summary(self) -> str:
@@ -37,9 +48,10 @@ class FixMaterial(Model):
 
 
 class CodeFixes(Model):
-    """The edits by diagnosis."""
+    """The edits by diagnosis; `dropped` are those whose tests were run and say no."""
 
     edits: dict[str, list[Edit]]
+    dropped: list[Dropped] = Field(default_factory=list)
 
     @property
     def summary(self) -> str:
@@ -76,6 +88,7 @@ class Proposals(Model):
     candidates: list[Candidate]
     reproducers: dict[str, Reproducer]
     dropped: list[Dropped] = Field(default_factory=list)
+    searches: list[Search] = Field(default_factory=list)
 
     @property
     def summary(self) -> str:

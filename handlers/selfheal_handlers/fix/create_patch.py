@@ -33,7 +33,7 @@ def create_patch(
     config: FixConfig,
 ) -> Proposals:
     found = []
-    dropped = list(load_diagnosis.declined)
+    dropped = [*load_diagnosis.declined, *generate_code_fix.dropped]
     for problem in load_diagnosis.problems:
         name = problem.diagnosis.id
         own = candidates(
@@ -49,4 +49,9 @@ def create_patch(
             dropped.append(Dropped(diagnosis_id=name, strategy="none", reason=reason))
         found += own
     reproducers = {name: test.reproducer for name, test in generate_test_fix.tests.items()}
-    return Proposals(candidates=found, reproducers=reproducers, dropped=dropped)
+    return Proposals(
+        candidates=found,
+        reproducers=reproducers,
+        dropped=dropped,
+        searches=[report.told for report in load_diagnosis.searches],
+    )

@@ -18,10 +18,12 @@ def example(_folder: Path) -> Mapping[str, Any]:
 
 @handler("generate_documentation_fix", kind="pure", example=example)
 def generate_documentation_fix(load_diagnosis: FixMaterial) -> DocumentationFixes:
+    """A failing test alone is no reason to begin a change log where the project has none."""
     path = load_diagnosis.changelog
     return DocumentationFixes(
         entries={
             problem.diagnosis.id: documentation(problem, path, problem.sources.get(path))
             for problem in load_diagnosis.problems
+            if problem.failing_test is None or path in problem.sources
         }
     )

@@ -1,4 +1,4 @@
-"""Reads the texts around each cause, and finds recorded requests that show the trouble."""
+"""Reads the texts around each cause, and finds what shows the trouble and edits that end it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from selfheal.artifacts.envelope import read_artifact
 from selfheal.artifacts.patch import Dropped, RecordedRequest
 from selfheal.artifacts.patterns import Patterns
 from selfheal.codebase.history import History
-from selfheal.config import TestsConfig
+from selfheal.config import FixConfig, TestsConfig
 from selfheal.contract import Workspace, handler
 from selfheal.errors import RepositoryError
 from selfheal.repair import Problem
@@ -20,6 +20,7 @@ from selfheal.repair.gather import gather, sessions, siblings
 from selfheal_handlers.fix._examples import cycle
 from selfheal_handlers.fix._reproduce import Bench, reproduce_all
 from selfheal_handlers.fix._results import FixMaterial, FixRequest
+from selfheal_handlers.fix._search import searches
 
 
 def example(folder: Path) -> Mapping[str, Any]:
@@ -33,6 +34,7 @@ def load_diagnosis(
     anomalies: Anomalies,
     telemetry: Telemetry,
     config: TestsConfig,
+    fix: FixConfig,
     workspace: Workspace,
 ) -> FixMaterial:
     if workspace.repository is None:
@@ -59,6 +61,7 @@ def load_diagnosis(
         declined=declined,
         changelog=generate_fix_requested.changelog,
         library=_library(workspace.artifacts_folder),
+        searches=searches(problems, workspace.repository, workspace.folder, config, fix),
     )
 
 

@@ -11,6 +11,7 @@ from selfheal.artifacts.patch import Dropped
 from selfheal.codebase.git import git
 from selfheal.contract import Workspace, handler
 from selfheal.errors import RepositoryError
+from selfheal.sandbox.changes import role_of
 from selfheal_handlers.fix._examples import cycle
 from selfheal_handlers.fix._results import Proposals
 
@@ -43,7 +44,8 @@ def store_patch(validate_syntax: Proposals, workspace: Workspace) -> Patch:
         candidates=_ranked(kept),
         reproducers=validate_syntax.reproducers,
         dropped=dropped,
-        documentation="included" if kept else "none",
+        searches=validate_syntax.searches,
+        documentation="included" if _documented(kept) else "none",
     )
 
 
@@ -58,6 +60,13 @@ def _refusal(candidate: Candidate, repository: Path, folder: Path) -> str | None
     arguments = ("apply", "--check", "--cached", "--whitespace=nowarn", "-")
     done = git(repository, *arguments, input=candidate.patch, environment=index, check=False)
     return None if done.returncode == 0 else done.stderr.strip() or "no reason given"
+
+
+def _documented(kept: list[Candidate]) -> bool:
+    """Whether every candidate brings a documentation entry."""
+    return bool(kept) and all(
+        any(role_of(path) == "documentation" for path in candidate.files) for candidate in kept
+    )
 
 
 def _ranked(kept: list[Candidate]) -> list[Candidate]:

@@ -36,7 +36,7 @@ def store_validation_results(
     """The payload of validation.json; a proven composition's patch lies in ``patches/``."""
     choice = aggregate_validation_results
     if choice.composition is None:
-        return concluded(choice, load_patch.isolation)
+        return concluded(choice, load_patch.isolation, searches=patch.searches)
     live = Live(
         bench=bench_of(workspace, tests, config, run_tests.baselines, load_patch.subjects),
         service=service,
@@ -47,7 +47,7 @@ def store_validation_results(
     checks = prove_composition(
         live, choice, load_patch.subjects, documented=patch.documentation == "included"
     )
-    validation = concluded(choice, load_patch.isolation, checks)
+    validation = concluded(choice, load_patch.isolation, checks, searches=patch.searches)
     if validation.composition is not None:
         kept = validation.composition
         workspace.write(f"patches/{kept.id}.patch", kept.patch)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -49,28 +49,55 @@ def workers(config: SearchConfig) -> int:
     return config.workers or min(os.cpu_count() or 1, MOST_WORKERS)
 
 
+def search_all(
+    problems: Sequence[Problem],
+    given: Mapping[str, Sequence[Edit]],
+    lanes: Lanes,
+    config: SearchConfig,
+) -> list[SearchReport]:
+    """A report for every problem, which all have failing tests and one base commit.
+
+    `given` are edits of strategies by diagnosis: they are tried beside the search space.
+    What healed one problem is tried first on the next.
+    """
+    reports: list[SearchReport] = []
+    tests = sorted({test for problem in problems for test in problem.failing_tests})
+    try:
+        with lanes.lane() as lane:
+            survey = survey_of(lane, tests)
+    except ServerEnded as error:
+        reason = f"the tests could not be run in forks: {error}"
+        return [_unavailable(_told(problem), reason) for problem in problems]
+    for problem in problems:
+        seeds = [edit for report in reports for edit in report.plausible]
+        own = survey.of(problem.failing_tests)
+        reports.append(
+            search(problem, given.get(problem.diagnosis.id, ()), lanes, config, own, seeds)
+        )
+    return reports
+
+
 def search(
     problem: Problem,
     given: Sequence[Edit],
     lanes: Lanes,
     config: SearchConfig,
+    survey: Survey,
     seeds: Sequence[Edit] = (),
 ) -> SearchReport:
     """Try `given` edits of strategies and the search space on the problem's failing tests.
 
-    `seeds` are edits that healed another diagnosis of the same run: they are tried first.
+    `seeds` are edits that healed another problem: they are tried first.
     """
-    tests = problem.failing_tests
-    told = Search(diagnosis_id=problem.diagnosis.id, tests=tests)
-    try:
-        with lanes.lane() as lane:
-            survey = survey_of(lane, tests)
-    except ServerEnded as error:
-        return _unavailable(told, f"the tests could not be run in forks: {error}")
+    told = _told(problem)
     if not survey.failing and not survey.uncollected:
         return _unavailable(told, "the failing tests do not fail here, or not each time")
     running = _Search(problem, lanes, config, survey, Planner(problem.sources))
     return running.report(told, seeds, given)
+
+
+def _told(problem: Problem) -> Search:
+    return Search(diagnosis_id=problem.diagnosis.id, tests=problem.failing_tests)
 
 
 def _unavailable(told: Search, reason: str) -> SearchReport:

@@ -14,6 +14,7 @@ from selfheal.artifacts.patch import Search
 from selfheal.repair import Edit
 from selfheal.repair.edits import CodeEdit
 from selfheal.sandbox.forkserver import Failure, FunctionChange, Place, Ran
+from selfheal.sandbox.runner import is_among
 
 Fate = Literal[
     "plausible",
@@ -96,6 +97,16 @@ class Survey:
     imported: frozenset[Place]
     unsurveyed: int = 0
     _ran: dict[Region, frozenset[str]] = field(default_factory=dict)
+
+    def of(self, tests: Sequence[str]) -> Survey:
+        """The survey for a part of the incident's tests; the others are no guards."""
+        return Survey(
+            failing=tuple(name for name in self.failing if is_among(name, list(tests))),
+            uncollected=tuple(name for name in self.uncollected if name in tests),
+            results=self.results,
+            imported=self.imported,
+            unsurveyed=self.unsurveyed,
+        )
 
     def running(self, regions: Sequence[Region]) -> frozenset[str]:
         """The tests that run one of the regions."""

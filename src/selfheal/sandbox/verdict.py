@@ -9,6 +9,7 @@ from pydantic import Field
 
 from selfheal.artifacts import Candidate, Model, Patch, Validation
 from selfheal.artifacts.canonical import short_id
+from selfheal.artifacts.patch import Search
 from selfheal.artifacts.validation import Check, Composition, Result, Selection
 from selfheal.errors import InvalidInput
 from selfheal.repair.merge import combine_patches, merge_patches
@@ -83,10 +84,16 @@ def choose(
     return choice.model_copy(update={"composition": composition, "files": files})
 
 
-def concluded(choice: Choice, isolation: str, proof: Sequence[Check] = ()) -> Validation:
+def concluded(
+    choice: Choice,
+    isolation: str,
+    proof: Sequence[Check] = (),
+    searches: Sequence[Search] = (),
+) -> Validation:
     """The payload of validation.json; `proof` are the checks of the choice's composition.
 
     A composition that fails one gives way to the fix of the gravest diagnosis.
+    `searches` are those of the fix phase, told again beside what was proven.
     """
     results, selections = list(choice.results), list(choice.selections)
     selected, reason, composition = choice.selected, choice.reason, choice.composition
@@ -117,6 +124,7 @@ def concluded(choice: Choice, isolation: str, proof: Sequence[Check] = ()) -> Va
         selected=selected,
         reason=reason,
         selections=selections,
+        searches=list(searches),
         composition=composition,
         isolation=isolation,
     )
