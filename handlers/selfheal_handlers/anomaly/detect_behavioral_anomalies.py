@@ -7,6 +7,7 @@ from typing import Any
 
 from selfheal.analysis.behaviour import detect_behaviour
 from selfheal.analysis.declared_order import detect_declared
+from selfheal.analysis.invariants import detect_invariants
 from selfheal.analysis.model import DetectionData
 from selfheal.analysis.state import detect_state
 from selfheal.analysis.topics import detect_topics
@@ -27,7 +28,14 @@ def detect_behavioral_anomalies(
 ) -> list[Finding]:
     """Broken order, learned and declared, unknown topics, spoilt state, and changes of traffic."""
     found: list[Finding] = []
-    for detect in (detect_behaviour, detect_declared, detect_topics, detect_state, detect_traffic):
+    for detect in (
+        detect_behaviour,
+        detect_declared,
+        detect_topics,
+        detect_state,
+        detect_invariants,
+        detect_traffic,
+    ):
         findings = detect(load_telemetry_data, config)
         found += [*findings.anomalies, *findings.undecided]
     return found

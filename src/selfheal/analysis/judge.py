@@ -11,6 +11,7 @@ from selfheal.analysis import (
     dependencies,
     documentation,
     errors,
+    invariants,
     messages,
     metrics,
     objectives,
@@ -78,6 +79,7 @@ def judge(
         objectives.DETECTOR: _of_asked(objectives.judge_objective),
         messages.DETECTOR: _of_asked(messages.judge_message),
         declared_order.DETECTOR: _of_asked(declared_order.judge_declared),
+        invariants.DETECTOR: _of_asked(invariants.judge_invariant),
         topics.DETECTOR: _of_asked(topics.judge_topic),
     }
     detector = anomaly.detector

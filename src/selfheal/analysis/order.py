@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from selfheal.analysis.errors import scope_of
 from selfheal.analysis.model import Comparison
-from selfheal.analysis.statistics.rates import proportion_is_higher
+from selfheal.analysis.statistics.rates import never_was
 from selfheal.artifacts import Dataset
 from selfheal.telemetry.statistics import UNKNOWN
 
@@ -138,17 +138,8 @@ class Broken(NamedTuple):
 
     @property
     def p_value(self) -> float:
-        """That chance put all broken traces on the candidate's side.
-
-        A rule is one because no good trace broke it, and among many steps some are rarely
-        left out and never were here. So the candidate has to break it more often than the
-        good traces could hide as well: more than their 95 % upper bound, 1 - 0.05^(1/n).
-        """
-        from scipy.stats import binom
-
-        hidden = 1 - 0.05 ** (1 / self.support)
-        beyond = float(binom.sf(self.broken - 1, self.traces, hidden))
-        return max(proportion_is_higher(0, self.support, self.broken, self.traces), beyond)
+        """That chance put all broken traces on the candidate's side."""
+        return never_was(self.support, self.broken, self.traces)
 
     @property
     def total(self) -> bool:

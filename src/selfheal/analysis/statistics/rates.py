@@ -31,6 +31,20 @@ def proportion_is_higher(first: int, of_first: int, second: int, of_second: int)
     return float(hypergeom.sf(second - 1, total, hits, of_second))
 
 
+def never_was(of_first: int, second: int, of_second: int) -> float:
+    """One-sided p-value of whether what never was in `of_first` cases happens now.
+
+    That it never was is why it is asked, and among many such things some are rare and
+    were missed. So the second proportion has to exceed what the first may hide as well:
+    its exact 95 % upper bound, 1 - 0.05^(1/n).
+    """
+    from scipy.stats import binom
+
+    hidden = 1 - 0.05 ** (1 / of_first)
+    beyond = float(binom.sf(second - 1, of_second, hidden))
+    return max(proportion_is_higher(0, of_first, second, of_second), beyond)
+
+
 def trials_to_see(probability: float, significance: float) -> int:
     """How many trials without a hit rule out, at a level, that hits have this probability.
 
