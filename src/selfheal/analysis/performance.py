@@ -21,20 +21,35 @@ OVER_TIME = "latency_over_time"
 # Above this p-value a test does not even hint at what it looks for.
 NO_HINT = 0.5
 
-# Who called an operation, and which code stood behind it, in the judged release.
-_SURROUNDINGS = f"""
-WITH own AS (
-    SELECT * FROM spans WHERE coalesce(service, '{UNKNOWN}') = $service
-        AND coalesce(release, '{UNKNOWN}') = $candidate AND operation = $operation
-)
-SELECT
-    (SELECT list(DISTINCT p.operation ORDER BY p.operation) FROM own JOIN spans AS p
-        ON own.trace_id = p.trace_id AND own.parent_span_id = p.span_id) AS parents,
-    (SELECT mode({{'function': code_function, 'file': code_file, 'line': code_line}})
-        FROM own WHERE code_function IS NOT NULL) AS code,
-    (SELECT list(trace_id ORDER BY duration_ms DESC, trace_id) FROM
-        (SELECT trace_id, duration_ms FROM own WHERE duration_ms IS NOT NULL AND status <> 'error'
-         ORDER BY duration_ms DESC, trace_id LIMIT 5)) AS trace_ids
+# Of operations in the judged release: who called them, which code stood behind them, and
+# their slowest traces.
+_OWN = f"""
+    coalesce(s.service, '{UNKNOWN}') = $service AND coalesce(s.release, '{UNKNOWN}') = $candidate
+    AND list_contains($operations, s.operation)
+"""
+_PARENTS = f"""
+SELECT s.operation, list(DISTINCT p.operation ORDER BY p.operation) AS parents
+FROM spans AS s JOIN spans AS p ON s.trace_id = p.trace_id AND s.parent_span_id = p.span_id
+WHERE {_OWN} GROUP BY s.operation
+"""
+_CODE = f"""
+SELECT operation, function, file, line FROM (
+    SELECT *, row_number() OVER (
+        PARTITION BY operation ORDER BY spans DESC, file, line, function) AS place
+    FROM (
+        SELECT s.operation, s.code_function AS function, s.code_file AS file, s.code_line AS line,
+            count(*) AS spans
+        FROM spans AS s WHERE s.code_function IS NOT NULL AND {_OWN}
+        GROUP BY s.operation, s.code_function, s.code_file, s.code_line
+    )
+) WHERE place = 1
+"""
+_SLOWEST = f"""
+SELECT operation, trace_id FROM (
+    SELECT s.operation, s.trace_id, s.duration_ms, row_number() OVER (
+        PARTITION BY s.operation ORDER BY s.duration_ms DESC, s.trace_id) AS place
+    FROM spans AS s WHERE s.duration_ms IS NOT NULL AND s.status <> 'error' AND {_OWN}
+) WHERE place <= 5 ORDER BY operation, place
 """
 
 
@@ -54,8 +69,8 @@ def detect_performance(data: DetectionData, config: DetectConfig) -> Findings:
         else:
             found = _between_releases(data.dataset, comparison, config)
         slower = {anomaly.operation for anomaly in found.anomalies}
-        anomalies += found.anomalies
-        anomalies += _over_time(data.dataset, comparison, slower, config)
+        drifted = _over_time(data.dataset, comparison, slower, config)
+        anomalies += _with_surroundings(data.dataset, comparison, [*found.anomalies, *drifted])
         undecided += found.undecided
     return Findings(anomalies=anomalies, undecided=undecided)
 
@@ -68,19 +83,18 @@ def _between_releases(dataset: Dataset, comparison: Comparison, config: DetectCo
     ran one after the other this cannot be told.
     """
     latency = compare_latency(dataset, comparison, config)
-    found = _convicted(dataset, comparison, latency, config)
+    found = _convicted(comparison, latency, config)
     if latency.common_factor < config.minimum_ratio:
         return found
     if comparison.concurrent and not found.anomalies:
         latency = compare_latency(dataset, comparison, config, keep_common_factor=True)
-        return _convicted(dataset, comparison, latency, config, keep_common_factor=True)
+        return _convicted(comparison, latency, config, keep_common_factor=True)
     return found.model_copy(
         update={"undecided": [*found.undecided, _slower_together(comparison, latency)]}
     )
 
 
 def _convicted(
-    dataset: Dataset,
     comparison: Comparison,
     latency: ServiceLatency,
     config: DetectConfig,
@@ -92,7 +106,7 @@ def _convicted(
     undecided = _untested(latency, config)
     for test, p_value in _adjusted(latency.tests):
         if p_value <= config.significance:
-            anomalies.append(_by_release(dataset, comparison, test, p_value, latency, parameters))
+            anomalies.append(_by_release(comparison, test, p_value, latency, parameters))
         elif test.entry and test.ratio >= config.minimum_ratio and p_value < NO_HINT:
             undecided.append(_not_sure(test, p_value))
     return Findings(anomalies=anomalies, undecided=undecided)
@@ -104,7 +118,6 @@ def _adjusted(tests: list[LatencyTest]) -> list[tuple[LatencyTest, float]]:
 
 
 def _by_release(
-    dataset: Dataset,
     comparison: Comparison,
     test: LatencyTest,
     p_value: float,
@@ -135,7 +148,6 @@ def _by_release(
             "adjusted_p_value": significant(p_value),
             "common_factor": latency.common_factor,
             "bucket_seconds": latency.bucket_seconds,
-            **_surroundings(dataset, comparison, test.operation),
         },
     )
 
@@ -147,7 +159,7 @@ def _over_time(
     found = drifts(dataset, comparison.service, comparison.candidate, config)
     adjusted = benjamini_hochberg([drift.p_value for drift in found])
     return [
-        _drifted(dataset, comparison, drift, p_value, config)
+        _drifted(comparison, drift, p_value, config)
         for drift, p_value in zip(found, adjusted, strict=True)
         if drift.p_value <= SIGNIFICANCE
         and p_value <= config.significance
@@ -157,9 +169,7 @@ def _over_time(
     ]
 
 
-def _drifted(
-    dataset: Dataset, comparison: Comparison, drift: Drift, p_value: float, config: DetectConfig
-) -> Anomaly:
+def _drifted(comparison: Comparison, drift: Drift, p_value: float, config: DetectConfig) -> Anomaly:
     since = iso(drift.since_ns)
     return Anomaly(
         id=short_id("anomaly", OVER_TIME, comparison.service, drift.operation),
@@ -178,23 +188,39 @@ def _drifted(
         evidence={
             **drift.evidence(),
             "adjusted_p_value": significant(p_value),
-            **_surroundings(dataset, comparison, drift.operation),
         },
     )
 
 
-def _surroundings(dataset: Dataset, comparison: Comparison, operation: str) -> dict[str, Any]:
+def _with_surroundings(
+    dataset: Dataset, comparison: Comparison, anomalies: list[Anomaly]
+) -> list[Anomaly]:
+    """The anomalies with `parents`, `code` and `trace_ids` of their operations in the evidence."""
+    if not anomalies:
+        return []
     scope = {
         "service": comparison.service,
         "candidate": comparison.candidate.version,
-        "operation": operation,
+        "operations": sorted({anomaly.operation for anomaly in anomalies}),
     }
-    (row,) = dataset.rows(_SURROUNDINGS, scope)
-    return {
-        "parents": row["parents"] or [],
-        "code": row["code"],
-        "trace_ids": row["trace_ids"] or [],
-    }
+    parents = {row["operation"]: row["parents"] for row in dataset.rows(_PARENTS, scope)}
+    code = {row.pop("operation"): row for row in dataset.rows(_CODE, scope)}
+    traces: dict[str, list[str]] = {}
+    for row in dataset.rows(_SLOWEST, scope):
+        traces.setdefault(row["operation"], []).append(row["trace_id"])
+    return [
+        anomaly.model_copy(
+            update={
+                "evidence": {
+                    **anomaly.evidence,
+                    "parents": parents.get(anomaly.operation, []),
+                    "code": code.get(anomaly.operation),
+                    "trace_ids": traces.get(anomaly.operation, []),
+                }
+            }
+        )
+        for anomaly in anomalies
+    ]
 
 
 def _not_sure(test: LatencyTest, p_value: float) -> Undecided:

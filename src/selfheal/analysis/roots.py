@@ -10,7 +10,7 @@ services above only pass on. Where nothing is anomalous, nobody is accused.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from selfheal.analysis.model import Comparison
 from selfheal.artifacts import Anomaly, Dataset
@@ -18,40 +18,47 @@ from selfheal.artifacts.anomalies import RootCandidate
 from selfheal.artifacts.model import SEVERITIES
 from selfheal.telemetry.statistics import UNKNOWN, significant
 
+if TYPE_CHECKING:
+    import duckdb
+
 # Of the score: no anomalous callee, share of the growth of own time, share of new errors.
 WEIGHTS = {"no_anomalous_callee": 0.4, "own_time": 0.35, "own_errors": 0.25}
 # What tells of documents, tests and visitors tells nothing of where trouble begins.
 _KINDS = {"performance", "error", "behavioral", "state", "dependency"}
 _OF_VISITORS = {"surge", "drop", "appeared", "vanished"}
 
-_CALLS = f"""
-SELECT DISTINCT coalesce(p.service, '{UNKNOWN}') AS caller, coalesce(c.service, '{UNKNOWN}') AS callee
-FROM spans AS c JOIN spans AS p ON p.trace_id = c.trace_id AND p.span_id = c.parent_span_id
-WHERE coalesce(p.service, '{UNKNOWN}') <> coalesce(c.service, '{UNKNOWN}') ORDER BY ALL
+# An entry of a service is a span whose parent is not of that service.
+_ENTRIES = f"""
+CREATE TEMP TABLE entries AS
+SELECT c.trace_id, coalesce(c.service, '{UNKNOWN}') AS service, coalesce(c.release, '{UNKNOWN}') AS release,
+    c.start_ns, c.duration_ms, c.status = 'error' OR coalesce(c.http_status, 0) >= 500 AS failed,
+    CASE WHEN p.span_id IS NOT NULL THEN coalesce(p.service, '{UNKNOWN}') END AS caller
+FROM spans AS c LEFT JOIN spans AS p
+    ON p.trace_id = c.trace_id AND p.span_id = c.parent_span_id
+WHERE p.span_id IS NULL OR coalesce(p.service, '{UNKNOWN}') <> coalesce(c.service, '{UNKNOWN}')
 """
-_SIDES = f"""
-CREATE TEMP TABLE sides AS
-SELECT trace_id, span_id, parent_span_id, coalesce(service, '{UNKNOWN}') AS service, duration_ms,
-    status = 'error' OR coalesce(http_status, 0) >= 500 AS failed,
-    CASE WHEN baseline IS NULL THEN start_ns >= $since_ns
-        WHEN coalesce(release, '{UNKNOWN}') = candidate THEN true
-        WHEN coalesce(release, '{UNKNOWN}') = baseline THEN false END AS after
-FROM spans LEFT JOIN releases ON releases.name = coalesce(spans.service, '{UNKNOWN}')
-WHERE duration_ms IS NOT NULL AND start_ns IS NOT NULL
+_CALLS = """
+SELECT DISTINCT caller, service AS callee FROM entries WHERE caller IS NOT NULL ORDER BY ALL
 """
-# An entry of a service is a span whose parent is not of that service. Its time in other
-# services is that of their entries below it, through client spans of its own.
+_RELEASES = """
+CREATE TEMP TABLE releases AS
+SELECT unnest($services) AS name, unnest($baselines) AS baseline, unnest($candidates) AS candidate
+"""
+# A service's time in other services is that of their entries below it, through client
+# spans of its own.
 _OWN = """
-WITH entries AS (
-    SELECT c.*, p.service AS caller FROM sides AS c LEFT JOIN sides AS p
-        ON p.trace_id = c.trace_id AND p.span_id = c.parent_span_id
-    WHERE p.service IS NULL OR p.service <> c.service
+WITH sides AS (
+    SELECT e.trace_id, e.service, e.caller, e.duration_ms, e.failed,
+        CASE WHEN r.baseline IS NULL THEN e.start_ns >= $since_ns
+            WHEN e.release = r.candidate THEN true WHEN e.release = r.baseline THEN false END AS after
+    FROM entries AS e LEFT JOIN releases AS r ON r.name = e.service
+    WHERE e.duration_ms IS NOT NULL AND e.start_ns IS NOT NULL
 ), passed AS (
     SELECT trace_id, caller AS service, sum(duration_ms) AS ms, bool_or(failed) AS failed
-    FROM entries WHERE caller IS NOT NULL GROUP BY ALL
+    FROM sides WHERE caller IS NOT NULL GROUP BY ALL
 ), per_trace AS (
     SELECT trace_id, service, after, sum(duration_ms) AS ms, bool_or(failed) AS failed
-    FROM entries WHERE after IS NOT NULL GROUP BY ALL
+    FROM sides WHERE after IS NOT NULL GROUP BY ALL
 )
 SELECT e.service, e.after, count(*)::BIGINT AS traces,
     median(greatest(e.ms - coalesce(p.ms, 0), 0)) AS own_ms,
@@ -76,12 +83,16 @@ def root_candidates(
     for anomaly in anomalies:
         if anomaly.kind in _KINDS and anomaly.evidence.get("violation") not in _OF_VISITORS:
             accused.setdefault(anomaly.service, []).append(anomaly)
-    calls: dict[str, set[str]] = {}
-    for row in dataset.rows(_CALLS):
-        calls.setdefault(row["caller"], set()).add(row["callee"])
-    if not accused or not calls:
+    if not accused:
         return []
-    own = _own(dataset, comparisons, [one for ones in accused.values() for one in ones])
+    with dataset.connect() as connection:
+        connection.execute(_ENTRIES)
+        calls: dict[str, set[str]] = {}
+        for caller, callee in connection.execute(_CALLS).fetchall():
+            calls.setdefault(caller, set()).add(callee)
+        if not calls:
+            return []
+        own = _own(connection, comparisons, [one for ones in accused.values() for one in ones])
     grown = sum(max(own[name].time, 0.0) for name in accused if name in own)
     failing = sum(max(own[name].failures, 0.0) for name in accused if name in own)
     # What nobody shows (no time grew, nothing fails more) says nothing about anyone.
@@ -138,18 +149,21 @@ def _reachable(start: str, calls: Mapping[str, set[str]]) -> set[str]:
 
 
 def _own(
-    dataset: Dataset, comparisons: Sequence[Comparison], anomalies: Sequence[Anomaly]
+    connection: duckdb.DuckDBPyConnection,
+    comparisons: Sequence[Comparison],
+    anomalies: Sequence[Anomaly],
 ) -> dict[str, _Own]:
     """Per service, from its baseline to its judged release; without one, since the first anomaly."""
     began = [_ns(one.first_seen) for one in anomalies if one.first_seen]
-    with dataset.connect() as connection:
-        connection.execute("CREATE TEMP TABLE releases (name TEXT, baseline TEXT, candidate TEXT)")
-        for pair in comparisons:
-            before = pair.baseline.version if pair.baseline else None
-            values = [pair.service, before, pair.candidate.version]
-            connection.execute("INSERT INTO releases VALUES (?, ?, ?)", values)
-        connection.execute(_SIDES, {"since_ns": max(began, default=0)})
-        rows = connection.execute(_OWN).fetchall()
+    connection.execute(
+        _RELEASES,
+        {
+            "services": [pair.service for pair in comparisons],
+            "baselines": [pair.baseline.version if pair.baseline else None for pair in comparisons],
+            "candidates": [pair.candidate.version for pair in comparisons],
+        },
+    )
+    rows = connection.execute(_OWN, {"since_ns": max(began, default=0)}).fetchall()
     sides: dict[tuple[str, bool], tuple[float, float]] = {}
     for service, after, _, own_ms, own_failures in rows:
         sides[service, after] = (own_ms, own_failures)

@@ -45,9 +45,9 @@ _STATED = f"""CASE WHEN attributes LIKE '%"state.%' THEN {_LISTS} ELSE [] END"""
 _HANDLER = (
     """CASE WHEN attributes LIKE '%"beat.handler"%' THEN attributes ->> '$."beat.handler"' END"""
 )
-# One row per execution of a step: `keys` is what it changed, empty where nothing.
-_EXECUTIONS = f"""
-CREATE TEMP TABLE executions AS
+# One row per execution of a step that changed something: `keys` is what.
+_CHANGED = f"""
+CREATE TEMP TABLE changed AS
 WITH written AS (
     SELECT trace_id, parent_span_id, list(DISTINCT name) AS tables FROM (
         SELECT trace_id, parent_span_id, regexp_extract(db_statement, $table, 1) AS name
@@ -56,14 +56,16 @@ WITH written AS (
 ), of_spans AS (
     SELECT coalesce({_HANDLER}, operation) AS step,
         {_SIDE.format(time="start_ns")} AS candidate, s.trace_id, start_ns AS time_ns,
-        {_STATED} || coalesce(w.tables, []) AS keys
+        {_STATED} || coalesce(w.tables, []) AS keys, false AS logged
     FROM spans AS s LEFT JOIN written AS w
         ON w.trace_id = s.trace_id AND w.parent_span_id = s.span_id
     WHERE coalesce(service, '{UNKNOWN}') = $service AND db_statement IS NULL
+        AND (w.tables IS NOT NULL OR attributes LIKE '%"state.%')
 ), of_logs AS (
     SELECT coalesce(attributes ->> '$."beat.handler"', attributes ->> '$."beat.event"', logger)
             AS step,
-        {_SIDE.format(time="time_ns")} AS candidate, l.trace_id, time_ns, {_STATED} AS keys
+        {_SIDE.format(time="time_ns")} AS candidate, l.trace_id, time_ns, {_STATED} AS keys,
+        true AS logged
     FROM logs AS l
     WHERE coalesce(service, '{UNKNOWN}') = $service AND attributes LIKE '%"state.%'
         AND NOT EXISTS (FROM spans AS s WHERE s.trace_id = l.trace_id AND s.span_id = l.span_id)
@@ -71,18 +73,25 @@ WITH written AS (
 SELECT * FROM (FROM of_spans UNION ALL FROM of_logs)
 WHERE candidate IS NOT NULL AND step IS NOT NULL
 """
-_CHANGES = """
-WITH totals AS (
+# How often the steps that change something ran: those in spans, whatever they did, and
+# those that only logs tell of.
+_CHANGES = f"""
+WITH ran AS (
+    SELECT coalesce({_HANDLER}, operation) AS step, {_SIDE.format(time="start_ns")} AS candidate
+    FROM spans WHERE coalesce(service, '{UNKNOWN}') = $service AND db_statement IS NULL
+    UNION ALL
+    SELECT step, candidate FROM changed WHERE logged
+), totals AS (
     SELECT step, count(*) FILTER (NOT candidate)::BIGINT AS before,
         count(*) FILTER (candidate)::BIGINT AS after
-    FROM executions GROUP BY step
+    FROM ran WHERE candidate IS NOT NULL AND step IN (SELECT step FROM changed) GROUP BY step
 ), pairs AS (
     SELECT step, key, count(*) FILTER (NOT candidate)::BIGINT AS changed_before,
         count(*) FILTER (candidate)::BIGINT AS changed_after,
         min(time_ns) FILTER (candidate) AS first_ns, max(time_ns) FILTER (candidate) AS last_ns,
         (list(DISTINCT trace_id ORDER BY trace_id)
             FILTER (candidate AND trace_id IS NOT NULL))[:5] AS trace_ids
-    FROM (SELECT step, candidate, trace_id, time_ns, unnest(list_distinct(keys)) AS key FROM executions)
+    FROM (SELECT step, candidate, trace_id, time_ns, unnest(list_distinct(keys)) AS key FROM changed)
     GROUP BY step, key
 )
 SELECT *, (SELECT list(DISTINCT o.step ORDER BY o.step) FROM pairs AS o
@@ -116,18 +125,14 @@ def key_changes(dataset: Dataset, comparison: Comparison) -> list[KeyChange]:
     """Every key that a step of the service changes on either side."""
     middle = (comparison.candidate.start_ns + comparison.candidate.end_ns) // 2
     with dataset.connect() as connection:
-        connection.execute(
-            _EXECUTIONS,
-            {
-                "service": comparison.service,
-                "baseline": comparison.baseline.version if comparison.baseline else None,
-                "candidate": comparison.candidate.version,
-                "middle_ns": middle,
-                "table": _TABLE,
-                "writes": _WRITES,
-            },
-        )
-        cursor = connection.execute(_CHANGES)
+        scope = {
+            "service": comparison.service,
+            "baseline": comparison.baseline.version if comparison.baseline else None,
+            "candidate": comparison.candidate.version,
+            "middle_ns": middle,
+        }
+        connection.execute(_CHANGED, {**scope, "table": _TABLE, "writes": _WRITES})
+        cursor = connection.execute(_CHANGES, scope)
         names = [column[0] for column in cursor.description or ()]
         rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     return [
