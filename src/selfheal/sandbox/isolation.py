@@ -81,10 +81,10 @@ def level() -> Level:
     Raises ConfigurationError where the configured one does not work here.
     """
     wanted = settings().level
-    works = {"bubblewrap": lambda: bubblewrap() is not None, "landlock": landlock}
     if wanted == "auto":
         return "bubblewrap" if bubblewrap() else "landlock" if landlock() else "limits"
-    if wanted != "limits" and not works[wanted]():
+    works = {"bubblewrap": bubblewrap() is not None, "landlock": landlock(), "limits": True}
+    if not works[wanted]:
         raise ConfigurationError(
             f"{wanted} does not work on this machine.",
             where="sandbox.level",

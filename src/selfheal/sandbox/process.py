@@ -6,6 +6,7 @@ import json
 import os
 import select
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,7 @@ from selfheal.sandbox.isolation import (
 State = Literal["exited", "timed_out", "killed", "not_started"]
 
 OUTPUT_LIMIT = 1_000_000
+REPORT_LIMIT = 256 * 1024**2
 FILE_LIMIT = 2 * 1024**3
 PROCESS_LIMIT = 4096
 MEGABYTE = 1024 * 1024
@@ -206,6 +208,22 @@ def run(
         return Completed(
             state, code, _text(out), _text(err) + why, seconds, isolation(network=network)
         )
+
+
+def left_behind(file: Path) -> bytes | None:
+    """What a confined command wrote to a file; None where it wrote none.
+
+    It may have put something else in its place: a link, a pipe that never ends, too much.
+    """
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with os.fdopen(descriptor, "rb") as reader:
+        told = os.fstat(descriptor)
+        if not stat.S_ISREG(told.st_mode) or told.st_size > REPORT_LIMIT:
+            return None
+        return reader.read(REPORT_LIMIT)
 
 
 def limits(timeout_seconds: float | None, memory_megabytes: int | None) -> dict[str, int]:

@@ -1,10 +1,19 @@
-"""Runs pytest with coverage, and some tests before all others, in a single process.
+"""Runs pytest with coverage, some tests before all others and some again and again.
 
 Started as a script in the project's own interpreter by `selfheal.sandbox.suite`, with
-the standard library, pytest and coverage.py: ``python runner.py SETTINGS ARGUMENTS…``.
-The JSON settings have `first` (node ids), `first_passed` (a file that is made once those
-tests have passed), `without` (node ids that are not run) and `coverage` (null, or `sources`, `omit`, the `report` to write
-and the file `missing` that is made where there is no coverage.py).
+the standard library, pytest and coverage.py: ``python runner.py ARGUMENTS…``, the JSON
+settings on its standard input:
+
+* `paths`: folders of the project to import from;
+* `first` (node ids), and `first_passed`, a file that is made once those tests have passed;
+* `without`: node ids that are not run;
+* `coverage`: null, or `sources`, `omit`, the `report` to write and the file `missing` that
+  is made where there is no coverage.py;
+* `made_to_fail`: the name of a test that is added at the end of the run and fails. A run in
+  which it does not is not to be believed: something changed what pytest reports. The name
+  is told on standard input, which is closed then, and to be found nowhere else;
+* `repeated`: null, or `tests` (node ids) that are run `runs` times before all else, in forks
+  and each time in another order, at the most `seconds`, and the `report` of it.
 """
 
 from __future__ import annotations
@@ -16,17 +25,30 @@ if __name__ == "__main__":
     del sys.path[0]
 
 import json
+import os
+import random
+import signal
+import time
+import warnings
 from pathlib import Path
 from typing import Any
+
+# Not 0, with which code under test would end a fork early.
+PASSED_IN_FORK = 77
 
 
 def main(settings: dict[str, Any], arguments: list[str]) -> int:
     """The exit code of pytest."""
-    sys.path.insert(0, str(Path.cwd()))  # as python -m pytest has it
-    import pytest  # before anything is traced: it is none of the project's code
+    # Before the project's folder is searched, and before anything is traced.
+    import _pytest.junitxml
+    import _pytest.runner  # noqa: F401
+    import pytest
 
     measured = _coverage(settings["coverage"]) if settings["coverage"] else None
-    plugins = []
+    _import_from([str(Path.cwd()), *settings["paths"]])
+    plugins = [failing_at_the_end(settings["made_to_fail"])]
+    if settings["repeated"]:
+        plugins.append(repeating(settings["repeated"]))
     if settings["first"]:
         plugins.append(running_first(settings["first"], Path(settings["first_passed"])))
     if settings["without"]:
@@ -37,6 +59,26 @@ def main(settings: dict[str, Any], arguments: list[str]) -> int:
         if measured is not None:
             measured.stop()
             _report(measured, settings["coverage"]["report"])
+
+
+def _import_from(folders: list[str]) -> None:
+    """Search the project's folders first, as ``python -m pytest`` has it, from now on.
+
+    A module that pytest has brought and the project has its own of is the project's.
+    """
+    sys.path[:0] = folders
+    if folders[1:]:
+        os.environ["PYTHONPATH"] = os.pathsep.join(folders[1:])
+    kept = {"pytest", "_pytest", "coverage", "__main__", *getattr(sys, "stdlib_module_names", ())}
+    own = {
+        place.stem
+        for folder in folders
+        for place in Path(folder).iterdir()
+        if place.suffix == ".py" or (place / "__init__.py").exists()
+    }
+    for name in list(sys.modules):
+        if name.partition(".")[0] in own - kept:
+            del sys.modules[name]
 
 
 def is_among(nodeid: str, tests: list[str]) -> bool:
@@ -96,6 +138,99 @@ def running_first(tests: list[str], passed: Path) -> Any:
     return First()
 
 
+def failing_at_the_end(name: str) -> Any:
+    """A plugin: one more test, which fails, and counts for nothing but in the report."""
+    import pytest
+
+    def fails() -> None:
+        raise AssertionError("made to fail")
+
+    class MadeToFail:
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_cmdline_main(self, config: Any) -> None:
+            # Workers of pytest-xdist would not know this plugin.
+            if getattr(config.option, "numprocesses", None):
+                config.option.numprocesses = 0
+
+        @pytest.hookimpl(trylast=True)
+        def pytest_collection_modifyitems(self, session: Any, items: list[Any]) -> None:
+            self.session = session
+            parents = (item.getparent(pytest.Module) for item in reversed(items))
+            parent = next((each for each in parents if each is not None), None)
+            if parent is not None:
+                make = getattr(pytest.Function, "from_parent", pytest.Function)
+                items.append(make(name=name, parent=parent, callobj=fails))
+
+        def pytest_runtest_logstart(self, nodeid: str) -> None:
+            if nodeid.endswith(name):
+                self.session.config.option.maxfail = 0
+
+        @pytest.hookimpl(trylast=True)
+        def pytest_runtest_logreport(self, report: Any) -> None:
+            if not (report.nodeid.endswith(name) and report.failed):
+                return
+            self.session.testsfailed -= report.when != "teardown"
+            terminal = self.session.config.pluginmanager.get_plugin("terminalreporter")
+            for reports in terminal.stats.values() if terminal else ():
+                if report in reports:
+                    reports.remove(report)
+
+    return MadeToFail()
+
+
+def repeating(settings: dict[str, Any]) -> Any:
+    """A plugin: the tests run several times, each in a fork that leaves nothing behind."""
+    import pytest
+
+    class Repeating:
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_runtestloop(self, session: Any) -> None:
+            asked = settings["tests"]
+            items = [item for item in session.items if item.nodeid.partition("[")[0] in asked]
+            if not items or session.config.option.collectonly or session.testsfailed:
+                return
+            deadline = time.monotonic() + settings["seconds"]
+            outcomes: list[bool] = []
+            for number in range(settings["runs"]):
+                if time.monotonic() > deadline or outcomes == [False]:
+                    break
+                ordered = list(items)
+                random.Random(number).shuffle(ordered)
+                outcomes.append(_passes_in_fork(ordered, deadline))
+            told = {"runs": len(outcomes), "passed": sum(outcomes), "tests": len(items)}
+            Path(settings["report"]).write_text(json.dumps(told))
+
+    return Repeating()
+
+
+def _passes_in_fork(items: list[Any], deadline: float) -> bool:
+    """Whether all of these tests pass, in this order, in a fork of this process."""
+    from _pytest.runner import runtestprotocol
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # fork(2) of a process with threads
+        child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            following = [*items[1:], None]
+            reports = [
+                report
+                for item, after in zip(items, following)  # noqa: B905 (Python 3.9 knows no strict)
+                for report in runtestprotocol(item, log=False, nextitem=after)
+            ]
+            code = 0 if all(report.passed for report in reports) else 1
+        finally:
+            os._exit(PASSED_IN_FORK if code == 0 else 1)
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.WIFEXITED(status) and os.WEXITSTATUS(status) == PASSED_IN_FORK
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+        time.sleep(0.002)
+
+
 def _coverage(settings: dict[str, Any]) -> Any:
     """A started coverage.py with settings of our own: the project's do not matter here."""
     try:
@@ -120,4 +255,10 @@ def _report(measured: Any, target: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(json.loads(sys.argv[1]), sys.argv[2:]))
+    given = json.loads(sys.stdin.read())
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    ended_with = main(given, sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Nothing that the project registered for the end may touch the reports.
+    os._exit(ended_with)

@@ -3,12 +3,18 @@
 pytest is asked for its JUnit XML report; a run without a report, or whose exit code
 contradicts it, is an error whatever the tests print. Another command is judged by its
 exit code alone, as one test that bears the command's name.
+
+Code under test runs in pytest's own process and could change what it reports. So one
+more test is added to each run, under a name drawn for it, that has to be reported as
+failed: a conftest, a plugin or a patch that turns outcomes around or writes a report of
+its own turns this one around as well, or does not know of it.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 import shlex
 import shutil
 import sys
@@ -18,19 +24,29 @@ from pathlib import Path
 from typing import Any, Literal
 from xml.etree import ElementTree
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from selfheal.artifacts import Model
 from selfheal.config import TestsConfig
 from selfheal.sandbox import runner
-from selfheal.sandbox.process import Completed, run
+from selfheal.sandbox.process import Completed, left_behind, run
 from selfheal.sandbox.service import fill
 
 SuiteState = Literal["passed", "failed", "timed_out", "error", "no_tests"]
 
-SOURCE_FOLDERS = ("src", "lib")
-FIRST_PASSED, NO_COVERAGE = "first-passed", "no-coverage"
+SOURCE_FOLDERS, PATHS = ("src", "lib"), "PYTHONPATH"
+FIRST_PASSED, NO_COVERAGE, REPEATED = "first-passed", "no-coverage", "repeated.json"
+# Of the time that a run has, what the shuffled runs before it may take.
+REPEATED_SHARE = 0.25
 PYTEST_ALL_PASSED, PYTEST_FAILED, PYTEST_INTERRUPTED, PYTEST_USAGE, PYTEST_NO_TESTS = 0, 1, 2, 4, 5
+
+
+class Repeated(Model):
+    """How often some tests passed together, each time in another order and a fresh process."""
+
+    tests: int
+    runs: int
+    passed: int
 
 
 class SuiteResult(Model):
@@ -39,7 +55,8 @@ class SuiteResult(Model):
     `coverage` maps each measured file to its executable lines and whether they ran;
     None where it was not asked for or cannot be had, with the reason in `note`.
     `output_tail` is for people and holds times: never part of an artifact. `first_passed`
-    says that the test which was asked to run first did run and pass, whatever came then.
+    says that the test which was asked to run first did run and pass, whatever came then;
+    `repeated` is None where nothing was to be repeated.
     """
 
     state: SuiteState
@@ -53,6 +70,7 @@ class SuiteResult(Model):
     seconds: float = 0.0
     note: str = ""
     first_passed: bool = False
+    repeated: Repeated | None = None
 
     @property
     def broken(self) -> set[str]:
@@ -79,6 +97,8 @@ def run_suite(
     select: Sequence[str] = (),
     first: Sequence[str] = (),
     without: Sequence[str] = (),
+    repeat: Sequence[str] = (),
+    runs: int = 0,
     coverage: bool = False,
     timeout_seconds: float | None = None,
     memory_megabytes: int | None = None,
@@ -87,25 +107,37 @@ def run_suite(
     """Run the suite in a checkout, or only the tests of `select` (pytest node ids).
 
     The tests `first` run before all others, and those only if they pass; they are among the
-    results where the suite holds them. The tests of `without` are not run. Both only where
-    `runs_in_order` the command. `timeout_seconds`
+    results where the suite holds them. The tests of `without` are not run. Those of `repeat`
+    run `runs` times before, shuffled. All this only where `runs_in_order` the command.
+    `timeout_seconds`
     defaults to the configured one. With `coverage` the lines that ran are reported where
     the project's interpreter has coverage.py; `keep` is where its JSON report is then kept.
     """
     folder = Path(worktree)
     report = Path(tempfile.mkdtemp(prefix="selfheal-report-"))
+    seconds = timeout_seconds or tests.timeout_seconds
+    ours, imports = runs_in_order(tests), import_environment(folder)
+    settings = _settings(tests, report, first, without, coverage)
+    settings["repeated"] = _repetition(report, repeat, runs, seconds)
+    if ours:
+        # Given to the project's code only: pytest itself is not to be found among it.
+        settings["paths"] = [path for path in imports.pop(PATHS, "").split(os.pathsep) if path]
     try:
-        command, note = _command(tests, report, select, first, without, coverage)
+        command, note = _command(tests, report, select, coverage)
         done = run(
             command,
             cwd=folder,
-            timeout_seconds=timeout_seconds or tests.timeout_seconds,
+            timeout_seconds=seconds,
             memory_megabytes=memory_megabytes,
-            environment=import_environment(folder),
+            environment=imports,
+            input=json.dumps(settings) if ours else None,
             writable=(report,),
         )
-        judged = _judge_pytest if is_pytest(tests) else _judge_command
-        result = judged(done, report / "junit.xml", tests)
+        if is_pytest(tests):
+            name = settings["made_to_fail"] if ours else None
+            result = _judge_pytest(done, report / "junit.xml", name)
+        else:
+            result = _judge_command(done, tests)
         measured = None
         if coverage and not note:
             measured, note = _coverage(report)
@@ -118,6 +150,7 @@ def run_suite(
                 "output_tail": done.tail(),
                 "seconds": done.seconds,
                 "first_passed": (report / FIRST_PASSED).exists(),
+                "repeated": _repeated(report / REPEATED),
             }
         )
     finally:
@@ -136,7 +169,7 @@ def import_environment(worktree: Path) -> dict[str, str]:
     in place of those of the checkout.
     """
     found = [folder for name in SOURCE_FOLDERS if _holds_modules(folder := worktree / name)]
-    return {"PYTHONPATH": os.pathsep.join(map(str, found))} if found else {}
+    return {PATHS: os.pathsep.join(map(str, found))} if found else {}
 
 
 def _holds_modules(folder: Path) -> bool:
@@ -163,21 +196,14 @@ def runs_in_order(tests: TestsConfig) -> bool:
 
 
 def _command(
-    tests: TestsConfig,
-    report: Path,
-    select: Sequence[str],
-    first: Sequence[str],
-    without: Sequence[str],
-    coverage: bool,
+    tests: TestsConfig, report: Path, select: Sequence[str], coverage: bool
 ) -> tuple[list[str], str]:
     """The command line, and why coverage cannot be measured, if so."""
     command, note = base_command(tests), ""
     if not is_pytest(tests):
         return command, "coverage is measured of pytest suites only"
     if runs_in_order(tests):
-        if coverage or first or without:
-            settings = _settings(tests, report, first, without, coverage)
-            command = [command[0], runner.__file__, json.dumps(settings), *command[3:]]
+        command = [command[0], runner.__file__, *command[3:]]
     elif coverage:
         note = "coverage needs a command of the form python -m pytest"
     options = ["-p", "no:cacheprovider", "-o", "junit_family=xunit1", "--color=no"]
@@ -194,6 +220,9 @@ def _settings(
         "missing": str(report / NO_COVERAGE),
     }
     return {
+        "paths": [],
+        "made_to_fail": f"test_{secrets.token_hex(8)}",
+        "repeated": None,
         "first": list(first),
         "without": list(without),
         "first_passed": str(report / FIRST_PASSED),
@@ -201,21 +230,45 @@ def _settings(
     }
 
 
+def _repetition(
+    report: Path, tests: Sequence[str], runs: int, seconds: float
+) -> dict[str, Any] | None:
+    if not (tests and runs):
+        return None
+    return {
+        "tests": list(tests),
+        "runs": runs,
+        "seconds": REPEATED_SHARE * seconds,
+        "report": str(report / REPEATED),
+    }
+
+
 def _coverage(report: Path) -> tuple[dict[str, dict[int, bool]] | None, str]:
     if (report / NO_COVERAGE).exists():
         return None, "the interpreter of the tests has no coverage.py"
-    target = report / "coverage.json"
-    if not target.is_file():
+    content = left_behind(report / "coverage.json")
+    if content is None:
         return None, "coverage.py wrote no report"
     files: dict[str, dict[int, bool]] = {}
-    for name, entry in json.loads(target.read_text())["files"].items():
-        lines = dict.fromkeys(entry["executed_lines"], True)
-        lines |= dict.fromkeys(entry["missing_lines"], False)
-        files[Path(name).as_posix()] = dict(sorted(lines.items()))
+    try:
+        for name, entry in json.loads(content)["files"].items():
+            lines = {int(line): True for line in entry["executed_lines"]}
+            lines |= {int(line): False for line in entry["missing_lines"]}
+            files[Path(name).as_posix()] = dict(sorted(lines.items()))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None, "the coverage report is not one of coverage.py"
     return dict(sorted(files.items())), ""
 
 
-def _judge_command(done: Completed, _: Path, tests: TestsConfig) -> SuiteResult:
+def _repeated(report: Path) -> Repeated | None:
+    content = left_behind(report)
+    try:
+        return None if content is None else Repeated.model_validate_json(content)
+    except ValidationError:
+        return None
+
+
+def _judge_command(done: Completed, tests: TestsConfig) -> SuiteResult:
     name = shlex.join(tests.command)
     if done.state == "timed_out":
         return SuiteResult(state="timed_out", errors=[name], note=_timeout(done))
@@ -230,23 +283,35 @@ def _judge_command(done: Completed, _: Path, tests: TestsConfig) -> SuiteResult:
     )
 
 
-def _judge_pytest(done: Completed, report: Path, _: TestsConfig) -> SuiteResult:
+def _judge_pytest(done: Completed, report: Path, made_to_fail: str | None) -> SuiteResult:
     if done.state == "timed_out":
         return SuiteResult(state="timed_out", note=_timeout(done))
     if done.state == "not_started":
         return SuiteResult(state="error", note=done.stderr.strip())
     code = done.exit_code
+    content = left_behind(report)
     try:
-        cases = ElementTree.parse(report).getroot().iter("testcase")
-    except (OSError, ElementTree.ParseError):
+        cases = list(ElementTree.fromstring(content or b"").iter("testcase"))
+    except (ElementTree.ParseError, RecursionError):
         why = f"no readable JUnit report (exit code {code})"
         return SuiteResult(state="error", exit_code=code, note=why)
+    added = {_outcome(case) for case in cases if case.get("name") == made_to_fail}
     named: dict[str, list[str]] = {"passed": [], "failed": [], "errors": [], "skipped": []}
     for case in cases:
-        named[_outcome(case)].append(_node_id(case))
+        if case.get("name") != made_to_fail:
+            named[_outcome(case)].append(_node_id(case))
     groups = {outcome: sorted(set(names)) for outcome, names in named.items()}
     broken = bool(groups["failed"] or groups["errors"])
     state, note = _state(code, broken, any(groups.values()))
+    believed = made_to_fail is None or (added and added <= {"failed", "errors"})
+    if not believed and (added or state == "passed"):
+        seen = "as failed" if not added else f"as {', '.join(sorted(added))}"
+        why = "does not report" if not added else "reports"
+        return SuiteResult(
+            state="error",
+            exit_code=code,
+            note=f"the run {why} {seen} a test that was made to fail: it is not to be believed",
+        )
     return SuiteResult(state=state, exit_code=code, note=note, **groups)
 
 

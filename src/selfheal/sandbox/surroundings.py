@@ -16,8 +16,10 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt")
-PROGRAMS += ("/nix/store", "/gnu/store", "/run/current-system")
+PROGRAMS = (
+    *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt"),
+    *("/nix/store", "/gnu/store", "/run/current-system"),
+)
 # Of /etc what libraries look up: names, certificates, fonts; no keys and no passwords.
 ETC = (
     *("alternatives", "ca-certificates", "pki/ca-trust", "pki/tls/certs", "ssl/certs"),

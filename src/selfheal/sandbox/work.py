@@ -22,13 +22,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from selfheal.artifacts import Model
 from selfheal.artifacts.canonical import short_id
 from selfheal.artifacts.patch import RecordedRequest
 from selfheal.config import TestsConfig
-from selfheal.sandbox.process import Completed, run
+from selfheal.sandbox.process import Completed, left_behind, run
 from selfheal.sandbox.suite import base_command, is_pytest
 
 CLIENT_NAMES = ("client", "test_client", "api_client", "app_client", "http_client")
@@ -279,8 +279,8 @@ def measure_works(
 
 def _result(report: Path, done: Completed) -> Work:
     try:
-        return Work(**json.loads(report.read_text()))
-    except (OSError, json.JSONDecodeError):
+        return Work.model_validate_json(left_behind(report) or b"")
+    except ValidationError:
         if done.state == "timed_out" or done.exit_code == 0:
             return Work(unavailable="the request was not answered in time")
         # pytest's last line tells how long it took, which no artifact may hold.
