@@ -33,10 +33,15 @@ Place = tuple[str, int]
 MEGABYTE = 1024 * 1024
 POLL_SECONDS = 0.2
 LINE_LIMIT = 128 * MEGABYTE
-# Tried in order until the tests of the incident are collected: few plugins load fast, but
-# some suites need theirs, and some name options of plugins in their configuration.
+# Tried in order until the tests of the incident are collected: without plugins all is faster,
+# but some suites need theirs, or name options of plugins in their configuration; coverage and
+# processes of their own are then turned off where those plugins are there.
+NO_PLUGINS = 0
 PLUGINS: tuple[tuple[Mapping[str, str], tuple[str, ...]], ...] = (
     ({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, ()),
+    ({}, ("--no-cov", "-n0")),
+    ({}, ("--no-cov",)),
+    ({}, ("-n0",)),
     ({}, ()),
     ({}, ("-o", "addopts=")),
 )

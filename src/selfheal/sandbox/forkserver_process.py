@@ -35,6 +35,7 @@ import os
 import resource
 import select
 import signal
+import tempfile
 import time
 import types
 from collections.abc import Callable
@@ -74,10 +75,13 @@ def _stage(
 ) -> int:
     import pytest
 
+    # Forks of one server run one after the other: each makes this folder anew.
+    arguments = [*arguments, f"--basetemp={tempfile.gettempdir()}/pytest-of-forks-{os.getpid()}"]
     if stage == "imported":
         reply({"collected": None})
         _serve(requests, reply, lambda request, tell: _afresh(arguments, request, tell))
         return 0
+    pytest.hookimpl(tryfirst=True)(Serving.pytest_runtestloop)
     watch = Watch()
     watch.start()
     code = int(pytest.main(arguments, plugins=[Serving(requests, reply, watch)]))

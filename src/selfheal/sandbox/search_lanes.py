@@ -8,10 +8,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import get_args
 
 from selfheal.config import TestsConfig
 from selfheal.repair import edited
-from selfheal.sandbox.forkserver import ForkServer, Ran, Reply, ServerEnded, Stage, started
+from selfheal.sandbox.forkserver import (
+    NO_PLUGINS,
+    ForkServer,
+    Ran,
+    Reply,
+    ServerEnded,
+    Stage,
+    started,
+)
 from selfheal.sandbox.search_model import Attempt, Plan, Region, Survey, Verdict
 from selfheal.sandbox.worktree import Worktree
 
@@ -27,12 +36,17 @@ class Lane:
     """A checkout, and the servers in it, which start when they are first needed."""
 
     def __init__(
-        self, worktree: Worktree, tests: TestsConfig, failing: Sequence[str], deadline: float
+        self,
+        worktree: Worktree,
+        tests: TestsConfig,
+        failing: Sequence[str],
+        deadline: float,
+        plugins: dict[Stage, int],
     ) -> None:
         self.worktree, self.tests = worktree, tests
         self.failing, self.deadline = list(failing), deadline
         self._servers: dict[Stage, ForkServer] = {}
-        self._plugins: dict[Stage, int] = {}
+        self._plugins = plugins
 
     def server(self, stage: Stage) -> ForkServer:
         """Raises ServerEnded where pytest cannot collect the failing tests."""
@@ -40,6 +54,11 @@ class Lane:
             self._servers[stage] = self._started(stage)
             self._plugins[stage] = self._servers[stage].plugins
         return self._servers[stage]
+
+    def with_plugins(self) -> None:
+        """Servers of all lanes that start from now on load the plugins that are installed."""
+        self.close()
+        self._plugins.update(dict.fromkeys(get_args(Stage), NO_PLUGINS + 1))
 
     def _started(self, stage: Stage) -> ForkServer:
         left = max(self.deadline - time.monotonic(), 1.0)
@@ -139,6 +158,18 @@ def survey_of(lane: Lane, failing: Sequence[str]) -> Survey:
 
     Raises ServerEnded where there is no way to run them.
     """
+    try:
+        return _survey(lane, failing)
+    except _NeedsPlugins:
+        lane.with_plugins()
+        return _survey(lane, failing)
+
+
+class _NeedsPlugins(Exception):
+    """Tests fail for want of a plugin."""
+
+
+def _survey(lane: Lane, failing: Sequence[str]) -> Survey:
     server = lane.server("collected")
     known = set(server.collected)
     wanted = [name for test in failing for name in matching(test, server.collected)]
@@ -151,6 +182,8 @@ def survey_of(lane: Lane, failing: Sequence[str]) -> Survey:
     steady = [test for test in steady if again.get(test, results[test]).outcome != "passed"]
     others = [test for test in server.collected if test not in set(wanted)]
     results |= _run_all(server, others, SURVEY_SECONDS, SURVEY_WALL)
+    if server.plugins == NO_PLUGINS and any(map(_lacks_plugin, results.values())):
+        raise _NeedsPlugins
     quick_first = sorted(steady, key=lambda test: (results[test].outcome == "timed_out", test))
     return Survey(
         failing=tuple(quick_first),
@@ -159,6 +192,14 @@ def survey_of(lane: Lane, failing: Sequence[str]) -> Survey:
         imported=server.imported,
         unsurveyed=len(known) - len(results),
     )
+
+
+def _lacks_plugin(ran: Ran) -> bool:
+    """Whether a test failed as it does where its plugin is not loaded."""
+    if ran.failure is None:
+        return False
+    is_async = "async def functions are not natively supported" in ran.failure.message
+    return is_async or ran.failure.type == "FixtureLookupError"
 
 
 def matching(test: str, collected: Sequence[str]) -> list[str]:
@@ -254,6 +295,7 @@ class Lanes:
         self.deadline = time.monotonic() + seconds
         self._free: queue.LifoQueue[Lane] = queue.LifoQueue()
         self._all: list[Lane] = []
+        self._plugins: dict[Stage, int] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> Lanes:
@@ -272,7 +314,7 @@ class Lanes:
                 folder = self._folder / f"lane-{len(self._all)}"
                 worktree = Worktree(self._repository, self._commit, folder)
                 worktree.create()
-                lane = Lane(worktree, self._tests, self._failing, self.deadline)
+                lane = Lane(worktree, self._tests, self._failing, self.deadline, self._plugins)
                 self._all.append(lane)
                 self._free.put(lane)
         lane = self._free.get()
