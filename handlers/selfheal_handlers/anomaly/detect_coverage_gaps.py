@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from selfheal.analysis.documentation import detect_documentation
+from selfheal.analysis.documented_flows import detect_documented_flows
 from selfheal.analysis.model import DetectionData
 from selfheal.analysis.untested import detect_untested
 from selfheal.config import DetectConfig
@@ -23,4 +24,5 @@ def detect_coverage_gaps(load_telemetry_data: DetectionData, config: DetectConfi
     """Functions that served requests and of which the suite runs no line; documents that err."""
     untested = detect_untested(load_telemetry_data)
     documents = detect_documentation(load_telemetry_data, config)
-    return [*untested.anomalies, *untested.undecided, *documents.anomalies]
+    flows = detect_documented_flows(load_telemetry_data, config)
+    return [*untested.anomalies, *untested.undecided, *documents.anomalies, *flows.anomalies]

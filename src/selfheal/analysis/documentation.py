@@ -49,6 +49,9 @@ Contradiction = Literal[
     "operation not documented",
     "parameter not documented",
     "flag not in code",
+    "flow step not shown",
+    "flow order not shown",
+    "flow not documented",
 ]
 
 
@@ -95,13 +98,13 @@ def _contradictions(
     release = comparison.candidate.version
     for one in promises.operations if shown else ():
         if not one.in_code and not any(other.fits(one) for other in shown):
-            yield _anomaly(
+            yield documentation_anomaly(
                 comparison, "operation not shown", one.name, one.file, one.line, 0,
                 f"{one.file}:{one.line} names {one.name}, which {release} neither shows nor has in its code",
             )  # fmt: skip
     for flag in promises.flags:
         if not flag.in_code:
-            yield _anomaly(
+            yield documentation_anomaly(
                 comparison, "flag not in code", flag.flag, flag.file, flag.line, 0,
                 f"{flag.file}:{flag.line} names {flag.flag} of {flag.command}, which the code does not know",
             )  # fmt: skip
@@ -111,7 +114,7 @@ def _contradictions(
     for other in shown:
         named = any(other.fits(one) for one in promises.operations)
         if not named and other.requests >= config.minimum_traces:
-            yield _anomaly(
+            yield documentation_anomaly(
                 comparison, "operation not documented", other.operation, files[0], None, other.requests,
                 f"{other.operation} served {other.requests} requests of {release}; {', '.join(files)} "
                 f"{'name' if len(files) > 1 else 'names'} {len(promises.operations)} operations and not this one",
@@ -138,7 +141,7 @@ def _parameters(
         if row["name"] in known or row["requests"] < least:
             continue
         place = documented[0]
-        yield _anomaly(
+        yield documentation_anomaly(
             comparison, "parameter not documented", row["name"], place.file, place.line, row["requests"],
             f"{operation.operation} got the parameter {row['name']} in {row['requests']} of "
             f"{operation.requests} requests; {place.file}:{place.line} does not name it",
@@ -146,7 +149,7 @@ def _parameters(
         )  # fmt: skip
 
 
-def _anomaly(
+def documentation_anomaly(
     comparison: Comparison,
     contradiction: Contradiction,
     name: str,
@@ -157,6 +160,7 @@ def _anomaly(
     *,
     operation: str | None = None,
 ) -> Anomaly:
+    """The anomaly of one contradiction, at `file:line` of the document."""
     evidence: dict[str, Any] = {
         "contradiction": contradiction,
         "name": name,

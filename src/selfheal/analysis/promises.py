@@ -1,4 +1,4 @@
-"""What a repository promises: operations and flags in its documents, versions in its pins."""
+"""What a repository promises: operations, flags and flows in its documents, versions in its pins."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from selfheal.analysis.flow_documents import DocumentedFlow, read_flows
 from selfheal.artifacts.model import Model
 from selfheal.config import ObjectiveConfig
 
@@ -78,6 +79,7 @@ class Promises(Model):
     commit: str
     operations: list[DocumentedOperation] = Field(default_factory=list)
     flags: list[DocumentedFlag] = Field(default_factory=list)
+    flows: list[DocumentedFlow] = Field(default_factory=list)
     pins: list[Pin] | None = None
     objectives: list[ObjectiveConfig] = Field(default_factory=list)
 
@@ -117,6 +119,12 @@ def read_promises(
         if kind == "document" and _DOCUMENT.search(file)
         for flag in _flags(file, texts[file], commands, "\n".join(code.values()))
     ]
+    flows = [
+        flow
+        for file, kind in kinds.items()
+        if kind == "document" and _DOCUMENT.search(file)
+        for flow in read_flows(file, texts[file], "\n".join(code.values()))
+    ]
     pins = None
     if versions is not None:
         pins = [
@@ -125,7 +133,9 @@ def read_promises(
             if kind == "pins"
             for pin in read_pins(file, texts[file], versions)
         ]
-    return Promises(commit=commit, operations=_first(operations), flags=flags, pins=pins)
+    return Promises(
+        commit=commit, operations=_first(operations), flags=flags, flows=flows, pins=pins
+    )
 
 
 def parts(path: str) -> tuple[str, ...]:
