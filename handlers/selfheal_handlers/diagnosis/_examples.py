@@ -183,7 +183,7 @@ def spans_dataset(
 _TEXT = (
     *("trace_id", "span_id", "parent_span_id", "service", "release", "operation", "kind"),
     *("status", "code_function", "code_file", "http_method", "http_route", "http_path"),
-    *("http_query", "request_body", "db_statement", "session_id"),
+    *("http_query", "request_body", "request_content_type", "db_statement", "session_id"),
 )
 
 

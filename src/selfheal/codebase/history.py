@@ -119,6 +119,30 @@ class History:
             for sha, parents, author, date, summary in heads
         ]
 
+    def commit(self, sha: str) -> Commit:
+        """One commit by its id."""
+        parents = self._git("rev-list", "--parents", "--max-count=1", sha, "--").split()[1:]
+        return self.commits(parents[0] if parents else None, sha)[0]
+
+    def first_parents(self, span: str, most: int) -> list[str]:
+        """The commits of a range by first parents alone, newest first, at most so many."""
+        return self._git("rev-list", "--first-parent", f"--max-count={most}", span, "--").split()
+
+    def changed_files(self, sha: str) -> list[str]:
+        """The files that a commit changed against its first parent, sorted."""
+        listed = self._git(
+            "diff-tree",
+            "-r",
+            "-m",
+            "--first-parent",
+            "--root",
+            "--name-only",
+            "--no-commit-id",
+            "-z",
+            sha,
+        )
+        return sorted({name for name in listed.split("\0") if name})
+
     def diff(self, old: str, new: str, paths: Sequence[str] = ()) -> list[FileDiff]:
         """The change from one commit to another, of all files or of `paths`."""
         return parse_diff(self._git("diff-tree", "-r", *_DIFF, old, new, "--", *paths))

@@ -45,23 +45,28 @@ def recommend(assessed: Assessed) -> Diagnosis:
     A verdict that accuses no code gets no recommendation.
     """
     cause = assessed.cause
-    named: dict[str, str] = {}
-    if cause.verdict in _ACTS:
-        for strategy, reason in _strategies(cause):
-            named.setdefault(strategy, reason)
     return Diagnosis(
         id=cause.id,
         **cause.model_dump(),
         impact=assessed.impact,
         complexity=assessed.complexity,
-        recommendations=[
-            Recommendation(strategy=strategy, reason=reason, priority=place)
-            for place, (strategy, reason) in enumerate(named.items(), start=1)
-        ],
+        recommendations=recommended(cause),
     )
 
 
-def _strategies(cause: Cause) -> Iterator[tuple[str, str]]:
+def recommended(cause: Cause | Diagnosis) -> list[Recommendation]:
+    """The strategies for a cause in order of priority; none where no code is accused."""
+    named: dict[str, str] = {}
+    if cause.verdict in _ACTS:
+        for strategy, reason in _strategies(cause):
+            named.setdefault(strategy, reason)
+    return [
+        Recommendation(strategy=strategy, reason=reason, priority=place)
+        for place, (strategy, reason) in enumerate(named.items(), start=1)
+    ]
+
+
+def _strategies(cause: Cause | Diagnosis) -> Iterator[tuple[str, str]]:
     """(strategy, reason), the one that fits best first."""
     if cause.kind == "coverage":
         yield "add_test", "a test from recorded requests covers it"
@@ -84,7 +89,7 @@ def _strategies(cause: Cause) -> Iterator[tuple[str, str]]:
         yield "revert_hunk", f"takes back what {sha} changed here"
 
 
-def _guards(cause: Cause) -> Iterator[tuple[str, str]]:
+def _guards(cause: Cause | Diagnosis) -> Iterator[tuple[str, str]]:
     name = str(cause.evidence.get("exception_type", "")).rpartition(".")[2]
     message = str(cause.evidence.get("message", ""))
     kind = cause.evidence.get("expression_kind")

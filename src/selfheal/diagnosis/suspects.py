@@ -13,6 +13,7 @@ from selfheal.diagnosis.model import CodeRange
 SAME_FILE = 0.15
 DATA_FILE = 0.35
 CERTAIN = 0.97
+PROVEN = 0.99
 
 
 class Weight(Model):
