@@ -44,7 +44,7 @@ def negation(site: Site, node: ast.expr) -> str:
 def atoms(site: Site, near: ast.AST) -> list[Atom]:
     """Conditions that could be missing at `near`, with weights (0–1), likeliest first."""
     best: dict[str, float] = {}
-    for text, weight in (*_present(site, near), *_made(site, near)):
+    for text, weight in (*_bounds(site, near), *_present(site, near), *_made(site, near)):
         best[text] = max(weight, best.get(text, 0))
     ordered = sorted(best.items(), key=lambda each: -each[1])
     return list(islice(ordered, LIMIT))
@@ -60,6 +60,20 @@ def _present(site: Site, near: ast.AST) -> Iterator[Atom]:
             continue
         yield site.within(node, 5), 0.9
         yield negation(site, node), 0.7
+
+
+def _bounds(site: Site, near: ast.AST) -> Iterator[Atom]:
+    """An index within its sequence, a key within its mapping."""
+    for root in (near, site.statement):
+        for node in ast.walk(root):
+            if not isinstance(node, ast.Subscript) or isinstance(node.slice, ast.Slice):
+                continue
+            if isinstance(node.slice, ast.Name) and is_short(site, node):
+                base, key = site.text(node.value), site.text(node.slice)
+                number = site.scope.kinds.of(node.slice) == NUMBER
+                yield f"{key} < len({base})", 1.2 if number else 0.6
+                yield f"{key} in {base}", 0.5 if number else 1.0
+                yield f"{key} not in {base}", 0.3 if number else 0.8
 
 
 def _made(site: Site, near: ast.AST) -> Iterator[Atom]:
@@ -110,9 +124,10 @@ def _subjects(site: Site, near: ast.AST) -> list[tuple[str, str | None]]:
         for node in ast.walk(root):
             if isinstance(node, ast.Name) and node.id in readable | kinds.loops:
                 texts.setdefault(node.id, kinds.of(node))
-            elif isinstance(node, ast.Attribute | ast.Subscript) and _short(site, node):
+            elif isinstance(node, ast.Attribute | ast.Subscript) and is_short(site, node):
                 texts.setdefault(site.text(node), kinds.of(node))
-    for name in reversed(site.scope.locals):
+    unread = site.scope.unread
+    for name in sorted(reversed(site.scope.locals), key=lambda each: each not in unread):
         if name not in ("self", "cls", "_"):
             texts.setdefault(name, kinds.names.get(name))
     for dull in ("self", "cls", "_"):
@@ -120,7 +135,7 @@ def _subjects(site: Site, near: ast.AST) -> list[tuple[str, str | None]]:
     return list(texts.items())[:10]
 
 
-def _short(site: Site, node: ast.expr) -> bool:
+def is_short(site: Site, node: ast.expr) -> bool:
     text = site.text(node)
     called = site.parent(node)
     return (

@@ -9,7 +9,8 @@ of an earlier edit, is left out (trivial compiler equivalence, Papadakis et al.,
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import heapq
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from types import CodeType
 from typing import NamedTuple
@@ -23,6 +24,7 @@ from selfheal.repair.edits.site import Site
 
 LIMIT = 5_000
 MENTIONED = 1.6
+MOST = 1.5
 MINIMUM_SCORE = 0.02
 
 
@@ -39,9 +41,7 @@ def propose_edits(
     parse, is passed over. Every edit compiles, changes the compiled code, and differs in
     its code from those before it.
     """
-    return islice(
-        _distinct(sources, _ordered(sources, suspects, hints or Hints(), operators)), limit
-    )
+    return islice(_distinct(_ordered(sources, suspects, hints or Hints(), operators)), limit)
 
 
 class _Scored(NamedTuple):
@@ -56,20 +56,30 @@ def _ordered(
     suspects: Sequence[Suspect],
     hints: Hints,
     operators: Sequence[Operator],
-) -> list[_Scored]:
-    found: list[_Scored] = []
-    names = set(identifiers(hints))
+) -> Iterator[_Scored]:
+    """Drafts by falling score; an operator is asked only once its best could be next."""
+    names = frozenset(identifiers(hints))
+    failures = _failures(hints)
+    highest = MOST * (MENTIONED if names else 1)
+    tasks: list[tuple[float, int, Operator, Site]] = []
     for site, suspiciousness in _sites(sources, suspects, hints):
         for operator in operators:
-            prior = operator.prior * _fit(operator, hints) * suspiciousness
-            for draft in operator.propose(site):
-                mentioned = bool(names) and any(
-                    name in each.text for each in draft.splices for name in names
-                )
-                score = prior * draft.weight * (MENTIONED if mentioned else 1)
-                found.append(_Scored(round(score, 9), draft, operator.name, site))
-    found.sort(key=_order)
-    return found
+            prior = operator.prior * _fit(operator, failures) * suspiciousness
+            tasks.append((-prior, len(tasks), operator, site))
+    tasks.sort(key=lambda task: task[:2])
+    waiting: list[tuple[tuple[object, ...], int, _Scored]] = []
+    count = 0
+    for negative, _, operator, site in tasks:
+        while waiting and waiting[0][2].score > -negative * highest + 1e-9:
+            yield heapq.heappop(waiting)[2]
+        for draft in operator.propose(site):
+            mentioned = any(name in each.text for each in draft.splices for name in names)
+            weight = min(draft.weight, MOST) * (MENTIONED if mentioned else 1)
+            scored = _Scored(round(-negative * weight, 9), draft, operator.name, site)
+            count += 1
+            heapq.heappush(waiting, (_order(scored), count, scored))
+    while waiting:
+        yield heapq.heappop(waiting)[2]
 
 
 def _order(each: _Scored) -> tuple[object, ...]:
@@ -110,32 +120,40 @@ def _module(path: str, text: str | None) -> Module | None:
         return None
 
 
-def _fit(operator: Operator, hints: Hints) -> float:
-    """The best factor among the exceptions; 1 where nothing is known of them."""
-    if not hints.exceptions:
+def _fit(operator: Operator, failures: Sequence[str]) -> float:
+    """The best factor among the failures; 1 where nothing is known of them."""
+    if not failures:
         return 1.0
     other = operator.fits.get("", 1.0)
-    return max(
-        operator.fits.get(name, 1.0 if name == "AssertionError" else other)
-        for name in hints.exceptions
-    )
+    return max(operator.fits.get(name, 1.0 if name in _VALUES else other) for name in failures)
 
 
-def _distinct(sources: Mapping[str, str], ordered: Sequence[_Scored]) -> Iterator[CodeEdit]:
+def _failures(hints: Hints) -> list[str]:
+    """The exceptions, and ``NoneType`` beside those that None was the reason of."""
+    found = list(hints.exceptions)
+    if hints.wanted or hints.expected:
+        found.append("AssertionError")
+    if any("NoneType" in text for text in hints.messages):
+        found.append("NoneType")
+    return list(dict.fromkeys(found))
+
+
+_VALUES = ("AssertionError", "Failed")
+
+
+def _distinct(ordered: Iterable[_Scored]) -> Iterator[CodeEdit]:
     seen: set[str] = set()
     originals: dict[Piece, str | None] = {}
     for each in ordered:
-        edit = _edit(sources, each, originals)
+        edit = _edit(each, originals)
         if edit is not None and edit.fingerprint not in seen:
             seen.add(edit.fingerprint)
             yield edit
 
 
-def _edit(
-    sources: Mapping[str, str], each: _Scored, originals: dict[Piece, str | None]
-) -> CodeEdit | None:
+def _edit(each: _Scored, originals: dict[Piece, str | None]) -> CodeEdit | None:
     site, draft = each.site, each.draft
-    piece, body_only = piece_of(site.scope, draft.splices)
+    piece, body_only = piece_of(site.scope, site.statement, draft.splices)
     if piece not in originals:
         originals[piece] = fingerprint(piece.compiled(()))
     code = fingerprint(piece.compiled(draft.splices))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import CodeType
 
 from selfheal.repair.edit import Splice, spliced
+from selfheal.repair.edits.blocks import extent, movable
 from selfheal.repair.edits.model import CodeEdit
-from selfheal.repair.edits.scope import Scope
+from selfheal.repair.edits.scope import Scope, head_of
 
 
 @dataclass(frozen=True)
@@ -39,24 +42,33 @@ class Piece:
         try:
             body = spliced(self.text[self.start : self.stop], inside)
             text = lines + self.head + body.removeprefix("\ufeff")
-            return compile(text, self.path, "exec", flags=self.flags, dont_inherit=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                code: CodeType = compile(
+                    text, self.path, "exec", flags=self.flags, dont_inherit=True
+                )
+            return code
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return None
 
 
-def piece_of(scope: Scope, splices: Sequence[Splice]) -> tuple[Piece, bool]:
-    """The outermost function around an edit if that holds all of it, else the file.
+def piece_of(scope: Scope, statement: ast.stmt, splices: Sequence[Splice]) -> tuple[Piece, bool]:
+    """The outermost function around an edit, or its statement, if that holds all of it.
 
-    True where nothing but the body of the function changes.
+    Else the whole file. True where nothing but the body of the function changes.
     """
     source, function = scope.source, scope.changed
-    if function is not None and all(
-        function.start <= each.start and each.stop <= function.stop for each in splices
-    ):
-        piece = Piece(
-            source.path, source.text, function.start, function.stop, function.head, function.flags
-        )
-        return piece, all(each.start >= scope.body_start for each in splices)
+    if function is not None:
+        start, stop, head = function.start, function.stop, function.head
+    elif movable(source, statement) and not isinstance(source.parent(statement), ast.Try):
+        start, stop = extent(source, [statement])
+        head = head_of(source, statement)
+    else:
+        start, stop, head = 0, len(source.text), ""
+    if all(start <= each.start and each.stop <= stop for each in splices):
+        piece = Piece(source.path, source.text, start, stop, head, scope.module.flags)
+        inside = all(each.start >= scope.body_start for each in splices)
+        return piece, function is not None and inside
     return Piece(source.path, source.text, 0, len(source.text), "", scope.module.flags), False
 
 

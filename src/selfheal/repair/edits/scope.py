@@ -199,6 +199,33 @@ class Scope:
             )
         )
 
+    @cached_property
+    def unread(self) -> frozenset[str]:
+        """Parameters and locals that are never used: the sign of a forgotten use."""
+        read = {
+            node.id
+            for node in ast.walk(self.root)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+        }
+        return frozenset(self.locals) - read - {"self", "cls", "_"}
+
+    @cached_property
+    def unchanged(self) -> frozenset[str]:
+        """Names that are given a constant once and never another value."""
+        counts = Counter(
+            node.id
+            for node in self.nodes
+            if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
+        )
+        return frozenset(
+            node.targets[0].id
+            for node in self.nodes
+            if isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Name)
+            and isinstance(node.value, ast.Constant)
+            and counts[node.targets[0].id] == 1
+        )
+
     @property
     def recursive(self) -> bool:
         name = self.function.name if self.function else None
@@ -230,7 +257,7 @@ class Scope:
             first_line=first_line(outer),
             start=self.source.line_start(first_line(outer)),
             stop=self.source.next_line(outer),
-            head=_head(self.source, outer),
+            head=head_of(self.source, outer),
             flags=self.module.flags,
             body_only=True,
         )
@@ -251,7 +278,7 @@ def outermost(source: Source, function: Function) -> Function:
     return around[-1] if around else function
 
 
-def _head(source: Source, outer: ast.stmt) -> str:
+def head_of(source: Source, outer: ast.stmt) -> str:
     """Lines that give a method its classes, and so its cells and its qualified name."""
     indent = source.indent(outer)
     around = [each for each in source.ancestors(outer) if isinstance(each, ast.ClassDef)]

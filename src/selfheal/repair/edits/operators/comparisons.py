@@ -37,15 +37,26 @@ def swap_comparison(site: Site) -> Iterator[Draft]:
         for operator, right in zip(node.ops, node.comparators, strict=True):
             start, stop = site.source.span(left)[1], site.source.span(right)[0]
             found = _OPERATOR.search(site.source.text, start, stop)
+            literal = any(_literal(each) for each in (left, right))
             left = right
             if found is None:
                 continue
             text = _TEXT[type(operator)]
             for other, weight in _OTHERS[text]:
+                if literal and other.startswith("is"):
+                    continue
                 splice = Splice(
                     path=site.source.path, start=found.start(), stop=found.end(), text=other
                 )
                 yield Draft((splice,), weight, f"compares with `{text}` where `{other}` was meant")
+
+
+def _literal(node: ast.expr) -> bool:
+    """Of which identity says nothing."""
+    singleton = isinstance(node, ast.Constant) and (
+        node.value is None or isinstance(node.value, bool)
+    )
+    return not singleton and isinstance(node, ast.Constant | ast.Tuple | ast.List | ast.Dict)
 
 
 OPERATORS = (

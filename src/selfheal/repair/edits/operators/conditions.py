@@ -246,7 +246,7 @@ OPERATORS = (
             OperatorExample("def f(a, b):\n    if a:\n        return 1\n", "def f(a, b):\n    if a and not b:\n        return 1\n", 2),
             OperatorExample("def f(i, xs):\n    while xs[i] > 0:\n        i += 1\n    return i\n", "def f(i, xs):\n    while i < len(xs) and xs[i] > 0:\n        i += 1\n    return i\n", 2),
         ),
-        fits={"IndexError": 1.0, "TypeError": 0.9, "AttributeError": 0.9, "": 0.7},
+        fits={"IndexError": 1.5, "KeyError": 1.3, "NoneType": 1.6, "": 0.8},
     ),
     Operator(
         "missing_filter",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from itertools import combinations
 
 from selfheal.repair.edit import Splice
 from selfheal.repair.edits.atoms import atoms, of_one
@@ -23,7 +24,12 @@ def leaves(site: Site) -> list[tuple[str, float]]:
     found: dict[str, float] = {}
     if site.in_loop:
         found |= {"continue": 0.9, "break": 0.7}
-    constants = [each for each in site.scope.returned if len(each) <= 40 and "\n" not in each]
+    own = site.scope.function.name if site.scope.function else ""
+    constants = [
+        each
+        for each in site.scope.returned
+        if len(each) <= 40 and "\n" not in each and f"{own}(" not in each
+    ]
     for rank, text in enumerate(constants):
         known = set(site.scope.parameters)
         names = {
@@ -54,8 +60,9 @@ def _defaults(site: Site) -> Iterator[tuple[str, float]]:
         kind = kinds.of(value)
         if kind in EMPTY:
             yield EMPTY[kind], 0.8
-        if kind == NUMBER:
-            yield "1", 0.4
+        if kind == NUMBER or _computed(value):
+            yield "0", 0.8
+            yield "1", 0.75
         if kind == LIST:
             yield "[[]]", 0.5
         if kind == "bool":
@@ -64,6 +71,14 @@ def _defaults(site: Site) -> Iterator[tuple[str, float]]:
         yield text, 0.5 / (1 + 0.2 * rank)
     if not returned:
         yield "", 0.6
+
+
+def _computed(value: ast.expr) -> bool:
+    return isinstance(value, ast.BinOp) and not any(
+        isinstance(each, ast.List | ast.Tuple | ast.JoinedStr)
+        or (isinstance(each, ast.Constant) and isinstance(each.value, str))
+        for each in ast.walk(value)
+    )
 
 
 def _raised(site: Site) -> list[str]:
@@ -123,8 +138,20 @@ def _first_conditions(site: Site) -> Iterator[tuple[str, float]]:
             if NUMBER in (kinds.get(name), kinds.get(other)):
                 yield f"{name} < {other}", 0.35
                 yield f"{name} > {other}", 0.35
+    yield from _either(site, names)
     for name, method in ((n, m) for n in names[:2] for m in _asked(site, n)):
         yield f"{name}.{method}()", 0.3
+
+
+def _either(site: Site, names: list[str]) -> Iterator[tuple[str, float]]:
+    """Two cases with one answer, as recursions often need them."""
+    if not site.scope.recursive:
+        return
+    ends = [f"{name} == 0" for name in names[:3]]
+    ends += [f"{one} == {other}" for one, other in combinations(names[:3], 2)]
+    ends += [f"not {name}" for name in names[:3]]
+    for one, other in combinations(ends, 2):
+        yield f"{one} or {other}", 0.3
 
 
 def _asked(site: Site, name: str) -> list[str]:
@@ -139,8 +166,8 @@ def early_exit(site: Site) -> Iterator[Draft]:
     """Before a statement, the place is left if a condition holds."""
     if isinstance(site.source.parent(site.statement), FUNCTIONS) and not _late(site):
         return
-    for condition, weight in atoms(site, site.statement)[:16]:
-        for leave, other in leaves(site)[:6]:
+    for condition, weight in atoms(site, site.statement)[:10]:
+        for leave, other in leaves(site)[:4]:
             lines = [f"if {condition}:", f"{site.source.unit}{leave}"]
             wrong = f"goes on where it should `{leave}` if `{condition}`"
             yield from site.before(lines, weight * other, wrong)
@@ -218,9 +245,12 @@ def _safe_attribute(site: Site, node: ast.Attribute) -> Iterator[Draft]:
 def _values(site: Site, node: ast.expr) -> list[tuple[str, float]]:
     """Values that could stand for a missing one, by how it is used."""
     parent = site.parent(node)
+    while isinstance(parent, ast.IfExp):
+        parent = site.parent(parent)
     found = {"None": 0.8, '""': 0.45, "0": 0.5, "[]": 0.4, "{}": 0.35, "False": 0.3}
     if isinstance(parent, ast.BinOp | ast.AugAssign):
-        found |= {"0": 0.9, '""': 0.6, "[]": 0.55}
+        text = isinstance(parent, ast.BinOp) and site.scope.kinds.of(parent) in (None, TEXT)
+        found |= {"0": 0.9, '""': 0.85 if text else 0.5, "[]": 0.55}
     elif isinstance(parent, ast.For | ast.comprehension):
         found |= {"[]": 0.9, "()": 0.7}
     elif isinstance(parent, ast.Attribute):
@@ -299,7 +329,7 @@ OPERATORS = (
             OperatorExample("def f(xs):\n    for x in xs:\n        g(x)\n", "def f(xs):\n    for x in xs:\n        if x is None:\n            continue\n        g(x)\n", 3),
             OperatorExample("def f(a):\n    b = g(a)\n    return b.x\n", "def f(a):\n    b = g(a)\n    if b is None:\n        return None\n    return b.x\n", 3),
         ),
-        fits={"AttributeError": 2.0, "TypeError": 2.0, "IndexError": 1.5, "": 1.2},
+        fits={"NoneType": 2.4, "AttributeError": 1.4, "TypeError": 1.4, "IndexError": 1.5, "": 1.2},
     ),
     Operator(
         "missing_branch",
@@ -317,14 +347,14 @@ OPERATORS = (
             OperatorExample("def f(a):\n    return a.name.lower()\n", "def f(a):\n    return a.name.lower() if a.name is not None else None\n", 2),
             OperatorExample("def f(xs):\n    return xs[-1]\n", "def f(xs):\n    return xs[-1] if xs else None\n", 2),
         ),
-        fits={"KeyError": 3.2, "AttributeError": 2.6, "IndexError": 2.0, "TypeError": 1.5, "": 0.5},
+        fits={"KeyError": 3.2, "AttributeError": 2.6, "IndexError": 2.0, "TypeError": 1.0, "NoneType": 2.6, "": 0.5},
     ),
     Operator(
         "default_value",
         0.25,
         default_value,
         (OperatorExample("def f(xs):\n    return sum(xs)\n", "def f(xs):\n    return sum(xs or [])\n", 2),),
-        fits={"TypeError": 2.4, "AttributeError": 2.0, "": 0.6},
+        fits={"TypeError": 1.2, "NoneType": 2.6, "AttributeError": 1.2, "": 0.6},
     ),
     Operator(
         "division",

@@ -42,6 +42,7 @@ def numbers(site: Site) -> Iterator[Draft]:
             found.setdefault(-1, 0.5)
             found.setdefault(2, 0.4)
         found.update({each: 0.6 for each in others if each not in found})
+        found.update({each: 1.2 for each in _told(site.hints, value)})
         for each in (
             -value,
             value * 10,
@@ -65,6 +66,20 @@ def numbers(site: Site) -> Iterator[Draft]:
             shown = site.text(node)
             if shown.replace('"', "'") in ("float('inf')", "float('-inf')") and shown != text:
                 yield site.draft(node, text, 4 * weight, _wrong(shown, text))
+
+
+def _told(hints: Hints, value: int | float) -> Iterator[int | float]:
+    """The number moved as the actual values have to be: by a difference or a factor."""
+    for one, other in zip(hints.actual, hints.expected, strict=True):
+        actual, expected = ast.literal_eval(one), ast.literal_eval(other)
+        if all(type(each) in (int, float) for each in (actual, expected)):
+            moved = [value + expected - actual, value - expected + actual]
+            if actual and expected:
+                moved += [value * expected / actual, value * actual / expected]
+            for each in moved:
+                whole = isinstance(value, int) and each == int(each) if abs(each) < 1e15 else False
+                if whole or isinstance(value, float):
+                    yield int(each) if whole else round(each, 10)
 
 
 def truth_values(site: Site) -> Iterator[Draft]:

@@ -43,6 +43,7 @@ def likely(
         weight = 0.4 + 0.3 * similarity(name, candidate)
         weight += 0.15 * (kind is not None and kind == other)
         weight += 0.15 * ((name in parameters) == (candidate in parameters))
+        weight += 0.4 * (candidate in site.scope.unread)
         found.append((candidate, weight))
     return sorted(found, key=lambda each: -each[1])[:PER_NAME]
 

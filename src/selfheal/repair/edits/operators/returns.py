@@ -31,9 +31,9 @@ def add_return(site: Site) -> Iterator[Draft]:
         yield Draft((_prefixed(site, "return "),), 1.0, f"does not return `{site.text(node)}`")
     elif isinstance(node, ast.Assign):
         text = site.text(node.value)
-        yield Draft(
-            (site.source.replace(node, f"return {text}"),), 0.4, f"does not return `{text}`"
-        )
+        forgotten = any(name in site.scope.unread for name in names_bound(node))
+        splice = site.source.replace(node, f"return {text}")
+        yield Draft((splice,), 1.3 if forgotten else 0.4, f"does not return `{text}`")
     if node is site.block[-1] and isinstance(site.source.parent(node), FUNCTIONS):
         yield from _at_the_end(site)
 

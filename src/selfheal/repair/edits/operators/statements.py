@@ -23,6 +23,7 @@ SIMPLE = (
     ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.Return, ast.Raise, ast.Assert,
     ast.Delete, ast.Break, ast.Continue, ast.Pass, ast.Global, ast.Nonlocal,
 )  # fmt: skip
+COPIES, INSERTED, NAMES = 8, 24, 8
 LOOPS = ast.For | ast.AsyncFor | ast.While
 
 
@@ -201,17 +202,20 @@ def leave(site: Site) -> Iterator[Draft]:
 def insert(site: Site) -> Iterator[Draft]:
     """A statement is missing: one that the function has elsewhere, or a simple change."""
     source, node = site.source, site.statement
-    if not source.insertable(node):
+    if not source.insertable(node) or site.scope.function is None:
         return
-    copies = [
-        (source.segment(each), 0.5)
+    others = [
+        each
         for each in site.scope.nodes
         if isinstance(each, SIMPLE)
         and not isinstance(each, ast.Return | ast.Pass | ast.Raise)
         and each is not node
         and each.lineno == each.end_lineno
     ]
-    for text, weight in dict([*_assigned(site), *copies]).items():
+    others.sort(key=lambda each: abs(each.lineno - node.lineno))
+    copies = [(source.segment(each), 0.5) for each in others[:COPIES]]
+    found = sorted(dict([*_assigned(site), *copies]).items(), key=lambda each: -each[1])
+    for text, weight in found[:INSERTED]:
         wrong = f"lacks the statement `{text}`"
         yield from site.after([text], weight, wrong)
         yield from site.before([text], 0.9 * weight, wrong)
@@ -219,7 +223,10 @@ def insert(site: Site) -> Iterator[Draft]:
 
 def _assigned(site: Site) -> Iterator[tuple[str, float]]:
     """Assignments and calls that change the variables of the function."""
-    kinds, names = site.scope.kinds.names, [each for each in site.scope.locals if each != "self"]
+    kinds = site.scope.kinds.names
+    near = {each.id for each in ast.walk(site.statement) if isinstance(each, ast.Name)}
+    names = [each for each in site.scope.locals if each != "self"]
+    names = sorted(names, key=lambda each: each not in near | site.scope.unchanged)[:NAMES]
     nodes = site.scope.nodes
     grown = {
         each.func.value.id: each.func.attr
@@ -232,7 +239,9 @@ def _assigned(site: Site) -> Iterator[tuple[str, float]]:
     for name in names:
         kind = kinds.get(name)
         if kind == "number":
-            yield from ((f"{name} += 1", 0.5), (f"{name} -= 1", 0.45), (f"{name} = 0", 0.3))
+            weight = 1.5 if name in site.scope.unchanged else 0.5
+            yield from ((f"{name} += 1", weight), (f"{name} -= 1", 0.9 * weight))
+            yield f"{name} = 0", 0.3
         method = grown.get(name) or {"list": "append", "set": "add"}.get(kind or "")
         for other in names:
             if other != name:
