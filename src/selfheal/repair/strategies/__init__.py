@@ -27,6 +27,8 @@ from selfheal.repair.strategies import (
     limit_query,
     local_state,
     membership_set,
+    order_beats,
+    order_steps,
     remove_listener,
     restore_expression,
     restore_setting,
@@ -65,6 +67,8 @@ STRATEGIES: tuple[Strategy, ...] = (
     lazy_evaluation.STRATEGY,
     async_call.STRATEGY,
     limit_query.STRATEGY,
+    order_steps.STRATEGY,
+    order_beats.STRATEGY,
     add_test.STRATEGY,
     *revert.STRATEGIES,
 )
