@@ -14,7 +14,7 @@ from selfheal.analysis.errors import detect_errors
 from selfheal.analysis.objectives import detect_objectives, read_objectives
 from selfheal.analysis.performance import detect_performance
 from selfheal.analysis.releases import compare
-from selfheal.artifacts import Anomalies, Dataset
+from selfheal.artifacts import Anomalies, Anomaly, Dataset
 from selfheal.config import DetectConfig
 from selfheal.errors import ConfigurationError
 
@@ -52,6 +52,45 @@ def test_objectives_that_are_missed_are_found_with_their_burn_rate(tmp_path: Pat
     for anomaly in found.values():
         assert judge(anomaly, dataset, baseline="", candidate="1.0").state == "anomalous"
         assert judge(anomaly, dataset, baseline="", candidate="2.0").state == "no_data"
+
+
+def outage(folder: Path, hours: float, objective: str) -> list[Anomaly]:
+    """Two days of a request every 90 s, all of which fail (or stay out) for some hours."""
+    recording = Recording()
+    for number in range(48 * 40):
+        late = 30 <= number / 40 < 30 + hours
+        if late and "throughput" in objective:
+            continue
+        recording.trace("1.0", "GET /cart", number * 90, 20, status=500 if late else 200)
+    config = DetectConfig(slo=read_objectives(f"[{objective}]", "slo.yaml"))
+    dataset = recording.dataset(folder)
+    found = detect_objectives(detection(dataset), config).anomalies
+    for anomaly in found:
+        assert judge(anomaly, dataset, baseline="", candidate="1.0").state == "anomalous"
+    return found
+
+
+@pytest.mark.parametrize(
+    ("objective", "burn_rate"),
+    [
+        ("{measure: availability, target: 0.95}", 20),
+        ("{measure: throughput, target: 0.01}", None),
+    ],
+)
+def test_an_outage_of_an_hour_is_not_diluted_by_two_good_days(
+    tmp_path: Path, objective: str, burn_rate: float | None
+) -> None:
+    (anomaly,) = outage(tmp_path, 1.5, objective)
+    burst = anomaly.evidence["burst"]
+    assert (anomaly.severity, burst["seconds"], burst["severity"]) == ("critical", 3600, "critical")
+    assert anomaly.evidence["burn_rate"] < 1.0
+    assert burn_rate is None or burst["burn_rate"] == burn_rate
+    assert "for 1 h" in anomaly.title
+    assert "2024-05-02T18:00" <= str(anomaly.first_seen) <= "2024-05-02T18:35"
+
+
+def test_an_outage_of_minutes_may_be_within_the_budget(tmp_path: Path) -> None:
+    assert outage(tmp_path, 0.2, "{measure: availability, target: 0.95}") == []
 
 
 def test_a_few_bad_requests_are_no_missed_objective(tmp_path: Path) -> None:

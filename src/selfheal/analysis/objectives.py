@@ -8,20 +8,30 @@ chapter 5). It counts where an exact binomial test rules chance out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple, get_args
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from selfheal.analysis.model import Comparison, DetectionData, Findings, Judgement
 from selfheal.artifacts import Anomaly, Dataset
 from selfheal.artifacts.anomalies import Detector, Undecided
 from selfheal.artifacts.canonical import short_id
-from selfheal.artifacts.model import Severity
+from selfheal.artifacts.model import SEVERITIES, Severity
 from selfheal.config import DetectConfig, ObjectiveConfig
 from selfheal.errors import ConfigurationError
 from selfheal.telemetry.statistics import UNKNOWN, iso, significant
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 DETECTOR = "service_level_objective"
 _ALLOWED = {"p50": 0.5, "p95": 0.05, "p99": 0.01}
+BUCKET_SECONDS = 300
+# How long a burn rate has to last before it is as grave, in seconds.
+LASTING: dict[Severity, int] = {"critical": 3600, "high": 6 * 3600, "medium": 24 * 3600}
+_SHORT = 12
+# The burn rate where nothing came at all.
+MOST = 1000.0
 
 _REQUESTS = f"""
 SELECT count(*)::BIGINT AS requests,
@@ -34,6 +44,28 @@ WHERE coalesce(service, '{UNKNOWN}') = $service AND coalesce(release, '{UNKNOWN}
     AND (kind IN ('server', 'consumer') OR parent_span_id IS NULL)
     AND ($operation IS NULL OR operation = $operation)
 """
+_BUCKETS = f"""
+SELECT (start_ns - $start_ns) // {BUCKET_SECONDS * 1_000_000_000} AS bucket,
+    count(*)::BIGINT AS requests, count(*) FILTER (duration_ms > $target)::BIGINT AS slow,
+    count(*) FILTER (status = 'error' OR coalesce(http_status, 0) >= 500)::BIGINT AS failed
+FROM spans
+WHERE coalesce(service, '{UNKNOWN}') = $service AND coalesce(release, '{UNKNOWN}') = $candidate
+    AND (kind IN ('server', 'consumer') OR parent_span_id IS NULL) AND start_ns IS NOT NULL
+    AND ($operation IS NULL OR operation = $operation)
+GROUP BY bucket ORDER BY bucket
+"""
+
+
+class Burst(NamedTuple):
+    """The gravest window of a release: since when (ns), how fast it burned, and how likely by chance."""
+
+    severity: Severity
+    seconds: int
+    start_ns: int
+    burn_rate: float
+    bad: int
+    requests: int
+    p_value: float
 
 
 class Spent(NamedTuple):
@@ -74,7 +106,7 @@ def read_objectives(text: str, where: str) -> list[ObjectiveConfig]:
 
 
 def detect_objectives(data: DetectionData, config: DetectConfig) -> Findings:
-    """The objectives that the judged releases do not keep."""
+    """The objectives that the judged releases do not keep, over all or for a while."""
     anomalies: list[Anomaly] = []
     undecided: list[Undecided] = []
     for comparison in data.comparisons:
@@ -85,11 +117,96 @@ def detect_objectives(data: DetectionData, config: DetectConfig) -> Findings:
             spent = measure(data.dataset, comparison, objective)
             if spent is None:
                 undecided.append(_no_data(objective, comparison))
-            elif spent.burn_rate > 1 and spent.p_value <= config.significance:
-                anomalies.append(_anomaly(objective, spent, comparison))
+                continue
+            burst = gravest_burst(data.dataset, comparison, objective, config.significance)
+            missed = spent.burn_rate > 1 and spent.p_value <= config.significance
+            if missed or burst is not None:
+                anomalies.append(_anomaly(objective, spent, burst, comparison))
             elif spent.burn_rate > 1:
                 undecided.append(_unsure(objective, spent, comparison))
     return Findings(anomalies=anomalies, undecided=undecided)
+
+
+def gravest_burst(
+    dataset: Dataset, comparison: Comparison, objective: ObjectiveConfig, significance: float
+) -> Burst | None:
+    """The gravest window of the judged release in which the budget burned as fast as that.
+
+    None where none did, or the release is no longer than such a window: then all of it
+    is the window. Each window's test is corrected for how many there are side by side.
+    """
+    window = comparison.candidate
+    values = {**_scope(comparison, objective), "start_ns": window.start_ns}
+    rows = dataset.rows(_BUCKETS, values)
+    length = (window.end_ns - window.start_ns) // (BUCKET_SECONDS * 1_000_000_000) + 1
+    for severity, seconds in LASTING.items():
+        wanted = objective.severities.get(severity)
+        size = seconds // BUCKET_SECONDS
+        if wanted is None or length <= size or not rows:
+            continue
+        found = _fastest(rows, length, size, objective, wanted)
+        if found is not None and found.p_value * length / size <= significance:
+            start_ns = window.start_ns + found.start_ns
+            return found._replace(severity=severity, seconds=seconds, start_ns=start_ns)
+    return None
+
+
+def _fastest(
+    rows: Sequence[Mapping[str, Any]],
+    length: int,
+    size: int,
+    objective: ObjectiveConfig,
+    wanted: float,
+) -> Burst | None:
+    """Of all windows of `size` buckets that burn at least so fast, to their end, the fastest."""
+    import numpy as np
+
+    bad_name = "slow" if objective.measure in _ALLOWED else "failed"
+    totals = np.zeros((2, length + 1))
+    for row in rows:
+        if 0 <= row["bucket"] < length:
+            totals[:, row["bucket"] + 1] = row["requests"], row[bad_name]
+    totals = totals.cumsum(axis=1)
+    ends = np.arange(size, length + 1)
+
+    def burn(buckets: int) -> NDArray[np.float64]:
+        requests, bad = totals[:, ends] - totals[:, ends - buckets]
+        wished = objective.target * buckets * BUCKET_SECONDS
+        throughput = objective.measure == "throughput"
+        rate: NDArray[np.float64] = np.full(len(ends), MOST if throughput else 0.0)
+        over = wished if throughput else bad / max(_allowed(objective), 1e-9)
+        np.divide(over, requests, out=rate, where=requests > 0)
+        return np.minimum(rate, MOST)
+
+    long = burn(size)
+    lasting = np.where(burn(max(size // _SHORT, 1)) >= wanted, long, 0.0)
+    place = int(lasting.argmax())
+    if lasting[place] < wanted:
+        return None
+    end = int(ends[place])
+    requests, bad = (int(one) for one in totals[:, end] - totals[:, end - size])
+    if objective.measure == "throughput":
+        p_value = _fewer(requests, objective.target * size * BUCKET_SECONDS)
+    else:
+        p_value = _more(bad, requests, _allowed(objective))
+    start = (end - size) * BUCKET_SECONDS * 1_000_000_000
+    return Burst("low", 0, start, float(long[place]), bad, requests, p_value)
+
+
+def _allowed(objective: ObjectiveConfig) -> float:
+    """The share of requests that may be bad."""
+    if objective.measure == "availability":
+        return 1 - objective.target
+    return _ALLOWED.get(objective.measure, objective.target)
+
+
+def _scope(comparison: Comparison, objective: ObjectiveConfig) -> dict[str, Any]:
+    return {
+        "service": comparison.service,
+        "candidate": comparison.candidate.version,
+        "operation": objective.operation,
+        "target": objective.target,
+    }
 
 
 def measure(dataset: Dataset, comparison: Comparison, objective: ObjectiveConfig) -> Spent | None:
@@ -97,13 +214,7 @@ def measure(dataset: Dataset, comparison: Comparison, objective: ObjectiveConfig
     allowed = _ALLOWED.get(objective.measure)
     (row,) = dataset.rows(
         _REQUESTS,
-        {
-            "service": comparison.service,
-            "candidate": comparison.candidate.version,
-            "operation": objective.operation,
-            "target": objective.target,
-            "quantile": 1 - (allowed or 0.05),
-        },
+        {**_scope(comparison, objective), "quantile": 1 - (allowed or 0.05)},
     )
     requests, times = row["requests"], (row["first_ns"], row["last_ns"])
     if not requests:
@@ -117,9 +228,8 @@ def measure(dataset: Dataset, comparison: Comparison, objective: ObjectiveConfig
         bad, observed = row["slow"], row["quantile_ms"]
     else:
         bad, share = row["failed"], row["failed"] / requests
-        available = objective.measure == "availability"
-        observed = 1 - share if available else share
-        allowed = 1 - objective.target if available else objective.target
+        observed = 1 - share if objective.measure == "availability" else share
+        allowed = _allowed(objective)
     burn_rate = bad / requests / max(allowed, 1e-9)
     return Spent(burn_rate, observed, bad, requests, _more(bad, requests, allowed), *times)
 
@@ -158,20 +268,26 @@ def _wanted(objective: ObjectiveConfig) -> str:
             return f"{objective.measure} {objective.target:g} ms"
 
 
-def _anomaly(objective: ObjectiveConfig, spent: Spent, comparison: Comparison) -> Anomaly:
+def _anomaly(
+    objective: ObjectiveConfig, spent: Spent, burst: Burst | None, comparison: Comparison
+) -> Anomaly:
     name = _name(objective, comparison)
+    reached = _severity(objective, spent.burn_rate)
+    fastest = max(spent.burn_rate, burst.burn_rate if burst else 0.0)
+    grave = max(reached, burst.severity if burst else reached, key=SEVERITIES.index)
+    lasting = f" for {burst.seconds // 3600} h" if burst and fastest > spent.burn_rate else ""
     return Anomaly(
         id=short_id("anomaly", DETECTOR, comparison.service, name, objective.measure),
         kind="behavioral",
         service=comparison.service,
         operation=name,
-        severity=_severity(objective, spent.burn_rate),
-        score=significant(1 - 1 / spent.burn_rate),
+        severity=grave,
+        score=significant(1 - 1 / fastest),
         title=(
             f"{name} misses its objective {_wanted(objective)} in {comparison.candidate.version}: "
-            f"the budget burns {spent.burn_rate:.3g} times as fast as allowed"
+            f"the budget burns {fastest:.3g} times as fast as allowed{lasting}"
         ),
-        first_seen=iso(spent.first_ns),
+        first_seen=iso(burst.start_ns if lasting and burst else spent.first_ns),
         last_seen=iso(spent.last_ns),
         count=spent.bad or spent.requests,
         detector=Detector(
@@ -189,8 +305,21 @@ def _anomaly(objective: ObjectiveConfig, spent: Spent, comparison: Comparison) -
             "bad": spent.bad,
             "requests": spent.requests,
             "p_value": significant(spent.p_value),
+            **({"burst": _told_burst(burst)} if burst else {}),
         },
     )
+
+
+def _told_burst(burst: Burst) -> dict[str, Any]:
+    return {
+        "severity": burst.severity,
+        "seconds": burst.seconds,
+        "since": iso(burst.start_ns),
+        "burn_rate": significant(burst.burn_rate),
+        "bad": burst.bad,
+        "requests": burst.requests,
+        "p_value": significant(burst.p_value),
+    }
 
 
 def _no_data(objective: ObjectiveConfig, comparison: Comparison) -> Undecided:
@@ -224,7 +353,11 @@ def judge_objective(dataset: Dataset, sides: Comparison, asked: Mapping[str, Any
     told = (
         f"the budget of {_wanted(objective)} burns {spent.burn_rate:.3g} times as fast as allowed"
     )
+    significance = float(asked.get("significance", DetectConfig().significance))
+    burst = gravest_burst(dataset, sides, objective, significance)
+    if burst is not None:
+        return Judgement("anomalous", told, {**numbers, "burst": _told_burst(burst)})
     if spent.burn_rate <= 1:
         return Judgement("quiet", told, numbers)
-    sure = spent.p_value <= float(asked.get("significance", DetectConfig().significance))
+    sure = spent.p_value <= significance
     return Judgement("anomalous" if sure else "inconclusive", told, numbers)
