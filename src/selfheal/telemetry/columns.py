@@ -7,7 +7,6 @@ value by value, so that these need to know the usual case only.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -22,10 +21,11 @@ class Unusual(Exception):
     """Something here is not as it usually is."""
 
 
-class Memo(Generic[K, V]):
+class Memo(dict[K, V], Generic[K, V]):
     """What a function gives for keys that come again and again; it forgets when it is full.
 
-    `weight` bounds the memory: how much one key counts; `capacity` the sum.
+    ``memo[key]`` calls the function where the key is new. `weight` bounds the memory: how
+    much one key counts; `capacity` is the sum.
     """
 
     def __init__(
@@ -34,23 +34,19 @@ class Memo(Generic[K, V]):
         weight: Callable[[K], int] = lambda _: 1,
         capacity: int = 50_000,
     ) -> None:
+        super().__init__()
         self._function = function
         self._weight = weight
         self._capacity = capacity
         self._held = 0
-        self._known: dict[K, V] = {}
 
-    def __call__(self, key: K) -> V:
-        try:
-            return self._known[key]
-        except KeyError:
-            pass
+    def __missing__(self, key: K) -> V:
         value = self._function(key)
         self._held += self._weight(key)
         if self._held > self._capacity:
-            self._known.clear()
+            self.clear()
             self._held = self._weight(key)
-        self._known[key] = value
+        self[key] = value
         return value
 
 
@@ -81,7 +77,7 @@ def constant(value: Any, kind: pa.DataType, rows: int) -> pa.Array:
     return pa.nulls(rows, kind) if value is None else pa.repeat(pa.scalar(value, kind), rows)
 
 
-def hex_ids(values: list[str], size: int, *, required: bool) -> pa.Array:
+def hex_ids(values: Sequence[str], size: int, *, required: bool) -> pa.Array:
     """Ids of `size` bytes that are written in lower-case hex, as the event model has them.
 
     Where they are not `required`, an empty text means that there is none. Zeros, other
@@ -91,39 +87,46 @@ def hex_ids(values: list[str], size: int, *, required: bool) -> pa.Array:
     import pyarrow as pa
 
     width = 2 * size
-    text = "".join(values)
-    if not text.isascii():
+    texts, lengths, data = _texts(values)
+    absent = lengths == 0
+    if not (lengths[~absent] == width).all() or (required and absent.any()):
         raise Unusual
-    data = np.frombuffer(text.encode(), dtype=np.uint8)
-    if len(data) == width * len(values) and (required or "" not in values):
-        present = None
-        _check_width(values, width)
-    elif required:
+    if not _is_of(data, b"0123456789abcdef"):
         raise Unusual
-    else:
-        present = np.array([value != "" for value in values])
-        _check_width([value for value in values if value], width)
-    if not _lower_hex()[data].all():
+    words = data.view(np.uint64).reshape(-1, width // 8)
+    if not (words != _EIGHT_ZEROS).any(axis=1).all():
         raise Unusual
-    if len(data) and not (data.reshape(-1, width) != ord("0")).any(axis=1).all():
-        raise Unusual
-    if present is None:
-        offsets = np.arange(0, len(data) + 1, width, dtype=np.int32)
-        return pa.StringArray.from_buffers(len(values), pa.py_buffer(offsets), pa.py_buffer(data))
-    return pa.array([value or None for value in values], pa.string())
+    if not absent.any():
+        return texts
+    return pa.StringArray.from_buffers(
+        len(values), *texts.buffers()[1:], pa.array(~absent).buffers()[1]
+    )
 
 
-def _check_width(values: list[str], width: int) -> None:
-    if set(map(len, values)) - {width}:
-        raise Unusual
+_EIGHT_ZEROS = int.from_bytes(b"00000000", "little")
 
 
-@cache
-def _lower_hex() -> np.ndarray[Any, Any]:
-    """For each byte whether it is a digit of lower-case hex."""
+def _texts(values: Sequence[str]) -> tuple[pa.Array, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Texts as a column, with their lengths and their bytes one after the other."""
+    import numpy as np
+    import pyarrow as pa
+
+    column = pa.array(values, pa.string())
+    _, offsets, data = column.buffers()
+    bounds = np.frombuffer(offsets, dtype=np.int32, count=len(values) + 1)
+    content = np.frombuffer(data, dtype=np.uint8, count=bounds[-1]) if bounds[-1] else _nothing()
+    return column, np.diff(bounds), content
+
+
+def _nothing() -> np.ndarray[Any, Any]:
     import numpy as np
 
-    return np.isin(np.arange(256), np.frombuffer(b"0123456789abcdef", dtype=np.uint8))
+    return np.empty(0, dtype=np.uint8)
+
+
+def _is_of(data: np.ndarray[Any, Any], letters: bytes) -> bool:
+    """Whether there is nothing but these letters in it."""
+    return not data.tobytes().translate(None, letters)
 
 
 def times(values: Sequence[int | str]) -> np.ndarray[Any, Any]:
@@ -133,14 +136,13 @@ def times(values: Sequence[int | str]) -> np.ndarray[Any, Any]:
 
     kinds = set(map(type, values))
     if kinds == {str}:
-        text = "".join(values)  # type: ignore[arg-type]
-        if not (text.isascii() and text.isdigit()) or "" in values:
+        texts, lengths, data = _texts(values)  # type: ignore[arg-type]
+        if not lengths.all() or not _is_of(data, b"0123456789"):
             raise Unusual
         try:
-            numbers = pa.array(values, pa.string()).cast(pa.int64())
+            return np.asarray(texts.cast(pa.int64()))
         except pa.ArrowInvalid as error:
             raise Unusual from error
-        return np.asarray(numbers)
     if kinds <= {int}:
         try:
             found = np.array(values, dtype=np.int64)

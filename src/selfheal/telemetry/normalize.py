@@ -13,7 +13,7 @@ rows and these:
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from selfheal.artifacts.dataset import Dataset
 from selfheal.telemetry.model import DATASET
@@ -21,29 +21,25 @@ from selfheal.telemetry.tracebacks import Frame, fingerprint, parse_traceback
 
 if TYPE_CHECKING:
     import duckdb
+    import numpy as np
     import pyarrow as pa
 
 # A span is itself by its ids. A log record has no id: within a trace, equal time, place
 # and words mean that an exporter sent it twice.
-_DUPLICATES = """
-WITH repeated_spans AS (
-    SELECT trace_id, span_id, min(id) AS first FROM raw_spans
-    GROUP BY ALL HAVING count(*) > 1
-), repeated_logs AS (
-    SELECT trace_id, span_id, time_ns, logger, severity, body, min(id) AS first
-    FROM raw_logs WHERE trace_id IS NOT NULL AND time_ns IS NOT NULL
-    GROUP BY ALL HAVING count(*) > 1
-)
-SELECT 'spans' AS "table", id FROM raw_spans JOIN repeated_spans USING (trace_id, span_id)
-WHERE id <> first
-UNION ALL
-SELECT 'logs', id FROM raw_logs AS l JOIN repeated_logs AS r
-    ON l.trace_id = r.trace_id AND l.time_ns = r.time_ns
-    AND l.span_id IS NOT DISTINCT FROM r.span_id AND l.logger IS NOT DISTINCT FROM r.logger
-    AND l.severity IS NOT DISTINCT FROM r.severity AND l.body IS NOT DISTINCT FROM r.body
-WHERE id <> first
-ORDER BY 1, 2
+_IDENTITY = {
+    "spans": ("trace_id, span_id", "true"),
+    "logs": (
+        "trace_id, span_id, time_ns, logger, severity, body",
+        "trace_id IS NOT NULL AND time_ns IS NOT NULL",
+    ),
+}
+_REPEATED = """
+SELECT '{table}' AS "table", id FROM (
+    SELECT id, min(id) OVER (PARTITION BY {identity}) AS first
+    FROM raw_{table} WHERE {condition} AND hash({identity}) IN (SELECT hash FROM suspects)
+) WHERE id <> first ORDER BY id
 """
+_HASHES_AT_A_TIME = 8_000_000
 
 _ORIGINS = """
 WITH lost AS (
@@ -155,11 +151,53 @@ ORDER BY position
 def normalize(extracted: Dataset) -> dict[str, pa.Table]:
     """The tables `errors`, `duplicates` and `origins` of extracted rows."""
     with connect_raw(extracted) as connection:
-        duplicates = connection.sql(_DUPLICATES).to_arrow_table()
+        duplicates = _duplicates(connection)
         origins = connection.sql(_ORIGINS).to_arrow_table()
         connection.register("duplicates", duplicates)
         _create_view(connection, "spans")
         return {"errors": _errors(connection), "duplicates": duplicates, "origins": origins}
+
+
+def _duplicates(connection: duckdb.DuckDBPyConnection) -> pa.Table:
+    """The rows that repeat an earlier one (`table`, `id`), in that order.
+
+    Rows that are alike have equal hashes: only the few rows whose hash comes twice are
+    compared, so that no table of all of them has to be built.
+    """
+    import pyarrow as pa
+
+    found = [
+        pa.schema([("table", pa.string()), ("id", pa.int64())]).empty_table(),
+    ]
+    for table, (identity, condition) in _IDENTITY.items():
+        suspects = _repeated_hashes(connection, table, identity, condition)
+        if len(suspects):
+            connection.register("suspects", pa.table({"hash": suspects}))
+            query = _REPEATED.format(table=table, identity=identity, condition=condition)
+            found.append(connection.sql(query).to_arrow_table())
+    return pa.concat_tables(found).sort_by([("table", "ascending"), ("id", "ascending")])
+
+
+def _repeated_hashes(
+    connection: duckdb.DuckDBPyConnection, table: str, identity: str, condition: str
+) -> np.ndarray[Any, Any]:
+    import numpy as np
+
+    rows = connection.execute(f"SELECT count(*) FROM raw_{table}").fetchall()[0][0]
+    slices = rows // _HASHES_AT_A_TIME + 1
+    repeated = [np.empty(0, dtype=np.uint64)]
+    # The hashes are sorted afterwards, so threads cannot change the answer.
+    connection.execute("RESET threads")
+    for number in range(slices):
+        which = f"AND hash % {slices} = {number}" if slices > 1 else ""
+        hashes = connection.execute(
+            f"SELECT hash FROM (SELECT hash({identity}) AS hash FROM raw_{table} WHERE {condition}) "
+            f"WHERE true {which}"
+        ).fetchnumpy()["hash"]
+        hashes.sort()
+        repeated.append(hashes[1:][hashes[1:] == hashes[:-1]])
+    connection.execute("SET threads = 1")
+    return np.unique(np.concatenate(repeated))
 
 
 def connect(extracted: Dataset, normalized: Dataset) -> duckdb.DuckDBPyConnection:

@@ -33,7 +33,7 @@ class TableWriter:
         self._writer: parquet.ParquetWriter | None = None
         self._rows: list[tuple[Any, ...]] = []
         self._batches: list[pa.RecordBatch] = []
-        self._waiting = 0
+        self._waiting = self._bytes = 0
         self.written = 0
 
     @property
@@ -72,7 +72,8 @@ class TableWriter:
     def _put(self, batch: pa.RecordBatch) -> None:
         self._batches.append(batch)
         self._waiting += batch.num_rows
-        if self._waiting >= GROUP_ROWS or sum(one.nbytes for one in self._batches) > GROUP_BYTES:
+        self._bytes += batch.nbytes
+        if self._waiting >= GROUP_ROWS or self._bytes > GROUP_BYTES:
             self._flush()
 
     def _flush(self) -> None:
@@ -84,7 +85,7 @@ class TableWriter:
                 self._writer = writer(self._file, self._schema)
             self._writer.write_table(table, row_group_size=len(table))
             self._batches.clear()
-            self._waiting = 0
+            self._waiting = self._bytes = 0
 
     def close(self) -> None:
         self._columns_of_rows()

@@ -75,6 +75,27 @@ def take(attributes: dict[str, Any], names: tuple[str, ...]) -> Any:
     return found
 
 
+def places_of(columns: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[int, int]]:
+    """For each name of an attribute the position of its column, and its rank among the names."""
+    return {
+        name: (position, rank)
+        for position, names in enumerate(columns.values())
+        for rank, name in enumerate(names)
+    }
+
+
+def taken_out(attributes: dict[str, Any], places: Mapping[str, tuple[int, int]]) -> dict[int, Any]:
+    """What `take` takes for the columns of `places_of`, by position; columns without a value are left out."""
+    found: dict[int, Any] = {}
+    ranks: dict[int, int] = {}
+    for name in places.keys() & attributes.keys():
+        position, rank = places[name]
+        value = attributes.pop(name)
+        if value is not None and rank <= ranks.get(position, rank):
+            found[position], ranks[position] = value, rank
+    return found
+
+
 def text_or_none(value: Any) -> str | None:
     """A value as text; structures as JSON."""
     if value is None or isinstance(value, str):

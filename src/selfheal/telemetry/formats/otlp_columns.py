@@ -8,7 +8,6 @@ span, which also reads what is `Unusual` here.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -33,7 +32,10 @@ from selfheal.telemetry.formats.attributes import (
 )
 from selfheal.telemetry.formats.events import MALFORMED, Resource, resource_of
 from selfheal.telemetry.formats.otlp_records import (
+    PLACES,
+    TOGETHER,
     add_event,
+    column_value,
     described,
     kind_of,
 )
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _NONE = Raw(b"")
-_MEMO_BYTES = 16 * 1024 * 1024
+_MEMO_BYTES = 4 * 1024 * 1024
 
 
 class Span(Struct, gc=False):
@@ -85,6 +87,18 @@ class Request(Struct, gc=False):
         )
 
 
+class _Text(Struct, gc=False, forbid_unknown_fields=True):
+    stringValue: str  # noqa: N815
+
+
+class _TextAttribute(Struct, gc=False, forbid_unknown_fields=True):
+    key: str
+    value: _Text
+
+
+_decode_text = msgspec.json.Decoder(_TextAttribute).decode
+_decode_list = msgspec.json.Decoder(list[Raw]).decode
+_NO_STATUS = (b"", b"{}", b'{"code":0}')
 _decode = msgspec.json.Decoder(Request).decode
 _MISFIT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -107,7 +121,7 @@ class SpanColumns:
         self._sink = sink
         self._resource = Memo(_resource, len, _MEMO_BYTES)
         self._scope = Memo(_scope, len, _MEMO_BYTES)
-        self._described = Memo(_described, lambda key: len(key[0]) + len(key[1]), _MEMO_BYTES)
+        self._described = Memo(_Described(), lambda key: len(key[0]) + len(key[1]), _MEMO_BYTES)
 
     def add(self, requests: list[tuple[int, Request]]) -> None:
         """Add all spans of some requests, each with its line, or none: then it raises Unusual."""
@@ -118,10 +132,10 @@ class SpanColumns:
         runs: list[tuple[int, int, Resource, str | None]] = []
         for line, request in requests:
             for carrier in request.resourceSpans or ():
-                resource = self._resource(bytes(carrier.resource))
+                resource = self._resource[bytes(carrier.resource)]
                 for scope in carrier.scopeSpans:
                     if scope.spans:
-                        name = self._scope(bytes(scope.scope))
+                        name = self._scope[bytes(scope.scope)]
                         runs.append((len(scope.spans), line, resource, name))
                         spans += scope.spans
         if not spans:
@@ -155,13 +169,15 @@ class SpanColumns:
         names = [span.name for span in spans]
         if any(name.startswith(coding_sessions.PREFIX) for name in set(names)):
             raise Unusual
-        start = times([span.startTimeUnixNano for span in spans])
-        end = times([span.endTimeUnixNano for span in spans])
+        both = times(
+            [span.startTimeUnixNano for span in spans] + [span.endTimeUnixNano for span in spans]
+        )
+        start, end = both[: len(spans)], both[len(spans) :]
         kinds, kind = numbered([span.kind for span in spans])
         descriptions, description = numbered(
             [(bytes(span.attributes), bytes(span.status)) for span in spans]
         )
-        values = list(zip(*map(self._described, descriptions), strict=True))
+        values = list(zip(*[self._described[key] for key in descriptions], strict=True))
         place = pa.array(description)
         integers = ("code_line", "http_status")
         return {
@@ -200,8 +216,8 @@ class SpanColumns:
 
 def _loaded(raw: bytes) -> Any:
     try:
-        return json.loads(raw) if raw else None
-    except (ValueError, RecursionError) as error:
+        return msgspec.json.decode(raw) if raw else None
+    except _MISFIT as error:
         raise Unusual from error
 
 
@@ -226,9 +242,61 @@ def _kind(value: int | str) -> str:
         raise Unusual from error
 
 
-def _described(key: tuple[bytes, bytes]) -> tuple[Any, ...]:
-    """Status, attributes and the columns of SPAN_COLUMNS, from attributes and status."""
-    attributes, status = key
+class _Described:
+    """Status, attributes and the columns of SPAN_COLUMNS, from attributes and status as bytes.
+
+    Each attribute that was met before is known by its bytes, and what the others have in
+    common is not read again.
+    """
+
+    def __init__(self) -> None:
+        self._attribute = Memo(_attribute, len, _MEMO_BYTES)
+
+    def __call__(self, key: tuple[bytes, bytes]) -> tuple[Any, ...]:
+        attributes, status = key
+        if status not in _NO_STATUS:
+            return _described(attributes, status)
+        columns: list[Any] = [None] * len(SPAN_COLUMNS)
+        others: list[str] = []
+        names = set()
+        known = self._attribute
+        try:
+            pairs = _decode_list(attributes) if attributes else []
+            for pair in pairs:
+                name, position, value = known[bytes(pair)]
+                names.add(name)
+                if position is None:
+                    others.append(value)
+                elif columns[position] is None:
+                    columns[position] = value
+                else:
+                    return _described(attributes, status)
+        except (*_MISFIT, Unusual):
+            return _described(attributes, status)
+        if len(names) < len(pairs):
+            return _described(attributes, status)
+        return "unset", "{" + ",".join(others) + "}" if others else None, *columns
+
+
+def _attribute(raw: bytes) -> tuple[str, int | None, Any]:
+    """One attribute: its name, its column if it has one, and its value or else its JSON."""
+    try:
+        text = _decode_text(raw)
+        name, value = text.key, text.value.stringValue
+    except _MISFIT:
+        try:
+            ((name, value),) = attributes_of([_loaded(raw)]).items()
+        except MALFORMED as error:
+            raise Unusual from error
+    if name in TOGETHER:
+        raise Unusual
+    position = PLACES[name][0] if name in PLACES else None
+    if position is None:
+        return name, None, (json_text({name: value}) or "")[1:-1]
+    return name, position, column_value(position, value)
+
+
+def _described(attributes: bytes, status: bytes) -> tuple[Any, ...]:
     try:
         status_name, columns, rest = described(_loaded(attributes), _loaded(status), "")
     except MALFORMED as error:

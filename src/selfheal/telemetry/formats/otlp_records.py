@@ -10,8 +10,9 @@ from selfheal.telemetry.formats.attributes import (
     attributes_of,
     integer_or_none,
     json_text,
+    places_of,
     plain_value,
-    take,
+    taken_out,
     text_or_none,
 )
 from selfheal.telemetry.formats.events import (
@@ -87,7 +88,7 @@ def kind_of(value: Any) -> str:
 
 def described(
     attributes: Any, status: Any, operation: str
-) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
+) -> tuple[str, list[Any], dict[str, Any]]:
     """What attributes and status say of a span: its status, the values of SPAN_COLUMNS, the rest.
 
     Raises one of MALFORMED.
@@ -129,21 +130,37 @@ def add_event(
     )
 
 
-def _span_columns(attributes: dict[str, Any]) -> tuple[Any, ...]:
+_NAMES = list(SPAN_COLUMNS)
+PLACES = places_of(SPAN_COLUMNS)
+_INTEGERS = frozenset((_NAMES.index("code_line"), _NAMES.index("http_status")))
+_CODE_FUNCTION, _HTTP_PATH, _HTTP_QUERY = map(
+    _NAMES.index, ("code_function", "http_path", "http_query")
+)
+
+
+# Attributes that mean something only beside others.
+TOGETHER = frozenset(("code.function", "code.namespace", "http.target", "otel.status_description"))
+
+
+def column_value(position: int, value: Any) -> Any:
+    """A value as the column of SPAN_COLUMNS at `position` has it."""
+    return integer_or_none(value) if position in _INTEGERS else text_or_none(value)
+
+
+def _span_columns(attributes: dict[str, Any]) -> list[Any]:
     """The values of SPAN_COLUMNS in their order, taken out of the attributes."""
-    values = {column: take(attributes, names) for column, names in SPAN_COLUMNS.items()}
-    if values["code_function"] is None and "code.function" in attributes:
+    values: list[Any] = [None] * len(_NAMES)
+    for position, value in taken_out(attributes, PLACES).items():
+        values[position] = column_value(position, value)
+    if values[_CODE_FUNCTION] is None and "code.function" in attributes:
         namespace = attributes.pop("code.namespace", None)
         name = attributes.pop("code.function")
-        values["code_function"] = f"{namespace}.{name}" if namespace else name
-    if values["http_path"] is None and "http.target" in attributes:
+        values[_CODE_FUNCTION] = f"{namespace}.{name}" if namespace else text_or_none(name)
+    if values[_HTTP_PATH] is None and "http.target" in attributes:
         path, _, query = str(attributes.pop("http.target")).partition("?")
-        values["http_path"] = path
-        values["http_query"] = values["http_query"] or query or None
-    return tuple(
-        integer_or_none(value) if column in ("code_line", "http_status") else text_or_none(value)
-        for column, value in values.items()
-    )
+        values[_HTTP_PATH] = path
+        values[_HTTP_QUERY] = values[_HTTP_QUERY] or query or None
+    return values
 
 
 def add_record(
