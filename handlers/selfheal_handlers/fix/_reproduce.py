@@ -24,6 +24,8 @@ SLOW_TRIALS = 3
 CLEAR_GROWTH = 2.0
 AT_ONCE = 2
 UPCOMING = 4
+# The kinds of trouble in which a request is answered well.
+ANSWERED = ("coverage", "behavioral", "state")
 
 
 class Bench:
@@ -155,7 +157,7 @@ def reproduced(problem: Problem, found: Sequence[Session], bench: Bench) -> Prob
         return _without(problem, found[0], reason)
     if problem.diagnosis.kind == "performance":
         return _slowest(problem, found, bench)
-    shows = _answers if problem.diagnosis.kind == "coverage" else _fails
+    shows = _answers if problem.diagnosis.kind in ANSWERED else _fails
     return _first(problem, found, bench, shows)
 
 

@@ -83,6 +83,8 @@ def _joined(first: Cause, second: Cause) -> Cause:
             "violation": second.evidence.get("violation"),
             "step": second.evidence.get("step"),
         }
+        if second.evidence.get("other"):
+            joined["other"] = second.evidence["other"]
         evidence["behavior"] = [*evidence.get("behavior", []), joined]
     return first.model_copy(
         update={

@@ -18,6 +18,7 @@ MAX_SUSPECTS = 3
 MAX_PYTHON_FILES = 400
 MAX_CHARACTERS = 400_000
 MAX_SESSIONS = 4
+MAX_FLOWS = 100
 
 # The requests that reached a slow span, those with the slowest median first.
 _SLOWEST = """
@@ -65,20 +66,28 @@ def gather(
     ]
     accused = [location.file for location in diagnosis.locations]
     touched = [change.path_now for suspect in suspects for change in suspect.files]
-    wanted = {changelog, *accused, *touched, *_python_near(files, accused)}
+    flows = _flows(files) if diagnosis.kind == "behavioral" else []
+    wanted = {changelog, *accused, *touched, *_python_near(files, accused), *flows}
     sources = _texts(history, bad, sorted(wanted & set(files)))
     conftests = _texts(history, bad, [path for path in files if path.endswith("conftest.py")])
     return Problem(
         diagnosis=diagnosis,
         base_commit=bad,
         sources=sources,
-        good_sources=_texts(history, good, sorted({*accused})) if good else {},
+        good_sources=_texts(history, good, sorted({*accused, *flows})) if good else {},
         suspects=suspects,
         failing_test=failing_test(diagnosis, files),
         client=find_client(conftests, fixture, tests_folder),
         tests_folder=tests_folder,
         test_files=[path for path in files if is_test(path)],
     )
+
+
+def _flows(files: Sequence[str]) -> list[str]:
+    """Files that may declare or draw an order of steps: sequences, and documents with diagrams."""
+    declared = [path for path in files if path.endswith(".json") and "sequence" in path]
+    drawn = [path for path in files if path.endswith(".md") and "/" in path]
+    return [*declared[:MAX_FLOWS], *drawn[:MAX_FLOWS]]
 
 
 def _python_near(files: Sequence[str], accused: Sequence[str]) -> list[str]:

@@ -15,8 +15,10 @@ from collections.abc import Sequence
 from selfheal.artifacts.canonical import short_id
 from selfheal.artifacts.model import Model
 from selfheal.artifacts.patch import RecordedRequest, Reproducer
+from selfheal.repair.order_check import order_check, sequence_check
 from selfheal.repair.problem import Client, Problem
 from selfheal.repair.shape import CHECK, says_something
+from selfheal.repair.state_check import state_check
 
 MINIMUM_GROWTH = 1.5
 MAXIMUM_SHAPE = 800
@@ -42,19 +44,51 @@ def regression_test(problem: Problem) -> RegressionTest:
                 tests=problem.failing_tests,
             ),
         )
+    declared = _declared_order(problem)
+    if declared is not None:
+        return declared
     reason = _unavailable(problem)
     if reason is not None:
         return RegressionTest(
             text=None, reproducer=Reproducer(requests=problem.requests, unavailable=reason)
         )
     name = f"test_{_slug(problem.requests[-1])}_{_claim(problem)}"
-    text = _budget_test(problem, name) if _is_slow(problem) else _answer_test(problem, name)
+    text = _made(problem, name)
+    if text is None:
+        reason = "no function of the project is known as the step, and no state can be watched"
+        return RegressionTest(
+            text=None, reproducer=Reproducer(requests=problem.requests, unavailable=reason)
+        )
     return RegressionTest(
         text=text,
         reproducer=Reproducer(
             requests=problem.requests, test_file=test_file(problem), test_name=name
         ),
     )
+
+
+def _made(problem: Problem, name: str) -> str | None:
+    """The text of the test that fits the kind of trouble."""
+    client, kind = problem.client, problem.diagnosis.kind
+    if kind not in ("behavioral", "state"):
+        return _budget_test(problem, name) if _is_slow(problem) else _answer_test(problem, name)
+    assert client is not None
+    lines = _request_lines(problem.requests)
+    if kind == "behavioral":
+        return order_check(problem, name, lines, client.fixture, send(client))
+    return state_check(problem, name, lines, client.fixture, send(client), document(client))
+
+
+def _declared_order(problem: Problem) -> RegressionTest | None:
+    """The test of a sequence file, which needs no request."""
+    if problem.diagnosis.kind != "behavioral":
+        return None
+    name, path = "test_the_declared_order_holds", test_file(problem)
+    text = sequence_check(problem, name, path)
+    if text is None:
+        return None
+    reproducer = Reproducer(requests=problem.requests, test_file=path, test_name=name)
+    return RegressionTest(text=text, reproducer=reproducer)
 
 
 def test_file(problem: Problem) -> str:
@@ -118,6 +152,10 @@ def _claim(problem: Problem) -> str:
         return "stays_within_its_work"
     if problem.diagnosis.kind == "coverage":
         return "answers_as_recorded"
+    if problem.diagnosis.kind == "behavioral":
+        return "keeps_its_order"
+    if problem.diagnosis.kind == "state":
+        return "leaves_nothing_behind"
     return "answers_a_recorded_request"
 
 
