@@ -12,6 +12,7 @@ from typing import Any
 from selfheal.artifacts.patch import RecordedRequest
 from selfheal.config import TestsConfig
 from selfheal.repair import Problem, Work
+from selfheal.repair.regression import budgets
 from selfheal.repair.shape import common, shape_of
 from selfheal.sandbox.work import Work as Measured
 from selfheal.sandbox.work import measure_works
@@ -62,6 +63,12 @@ class Bench:
             status=500 if found.exception is not None else found.status,
             unavailable=found.unavailable,
         )
+
+    def traced(self, commit: str, session: Session, fixture: str, work: Work) -> Work:
+        """The work with the executed lines and walked elements, counted in a run of its own."""
+        tests = self._tests.model_copy(update={"client_fixture": fixture})
+        (found,) = measure_works(self._tree(commit).path, tests, [session], lines=True)
+        return work.model_copy(update={"lines": found.lines, "elements": found.elements})
 
     def document(self, commit: str, session: Session, fixture: str) -> Any:
         """The JSON document of the last reply at a commit, None where there is none."""
@@ -210,7 +217,23 @@ def _slowest(problem: Problem, found: Sequence[Session], bench: Bench) -> Proble
         tried.append(_with(problem, session, work, bench))
         if work.unavailable or _growth(tried[-1]) >= CLEAR_GROWTH:
             break
-    return max(tried, key=_growth)
+    return _traced(max(tried, key=_growth), bench)
+
+
+def _traced(problem: Problem, bench: Bench) -> Problem:
+    """With the executed lines at both commits, where calls and statements show no growth."""
+    good, bad, commit = problem.good_work, problem.bad_work, problem.diagnosis.good_commit
+    if budgets(problem) or good is None or bad is None or commit is None:
+        return problem
+    if good.unavailable or bad.unavailable or problem.client is None:
+        return problem
+    fixture = problem.client.fixture
+    return problem.model_copy(
+        update={
+            "good_work": bench.traced(commit, problem.requests, fixture, good),
+            "bad_work": bench.traced(problem.base_commit, problem.requests, fixture, bad),
+        }
+    )
 
 
 def _growth(problem: Problem) -> float:

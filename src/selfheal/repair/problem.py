@@ -42,10 +42,16 @@ class Client(Model):
 
 
 class Work(Model):
-    """Measured work of the judged request: exact counts, None where not counted."""
+    """Measured work of the judged request: exact counts, None where not counted.
+
+    `lines` (executed) and `elements` (walked through or moved by methods of lists) are
+    counted where calls and statements do not show the trouble.
+    """
 
     calls: int | None = None
     statements: int | None = None
+    lines: int | None = None
+    elements: int | None = None
     status: int | None = None
     unavailable: str | None = None
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from selfheal.artifacts.canonical import short_id
 from selfheal.artifacts.model import Model
@@ -127,11 +127,14 @@ def _no_budget(problem: Problem) -> str:
         if work is None or work.unavailable:
             reason = work.unavailable if work else "no such commit"
             return f"the work at the {side} commit was not counted: {reason}"
-    return "the slowness does not show in counts of function calls or SQL statements"
+    return (
+        "the slowness does not show in counts of function calls, SQL statements, executed lines "
+        "or moved elements"
+    )
 
 
 def budgets(problem: Problem) -> dict[str, int]:
-    """The counts (`calls`, `statements`) that the judged request may need.
+    """The counts that the judged request may need: of `calls` and `statements`, else `lines` and `elements`.
 
     Twice what the good release needed, and no more than the geometric mean of good and
     bad; only counts that grew by half at least say anything.
@@ -139,7 +142,12 @@ def budgets(problem: Problem) -> dict[str, int]:
     good, bad = problem.good_work, problem.bad_work
     if good is None or bad is None:
         return {}
-    pairs = {"calls": (good.calls, bad.calls), "statements": (good.statements, bad.statements)}
+    called = {"calls": (good.calls, bad.calls), "statements": (good.statements, bad.statements)}
+    traced = {"lines": (good.lines, bad.lines), "elements": (good.elements, bad.elements)}
+    return _grown(called) or _grown(traced)
+
+
+def _grown(pairs: Mapping[str, tuple[int | None, int | None]]) -> dict[str, int]:
     return {
         name: max(min(2 * low, math.isqrt(low * high)), low + 1)
         for name, (low, high) in pairs.items()
@@ -271,20 +279,14 @@ def _budget_test(problem: Problem, name: str) -> str:
         "",
         "",
         *(_STATEMENT_LINES if counted else []),
+        *(_WALKED_LINES if "elements" in allowed else []),
         f"def {name}({client.fixture}):",
         f"    for method, target, body, content_type in {warm}:",
         f"        {sent}",
         "    method, target, body, content_type = REQUESTS[-1]",
         f"    work = {{{', '.join(f'{_quoted(key)}: 0' for key in sorted(allowed))}}}",
         "",
-        "    def count(frame, event, argument):",
-        *_count_lines(allowed),
-        "",
-        "    sys.setprofile(count)",
-        "    try:",
-        f"        response = {sent}",
-        "    finally:",
-        "        sys.setprofile(None)",
+        *_observed(allowed, sent),
         f"    assert response.status_code {_status_check(problem)}",
         *(f"    assert work[{_quoted(key)}] <= {allowed[key]}" for key in sorted(allowed)),
         "",
@@ -292,6 +294,12 @@ def _budget_test(problem: Problem, name: str) -> str:
     return "\n".join(lines)
 
 
+_SHOWN = {
+    "statements": "SQL statements",
+    "calls": "function calls",
+    "lines": "executed lines",
+    "elements": "moved elements",
+}
 _STATEMENT_LINES = [
     "def is_statement(function):",
     '    owner = getattr(function, "__self__", None)',
@@ -306,6 +314,44 @@ def _quoted(text: str) -> str:
     return f'"{text}"'
 
 
+_WALKED_LINES = [
+    'WALKS = {"insert", "pop", "remove", "index", "count", "reverse", "sort", "copy"}',
+    "",
+    "",
+    "def walked(frame, function):",
+    '    owner = getattr(function, "__self__", None)',
+    "    if type(owner) is not list or function.__name__ not in WALKS:",
+    "        return 0",
+    "    # The number of arguments is in the instruction: pop() takes the last element.",
+    '    if function.__name__ == "pop" and not frame.f_code.co_code[frame.f_lasti + 1]:',
+    "        return 0",
+    "    return len(owner)",
+    "",
+    "",
+]
+
+
+def _observed(allowed: dict[str, int], sent: str) -> list[str]:
+    """The lines that send the judged request under the functions that count."""
+    profiled = _count_lines(allowed)
+    traced = "lines" in allowed
+    lines = ["    def count(frame, event, argument):", *profiled, ""] if profiled else []
+    if traced:
+        lines += [
+            "    def trace(frame, event, argument):",
+            '        if event == "line":',
+            '            work["lines"] += 1',
+            "        return trace",
+            "",
+            "    tracing = sys.gettrace()",
+        ]
+    lines += ["    sys.setprofile(count)"] if profiled else []
+    lines += ["    sys.settrace(trace)"] if traced else []
+    lines += ["    try:", f"        response = {sent}", "    finally:"]
+    lines += ["        sys.settrace(tracing)"] if traced else []
+    return lines + (["        sys.setprofile(None)"] if profiled else [])
+
+
 def _count_lines(allowed: dict[str, int]) -> list[str]:
     lines = []
     if "calls" in allowed:
@@ -317,6 +363,11 @@ def _count_lines(allowed: dict[str, int]) -> list[str]:
         lines += [
             '        if event == "c_call" and is_statement(argument):',
             '            work["statements"] += 1',
+        ]
+    if "elements" in allowed:
+        lines += [
+            '        if event == "c_call":',
+            '            work["elements"] += walked(frame, argument)',
         ]
     return lines
 
@@ -334,8 +385,8 @@ def _story(problem: Problem) -> str:
         good, bad = problem.good_work, problem.bad_work
         assert good is not None
         assert bad is not None
-        name = "statements" if "statements" in budgets(problem) else "calls"
-        shown = "SQL statements" if name == "statements" else "function calls"
+        grown = budgets(problem)
+        name, shown = next(each for each in _SHOWN.items() if each[0] in grown)
         return (
             f"{where} became slow: {getattr(bad, name)} {shown} for a request that had needed"
             f" {getattr(good, name)}."

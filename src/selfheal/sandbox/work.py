@@ -5,6 +5,12 @@ with a fresh fixture state: first once to warm caches, then once more under
 `sys.setprofile`, which sees every call of a Python function and of a C function, calls
 of SQLite's execute among them.
 
+Where calls say nothing, `lines` counts the executed lines of Python (`sys.settrace`), and
+the elements that methods of lists walk through or move (``insert``, ``pop(0)``, ``index``
+… each counts the list's length). What C code does without a call of its own, such as
+``in`` a list, ``+=`` of texts or slicing, shows in no count: there the interleaved
+timing of both versions is the judge.
+
 Several sessions share one start of pytest and nothing else: once the project's conftest
 is imported, each is answered in a fork of its own, so that no session sees what another
 did to the process, and the counts are those of a process for each.
@@ -47,11 +53,15 @@ import time
 
 import pytest
 
+LINES = {lines!r}
+MOST_LINES = 3_000_000
+WALKS = {{"insert", "pop", "remove", "index", "count", "reverse", "sort", "copy"}}
 SESSIONS = json.loads({sessions!r})
 REPORTS = {reports!r}
 EXECUTE = {{"execute", "executemany", "executescript"}}
 seconds = []
 documents = []
+traced = {{}}
 
 
 def chosen():
@@ -121,6 +131,50 @@ def answer(client):
     }}
 
 
+def walked(frame, function):
+    """The elements of a list that a method of it goes through."""
+    owner = getattr(function, "__self__", None)
+    if type(owner) is not list or function.__name__ not in WALKS:
+        return 0
+    # A call's number of arguments is that of its instruction: pop() takes the last.
+    if function.__name__ == "pop" and not frame.f_code.co_code[frame.f_lasti + 1]:
+        return 0
+    return len(owner)
+
+
+def trace_lines(client):
+    for request in REQUESTS[:-1]:
+        send(client, request)
+    lines, elements = [0], [0]
+
+    def trace(frame, event, argument):
+        if event == "line":
+            lines[0] += 1
+            if lines[0] >= MOST_LINES:
+                sys.settrace(None)
+                return None
+        return trace
+
+    def profile(frame, event, argument):
+        if event == "c_call":
+            elements[0] += walked(frame, argument)
+
+    threading.settrace(trace)
+    threading.setprofile(profile)
+    sys.setprofile(profile)
+    sys.settrace(trace)
+    try:
+        send(client, REQUESTS[-1])
+    except Exception:
+        pass
+    finally:
+        sys.settrace(None)
+        sys.setprofile(None)
+        threading.settrace(None)
+        threading.setprofile(None)
+    return {{"lines": lines[0], "elements": elements[0]}}
+
+
 def document(response):
     """The JSON document of a reply of any client style, None where there is none."""
     try:
@@ -154,6 +208,11 @@ def test_timed(repetition, {fixture}):
     seconds.append(timed({fixture}))
 
 
+@pytest.mark.parametrize("once", [0] if LINES else [])
+def test_traced(once, {fixture}):
+    traced.update(trace_lines({fixture}))
+
+
 class Leaving:
     """Ends the process once fixtures are torn down: what pytest does then tells nothing here."""
 
@@ -167,6 +226,7 @@ def test_counted({fixture}, request):
     measured = answer({fixture})
     measured["seconds"] = seconds
     measured["document"] = documents[0] if documents else None
+    measured.update(traced)
     with open(REPORT, "w") as file:
         json.dump(measured, file)
 '''
@@ -177,12 +237,16 @@ class Work(Model):
 
     `calls` are Python and C function calls, `statements` SQL statements that
     SQLite was given, `status` the HTTP status, or None where `exception`
-    left the client. `seconds` are unprofiled answers by the clock; `document` is the
-    JSON document of the reply, if it is one.
+    left the client. `lines` are executed lines of Python (3,000,000 at the most) and
+    `elements` those that lists' own methods walk through or move, both only where asked
+    for. `seconds` are unprofiled answers by the clock; `document` is the JSON document of
+    the reply, if it is one.
     """
 
     calls: int | None = None
     statements: int | None = None
+    lines: int | None = None
+    elements: int | None = None
     status: int | None = None
     exception: str | None = None
     seconds: list[float] = Field(default_factory=list)
@@ -206,6 +270,7 @@ def measure_work(
     requests: Sequence[RecordedRequest],
     *,
     repetitions: int = 0,
+    lines: bool = False,
     timeout_seconds: float | None = None,
     memory_megabytes: int | None = None,
 ) -> Work:
@@ -215,6 +280,7 @@ def measure_work(
         tests,
         [requests],
         repetitions=repetitions,
+        lines=lines,
         timeout_seconds=timeout_seconds,
         memory_megabytes=memory_megabytes,
     )[0]
@@ -226,11 +292,13 @@ def measure_works(
     sessions: Sequence[Sequence[RecordedRequest]],
     *,
     repetitions: int = 0,
+    lines: bool = False,
     timeout_seconds: float | None = None,
     memory_megabytes: int | None = None,
 ) -> list[Work]:
     """Count the work of each session's last request; those before it set the scene.
 
+    With `lines`, executed lines and walked elements are counted too, in one answer more.
     `repetitions` answers of each are timed as well, each with a fresh fixture state;
     `timeout_seconds` are for each. The probe is written beside the project's tests for as
     long as it runs. Never raises for what the project does: `Work.unavailable` tells.
@@ -256,6 +324,7 @@ def measure_works(
         reports=str(reports),
         fixture=fixture,
         repetitions=repetitions,
+        lines=lines,
         patience=patience,
     )
     try:
