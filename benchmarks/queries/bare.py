@@ -44,10 +44,10 @@ def recording() -> Iterator[list[Statement]]:
     connect = Dataset.connect
     opened = 0
 
-    def recorded(dataset: Dataset) -> Any:
+    def recorded(dataset: Dataset, *, threads: int | None = 1) -> Any:
         nonlocal opened
         opened += 1
-        return Recorder(connect(dataset), opened, statements)
+        return Recorder(connect(dataset, threads=threads), opened, statements)
 
     Dataset.connect = recorded  # type: ignore[method-assign]
     try:

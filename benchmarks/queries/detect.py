@@ -9,6 +9,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from selfheal_handlers.anomaly import HANDLERS
+
 from benchmarks.queries.tables import row
 from selfheal.analysis.aggregate import aggregate
 from selfheal.analysis.model import DetectionData
@@ -17,7 +19,6 @@ from selfheal.artifacts import Telemetry
 from selfheal.artifacts.dataset import describe
 from selfheal.artifacts.envelope import read_artifact
 from selfheal.config import DetectConfig
-from selfheal_handlers.anomaly import HANDLERS
 
 BESIDE = (
     "detect_performance_anomalies",

@@ -163,7 +163,8 @@ def compare_latency(
         "baseline": comparison.baseline.version,
         "candidate": comparison.candidate.version,
     }
-    with dataset.connect() as connection:
+    # Medians and counts are the same in any order of the rows.
+    with dataset.connect(threads=None) as connection:
         connection.execute(_TIMED, scope)
         figures = connection.execute(_FIGURES).fetchall()
         names = [column[0] for column in connection.description or ()]

@@ -42,25 +42,26 @@ HAVING count(*) = 1 AND any_value(status) <> 'error' AND coalesce(any_value(http
 """
 _STEPS = f"""
 CREATE TEMP TABLE steps AS
-SELECT e.operation, e.candidate, s.trace_id, s.operation AS step, count(*) AS times,
-    min(s.start_ns) AS first_ns, max(s.end_ns) AS last_ns, any_value(s.parent_span_id) AS parent_span_id
+SELECT any_value(e.operation) AS operation, any_value(e.candidate) AS candidate, s.trace_id,
+    s.operation AS step, count(*) AS times, min(s.start_ns) AS first_ns, max(s.end_ns) AS last_ns
 FROM spans AS s JOIN entries AS e ON s.trace_id = e.trace_id
 WHERE coalesce(s.service, '{UNKNOWN}') = $service AND s.kind = 'internal'
     AND s.db_statement IS NULL AND s.span_id <> e.span_id
     AND s.start_ns IS NOT NULL AND s.end_ns IS NOT NULL
-GROUP BY ALL
+GROUP BY s.trace_id, s.operation
 """
 # Who called a step: the span around it, or the service that sent the request.
 _CALLS = f"""
 CREATE TEMP TABLE calls AS
-SELECT e.operation, e.candidate, s.trace_id, s.operation AS step,
+SELECT any_value(e.operation) AS operation, any_value(e.candidate) AS candidate, s.trace_id,
+    s.operation AS step,
     CASE WHEN coalesce(p.service, '{UNKNOWN}') = $service THEN p.operation
         ELSE coalesce(p.service, '{UNKNOWN}') END AS caller
 FROM spans AS s JOIN entries AS e ON s.trace_id = e.trace_id
 JOIN spans AS p ON p.trace_id = s.trace_id AND p.span_id = s.parent_span_id
 WHERE coalesce(s.service, '{UNKNOWN}') = $service AND s.db_statement IS NULL
     AND (s.kind = 'internal' OR s.span_id = e.span_id)
-GROUP BY ALL
+GROUP BY s.trace_id, s.operation, caller
 """
 _CALLERS = """
 SELECT operation, step, caller, count(*) FILTER (NOT candidate)::BIGINT AS before,
@@ -72,27 +73,18 @@ SELECT operation, step, candidate, count(DISTINCT trace_id)::BIGINT AS traces FR
 GROUP BY operation, step, candidate
 """
 _COUNTS = """
-WITH totals AS (
-    SELECT operation, candidate, count(*) AS traces FROM entries GROUP BY ALL
-), parents AS (
-    SELECT st.operation, st.step, mode(p.operation) AS parent
-    FROM steps AS st JOIN spans AS p
-        ON p.trace_id = st.trace_id AND p.span_id = st.parent_span_id
-    GROUP BY ALL
-)
-SELECT operation, step, candidate, any_value(traces)::BIGINT AS traces, count(*)::BIGINT AS present,
-    count(*) FILTER (times > 1)::BIGINT AS repeated, any_value(parent) AS parent
-FROM steps JOIN totals USING (operation, candidate) LEFT JOIN parents USING (operation, step)
-GROUP BY operation, step, candidate ORDER BY operation, step, candidate
+SELECT operation, step, candidate, count(*)::BIGINT AS present,
+    count(*) FILTER (times > 1)::BIGINT AS repeated
+FROM steps GROUP BY operation, step, candidate ORDER BY operation, step, candidate
 """
+# Each pair once; the other way round is the same question.
 _PAIRS = """
 SELECT a.operation, a.step AS first, b.step AS second, a.candidate, count(*)::BIGINT AS both,
     count(*) FILTER (a.last_ns <= b.first_ns)::BIGINT AS in_order,
     count(*) FILTER (b.last_ns <= a.first_ns)::BIGINT AS reversed
-FROM steps AS a JOIN steps AS b
-    ON a.trace_id = b.trace_id AND a.operation = b.operation AND a.step <> b.step
+FROM steps AS a JOIN steps AS b ON a.trace_id = b.trace_id AND a.step < b.step
 WHERE a.times = 1 AND b.times = 1
-GROUP BY ALL ORDER BY ALL
+GROUP BY a.operation, a.step, b.step, a.candidate
 """
 _TOTALS = "SELECT operation, candidate, count(*)::BIGINT AS traces FROM entries GROUP BY ALL"
 _BROKEN: Mapping[Violation, str] = {
@@ -156,7 +148,8 @@ class Contracts:
         self, dataset: Dataset, comparison: Comparison, *, operation: str | None = None
     ) -> None:
         scope = scope_of(comparison)
-        self._connection: duckdb.DuckDBPyConnection = dataset.connect()
+        # Counts are the same in any order of the rows: they may be made on all cores.
+        self._connection: duckdb.DuckDBPyConnection = dataset.connect(threads=None)
         self._connection.execute(_ENTRIES, {**scope, "operation": operation})
         self._connection.execute(_STEPS, {"service": comparison.service})
         self._connection.execute(_CALLS, {"service": comparison.service})
@@ -172,13 +165,19 @@ class Contracts:
         totals = {
             (row["operation"], row["candidate"]): row["traces"] for row in self._rows(_TOTALS)
         }
+        callers = self._rows(_CALLERS)
+        parents = _usual_callers(callers, "before", "after")
         counts = {
-            (row["operation"], row["step"], row["candidate"]): row for row in self._rows(_COUNTS)
+            (row["operation"], row["step"], row["candidate"]): {
+                **row,
+                "parent": parents.get((row["operation"], row["step"])),
+            }
+            for row in self._rows(_COUNTS)
         }
         rules = [
             *_about_steps(counts, totals, minimum_traces),
-            *_about_pairs(self._rows(_PAIRS), counts, minimum_traces),
-            *_about_callers(self._rows(_CALLERS), self._rows(_CALLED), minimum_traces),
+            *_about_pairs(_both_ways(self._rows(_PAIRS)), counts, minimum_traces),
+            *_about_callers(callers, self._rows(_CALLED), minimum_traces),
         ]
         return _outermost(
             sorted(rules, key=lambda r: (r.operation, r.violation, r.step, r.other or ""))
@@ -255,6 +254,30 @@ def _came_once(counted: Mapping[str, Any], minimum: int) -> bool:
     return bool(counted["repeated"] == 0 and counted["present"] >= minimum)
 
 
+def _both_ways(pairs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each pair of steps, and the same counts seen from its second one."""
+    turned = [
+        {
+            **row,
+            "first": row["second"],
+            "second": row["first"],
+            "in_order": row["reversed"],
+            "reversed": row["in_order"],
+        }
+        for row in pairs
+    ]
+    return [*pairs, *turned]
+
+
+def _usual_callers(calls: list[dict[str, Any]], *sides: str) -> dict[tuple[str, str], str]:
+    """The most frequent caller of each step of an operation in these `sides` of `_CALLERS`."""
+    usual: dict[tuple[str, str], tuple[int, str]] = {}
+    for row in calls:
+        place, times = (row["operation"], row["step"]), sum(row[side] for side in sides)
+        usual[place] = max(usual.get(place, (0, "")), (times, row["caller"]))
+    return {place: caller for place, (_, caller) in usual.items()}
+
+
 def _about_pairs(
     pairs: list[dict[str, Any]],
     counts: Mapping[tuple[str, str, bool], Mapping[str, Any]],
@@ -284,17 +307,14 @@ def _about_callers(
     traces = {(row["operation"], row["step"], row["candidate"]): row["traces"] for row in called}
     known = {row["caller"] for row in calls if row["before"]}
     known |= {row["step"] for row in calls if row["before"]}
-    usual: dict[tuple[str, str], tuple[int, str]] = {}
-    for row in calls:
-        place = row["operation"], row["step"]
-        usual[place] = max(usual.get(place, (0, "")), (row["before"], row["caller"]))
+    usual = _usual_callers(calls, "before")
     for row in calls:
         operation, step = row["operation"], row["step"]
         support = traces.get((operation, step, False), 0)
         if support >= minimum and not row["before"]:
             yield Broken(
                 operation, "wrong caller", step, row["caller"], support,
-                traces[operation, step, True], row["after"], usual[operation, step][1],
+                traces[operation, step, True], row["after"], usual[operation, step],
                 row["caller"] in known,
             )  # fmt: skip
 

@@ -124,7 +124,7 @@ class KeyChange(NamedTuple):
 def key_changes(dataset: Dataset, comparison: Comparison) -> list[KeyChange]:
     """Every key that a step of the service changes on either side."""
     middle = (comparison.candidate.start_ns + comparison.candidate.end_ns) // 2
-    with dataset.connect() as connection:
+    with dataset.connect(threads=None) as connection:
         scope = {
             "service": comparison.service,
             "baseline": comparison.baseline.version if comparison.baseline else None,

@@ -61,19 +61,14 @@ class Dataset(Model):
             raise JournalError(f"the dataset {self.path} is not bound to a run folder.")
         return self._base / self.path
 
-    def connect(self) -> duckdb.DuckDBPyConnection:
+    def connect(self, *, threads: int | None = 1) -> duckdb.DuckDBPyConnection:
         """A private in-memory DuckDB connection with one view per table.
 
-        Sessions run in UTC and on one thread so that equal rows give equal answers.
+        Sessions run in UTC, and on one thread so that equal rows give equal answers: sums
+        of floating-point numbers, the first of several, depend on the order. None takes
+        every core, for questions whose answers do not.
         """
-        import duckdb
-
-        connection = duckdb.connect(":memory:")
-        connection.execute(
-            "SET threads = 1; SET TimeZone = 'UTC'; SET preserve_insertion_order = true;"
-            # A bar of DuckDB's would be drawn into what selfheal itself prints.
-            "SET enable_progress_bar = false"
-        )
+        connection = session(threads)
         for name, table in self.tables.items():
             file = str(self.folder / table.file).replace("'", "''")
             connection.execute(f"CREATE VIEW \"{name}\" AS SELECT * FROM read_parquet('{file}')")
@@ -92,6 +87,20 @@ class Dataset(Model):
         """The result of a query as an Arrow table."""
         with self.connect() as connection:
             return connection.sql(sql, params=parameters).to_arrow_table()
+
+
+def session(threads: int | None) -> duckdb.DuckDBPyConnection:
+    """An empty in-memory database in UTC; `threads` None is one a core."""
+    import duckdb
+
+    connection = duckdb.connect(":memory:")
+    # A bar of DuckDB's would be drawn into what selfheal itself prints.
+    connection.execute(
+        "SET TimeZone = 'UTC'; SET preserve_insertion_order = true; SET enable_progress_bar = false"
+    )
+    if threads is not None:
+        connection.execute(f"SET threads = {threads}")
+    return connection
 
 
 def write_tables(tables: Mapping[str, pa.Table], base: Path, path: str) -> Dataset:

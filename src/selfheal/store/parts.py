@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import PrivateAttr
 
-from selfheal.artifacts.dataset import Dataset, DatasetTable, describe
+from selfheal.artifacts.dataset import Dataset, DatasetTable, describe, session
 from selfheal.errors import NotFound
 from selfheal.store.manifest import STATE, Manifest, read_manifest
 from selfheal.telemetry.model import EXTRACTED, arrow_schema
@@ -32,13 +32,8 @@ class Parts(Dataset):
         parts._folder, parts._manifest = folder, manifest
         return parts
 
-    def connect(self) -> duckdb.DuckDBPyConnection:
-        import duckdb
-
-        connection = duckdb.connect(":memory:")
-        connection.execute(
-            "SET threads = 1; SET TimeZone = 'UTC'; SET preserve_insertion_order = true"
-        )
+    def connect(self, *, threads: int | None = 1) -> duckdb.DuckDBPyConnection:
+        connection = session(threads)
         for name in EXTRACTED:
             empty = arrow_schema(EXTRACTED[name]).empty_table()
             connection.from_arrow(empty).create(f"empty_{name}")
