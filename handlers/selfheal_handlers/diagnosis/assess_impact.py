@@ -20,13 +20,16 @@ from selfheal_handlers.diagnosis.analyze_performance_issues import analyze_perfo
 
 
 def example(base: Path) -> Mapping[str, Any]:
-    given = of_errors(base)
-    read = {name: value for name, value in given.items() if name != "config"}
+    return arguments_after(of_errors(base))
+
+
+def arguments_after(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What this beat reads once the analyses have read `given`."""
     return {
         "contributed": [
             *analyze_performance_issues(**given),
             *analyze_behavioral_issues(**given),
-            *analyze_coverage_issues(**read),
+            *analyze_coverage_issues(**given),
             *analyze_error_issues(**given),
         ],
         "load_anomalies": given["load_anomalies"],

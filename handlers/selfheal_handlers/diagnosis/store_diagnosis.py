@@ -16,22 +16,22 @@ from selfheal.diagnosis.model import AnomalySet
 from selfheal.repair.gather import sessions
 from selfheal.sandbox.conviction import Court, FailingTests, Reproducer, Requests, settle_all
 from selfheal.standalone import FolderWorkspace
-from selfheal_handlers.diagnosis._examples import build
-from selfheal_handlers.diagnosis.recommend_fixes import example as of_recommendations
+from selfheal_handlers.diagnosis._examples import analysis_arguments
+from selfheal_handlers.diagnosis.assess_impact import arguments_after, assess_impact
 from selfheal_handlers.diagnosis.recommend_fixes import recommend_fixes as recommend
 
 MOST_SESSIONS = 3
 
 
 def example(base: Path) -> Mapping[str, Any]:
-    made = build(base / "example")
+    given = analysis_arguments(base)
     return {
-        "recommend_fixes": recommend(**of_recommendations(base)),
-        "load_anomalies": made.set,
-        "telemetry": made.telemetry,
+        "recommend_fixes": recommend(assess_impact(**arguments_after(given))),
+        "load_anomalies": given["load_anomalies"],
+        "telemetry": given["telemetry"],
         "config": DiagnoseConfig(),
         "tests": TestsConfig(),
-        "workspace": FolderWorkspace(base, repository=made.repository),
+        "workspace": FolderWorkspace(base, repository=base / "repository"),
     }
 
 

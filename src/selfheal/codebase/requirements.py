@@ -41,6 +41,11 @@ def requirements(path: str, text: str) -> dict[str, str]:
     return {_normal(match[1]): match[2].strip() for match in _PIN.finditer(text)}
 
 
+def is_manifest(path: str) -> bool:
+    """Whether a file is one that people write requirements into; locks are made of those."""
+    return _FILE.match(PurePosixPath(path).name) is not None
+
+
 def _locked(text: str) -> dict[str, str]:
     try:
         packages: Any = tomllib.loads(text).get("package", [])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from selfheal.artifacts.anomalies import Anomaly
 from selfheal.artifacts.dataset import Dataset
 from selfheal.artifacts.diagnosis import Location, SuspectCommit, Verdict
@@ -29,7 +31,7 @@ def explain_behavior(
     the failure; the cause then says so and is joined to it later.
     """
     step = str(anomaly.evidence.get("step", ""))
-    callers, steps = _code(anomaly, step, span, dataset)
+    callers, steps = step_code(anomaly, step, span, dataset)
     suspects = _suspects(span, callers, steps, config.max_suspects)
     traces = [str(trace) for trace in anomaly.evidence.get("trace_ids") or []]
     failed = failed_traces(dataset, traces)
@@ -52,6 +54,7 @@ def explain_behavior(
         evidence={
             "violation": violation,
             "step": step,
+            **({"other": anomaly.evidence["other"]} if anomaly.evidence.get("other") else {}),
             "trace_ids": traces,
             "follows_errors": follows,
             **({"change": change_size(span, suspects)} if suspects else {}),
@@ -59,7 +62,7 @@ def explain_behavior(
     )
 
 
-def _code(
+def step_code(
     anomaly: Anomaly, step: str, span: CodeRange, dataset: Dataset
 ) -> tuple[list[Definition], list[Definition]]:
     """The functions that call a step, and the step's own.
@@ -73,10 +76,21 @@ def _code(
         for service, operation in callers_of(dataset, anomaly.service, step, release):
             found = place_definitions(span, code_of(dataset, service, operation, release))
             callers += [item for item in found if item not in callers]
+    if not steps:
+        # Beats and event handlers are named by their function, in whatever case it has.
+        steps = (
+            span.index.find(re.split(r"[#:]", step)[-1])[:1] or span.index.find(_snake(step))[:1]
+        )
     if not callers:
         entry = code_of(dataset, anomaly.service, anomaly.operation, span.pair.candidate)
         callers = place_definitions(span, entry)
     return [item for item in callers if item not in steps], steps
+
+
+def _snake(name: str) -> str:
+    """``make_offer`` of ``offers#makeOffer``."""
+    own = re.split(r"[#:/]", name)[-1]
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", own).lower()
 
 
 def _suspects(

@@ -10,6 +10,7 @@ from selfheal.artifacts.telemetry import Release, Telemetry
 from selfheal.codebase.changes import CommitChange, changes_between
 from selfheal.codebase.history import History
 from selfheal.codebase.index import CodeIndex, Definition, is_test, is_vendored
+from selfheal.codebase.requirements import is_manifest
 from selfheal.config import DiagnoseConfig
 from selfheal.diagnosis.model import AnomalySet, BlameRange, Codebase, CodeRange, ReleasePair
 from selfheal.diagnosis.spectrum import Spectrum
@@ -34,7 +35,8 @@ def load_codebase(
         )
     named = _Named(
         files=_named_files(anomalies, telemetry.dataset),
-        functions=code_functions(telemetry.dataset),
+        functions=[*code_functions(telemetry.dataset), *_steps(anomalies)],
+        requirements=bool(anomalies.of("dependency")),
     )
     return Codebase(
         ranges=[
@@ -64,6 +66,7 @@ class _Named:
 
     files: list[str]
     functions: list[str]
+    requirements: bool
 
 
 def _load_range(
@@ -97,7 +100,14 @@ def _load_range(
         good_sources=_good_sources(history, good, bad, files),
         changes=changes,
         blame=_blame(history, good, bad, changes, sources),
+        manifests=_manifests(history, bad) if named.requirements else {},
     )
+
+
+def _manifests(history: History, bad: str) -> dict[str, str]:
+    files = [file for file in history.files(bad) if is_manifest(file) and not is_test(file)]
+    texts = history.texts([f"{bad}:{file}" for file in files])
+    return {file: text for file, text in zip(files, texts, strict=True) if text is not None}
 
 
 def _commit_of(
@@ -140,6 +150,12 @@ def _changes(
         if files:
             found.append(change.model_copy(update={"functions": functions, "files": files}))
     return found
+
+
+def _steps(anomalies: AnomalySet) -> list[str]:
+    """The steps that anomalies of behaviour and state name: beats bear their functions' names."""
+    named = {str(item.evidence.get("step") or "") for item in anomalies.anomalies}
+    return sorted(named - {""})
 
 
 def _named_files(anomalies: AnomalySet, dataset: Dataset) -> list[str]:

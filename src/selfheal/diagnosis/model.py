@@ -52,7 +52,8 @@ class CodeRange(Model):
     `good` and `bad` are commits; None where unknown, and then `gaps` says why. `sources`
     are texts at `bad` by path, `good_sources` the same files at `good` by the path at
     `bad`. `changes` are the commits that `bad` has and `good` has not, newest first.
-    `blame` covers the lines of `sources` that those commits wrote.
+    `blame` covers the lines of `sources` that those commits wrote. `manifests` are the files
+    that require distributions, where an anomaly is about one.
     """
 
     pair: ReleasePair
@@ -64,6 +65,7 @@ class CodeRange(Model):
     good_sources: dict[str, str] = Field(default_factory=dict)
     changes: list[CommitChange] = Field(default_factory=list)
     blame: dict[str, list[BlameRange]] = Field(default_factory=dict)
+    manifests: dict[str, str] = Field(default_factory=dict)
 
     @property
     def compares(self) -> bool:

@@ -24,6 +24,17 @@ _BY_PATTERN = {
     "eager_evaluation": ("lazy_evaluation", "only what is asked for is computed"),
     "blocking_call": ("async_call", "the event loop runs on meanwhile"),
 }
+_BY_STATE = {
+    "mutable_default": ("fresh_default", "each call makes its own default"),
+    "shared_class_attribute": ("instance_attribute", "each instance has its own"),
+    "module_global": ("local_state", "no request sees what another left"),
+    "argument_changed": ("copy_before_change", "the caller keeps what it passed"),
+    "missing_copy": ("copy_before_change", "nobody else holds the same object"),
+    "growing_cache": ("bound_cache", "the oldest entries go"),
+    "unclosed_resource": ("close_resource", "closed on every way out"),
+    "listener_kept": ("remove_listener", "removed where it was added"),
+    "setting_kept": ("restore_setting", "set back afterwards"),
+}
 _BY_EXCEPTION = {
     "KeyError": ("default_value", "a default for the missing key"),
     "IndexError": ("guard_index", "a test that the item is there"),
@@ -80,6 +91,9 @@ def _strategies(cause: Cause | Diagnosis) -> Iterator[tuple[str, str]]:
             yield _BY_PATTERN["repeated_call"]
         for pattern in patterns:
             yield _BY_PATTERN[pattern["name"]]
+    if cause.kind == "state":
+        for shape in cause.evidence.get("state_patterns") or []:
+            yield _BY_STATE[shape["kind"]]
     if cause.evidence.get("failing_tests"):
         yield "search", "an edit of the suspicious lines for which the failing tests pass"
     if cause.kind == "error":
