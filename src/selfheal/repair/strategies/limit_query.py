@@ -1,7 +1,7 @@
 """Of a query whose result is cut afterwards, the database gives only the rows that are used.
 
 ``fetchall()[:n]`` → ``LIMIT n``. Where the bound is no number but a variable, the cut stays
-beside the limit, so that a bound that is negative or None means what it meant. Statements
+beside the limit, so that a negative bound means what it meant; it must be an int. Statements
 that lock, limit or number their rows themselves are refused.
 """
 
@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from selfheal.codebase.costly_shapes import reads_of
 from selfheal.codebase.index import own_nodes
+from selfheal.codebase.mutation import defaults_of
 from selfheal.repair.costs import asked
 from selfheal.repair.edit import Edit, Splice
 from selfheal.repair.problem import Problem
@@ -135,7 +136,7 @@ def _parameter(
     source: Source, function: Function, execute: ast.Call, upper: ast.expr | None, sql: str
 ) -> tuple[str, Splice] | None:
     """The placeholder's style, and the bound as one more parameter; the cut itself stays."""
-    if upper is None or not isinstance(upper, ast.Name | ast.Attribute):
+    if not isinstance(upper, ast.Name) or not _is_number(function, upper.id):
         return None
     if _bound_later(source, function, execute, upper):
         return None
@@ -158,9 +159,40 @@ def _parameter(
     )
 
 
-def _bound_later(source: Source, function: Function, execute: ast.Call, upper: ast.expr) -> bool:
+def _is_number(function: Function, name: str) -> bool:
+    """Whether a name is an int by annotation, by its default, or by all that is assigned to it."""
+    for argument in (each for each in ast.walk(function.args) if isinstance(each, ast.arg)):
+        if argument.arg == name:
+            annotated = argument.annotation is not None and ast.unparse(argument.annotation)
+            return annotated == "int" or _default_is_number(function, name)
+    values = [
+        node.value
+        for node in own_nodes(function)
+        if isinstance(node, ast.Assign)
+        and any(isinstance(target, ast.Name) and target.id == name for target in node.targets)
+    ]
+    return bool(values) and all(_gives_number(value) for value in values)
+
+
+def _default_is_number(function: Function, name: str) -> bool:
+    return any(
+        argument.arg == name and isinstance(value, ast.Constant) and type(value.value) is int
+        for argument, value in defaults_of(function)
+    )
+
+
+def _gives_number(value: ast.expr) -> bool:
+    if isinstance(value, ast.Constant):
+        return type(value.value) is int
+    if not isinstance(value, ast.Call) or not isinstance(value.func, ast.Name):
+        return False
+    named = value.func.id in ("min", "max")
+    return value.func.id in ("int", "len") or (named and all(map(_gives_number, value.args)))
+
+
+def _bound_later(source: Source, function: Function, execute: ast.Call, upper: ast.Name) -> bool:
     """Whether the bound gets its value only after the query was run."""
-    name = ast.unparse(upper).partition(".")[0]
+    name = upper.id
     line = source.statement(execute).lineno
     return any(
         isinstance(node, ast.stmt) and node.lineno >= line and name in names_bound(node)
@@ -180,10 +212,10 @@ STRATEGY = performance_strategy(
         evidence={"slow_pattern": "unlimited_query"},
     ),
     Example(
-        before='def newest(db, shop, count):\n    return db.execute(\n        """\n'
+        before='def newest(db, shop, count=20):\n    return db.execute(\n        """\n'
         '        SELECT * FROM orders WHERE shop = ? ORDER BY id\n        """,\n'
         "        (shop,),\n    ).fetchall()[:count]\n",
-        after='def newest(db, shop, count):\n    return db.execute(\n        """\n'
+        after='def newest(db, shop, count=20):\n    return db.execute(\n        """\n'
         '        SELECT * FROM orders WHERE shop = ? ORDER BY id LIMIT ?\n        """,\n'
         "        (shop, count,),\n    ).fetchall()[:count]\n",
         line=2,
