@@ -98,5 +98,4 @@ def passing(bug: Bug) -> Iterator[tuple[int, CodeEdit]]:
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.kind)
 def test_a_small_bug_is_mended_by_one_of_the_first_edits(bug: Bug):
-    number, edit = next(passing(bug), (0, None))
-    assert edit is not None, f"none of the first {FIRST} edits mends it"
+    assert next(passing(bug), None) is not None, f"none of the first {FIRST} edits mends it"

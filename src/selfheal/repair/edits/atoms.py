@@ -127,7 +127,8 @@ def _subjects(site: Site, near: ast.AST) -> list[tuple[str, str | None]]:
             elif isinstance(node, ast.Attribute | ast.Subscript) and is_short(site, node):
                 texts.setdefault(site.text(node), kinds.of(node))
     unread = site.scope.unread
-    for name in sorted(reversed(site.scope.locals), key=lambda each: each not in unread):
+    latest = site.scope.locals[::-1]
+    for name in sorted(latest, key=lambda each: each not in unread):
         if name not in ("self", "cls", "_"):
             texts.setdefault(name, kinds.names.get(name))
     for dull in ("self", "cls", "_"):

@@ -10,8 +10,8 @@ from selfheal.repair.source import FUNCTIONS, Source, first_line
 
 
 def movable(source: Source, statement: ast.stmt) -> bool:
-    """Whether a statement has its lines for itself."""
-    if not source.insertable(statement):
+    """Whether a statement, no definition, has its lines for itself."""
+    if isinstance(statement, (*FUNCTIONS, ast.ClassDef)) or not source.insertable(statement):
         return False
     stop = source.span(statement)[1]
     rest = source.text[stop : source.next_line(statement)].strip()

@@ -21,10 +21,12 @@ from selfheal.repair.edits.operators import OPERATORS
 from selfheal.repair.edits.piece import Piece, piece_of
 from selfheal.repair.edits.scope import Module
 from selfheal.repair.edits.site import Site
+from selfheal.repair.source import FUNCTIONS
 
 LIMIT = 5_000
 MENTIONED = 1.6
 MOST = 1.5
+ALL_AT_ONCE = 0.5
 MINIMUM_SCORE = 0.02
 
 
@@ -72,7 +74,7 @@ def _ordered(
     for negative, _, operator, site in tasks:
         while waiting and waiting[0][2].score > -negative * highest + 1e-9:
             yield heapq.heappop(waiting)[2]
-        for draft in operator.propose(site):
+        for draft in _with_twins(operator, site):
             mentioned = any(name in each.text for each in draft.splices for name in names)
             weight = min(draft.weight, MOST) * (MENTIONED if mentioned else 1)
             scored = _Scored(round(-negative * weight, 9), draft, operator.name, site)
@@ -80,6 +82,22 @@ def _ordered(
             heapq.heappush(waiting, (_order(scored), count, scored))
     while waiting:
         yield heapq.heappop(waiting)[2]
+
+
+def _with_twins(operator: Operator, site: Site) -> Iterator[Draft]:
+    """What an operator proposes, and the same change at all like places of the function."""
+    for draft in operator.propose(site):
+        yield draft
+        if operator.spreads and len(draft.splices) == 1 and site.scope.function is not None:
+            splice = draft.splices[0]
+            old = site.source.text[splice.start : splice.stop]
+            places = site.scope.segments.get(old, [])
+            if len(places) > 1 and (splice.start, splice.stop) in places:
+                twins = tuple(
+                    splice.model_copy(update={"start": start, "stop": stop})
+                    for start, stop in places
+                )
+                yield Draft(twins, draft.weight * ALL_AT_ONCE, f"{draft.wrong} everywhere")
 
 
 def _order(each: _Scored) -> tuple[object, ...]:
@@ -106,7 +124,8 @@ def _sites(
         known = best.get(key)
         score = max(suspect.score, MINIMUM_SCORE)
         if known is None:
-            scope = module.scope(module.source.function_of(statement))
+            function = statement if isinstance(statement, FUNCTIONS) else None
+            scope = module.scope(function or module.source.function_of(statement))
             best[key] = Site(scope, statement, hints), score
         elif known[1] < score:
             best[key] = known[0], score

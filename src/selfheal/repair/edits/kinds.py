@@ -38,6 +38,11 @@ _METHODS = {
     "startswith": TEXT, "endswith": TEXT, "replace": TEXT, "join": TEXT, "encode": TEXT,
     "isdigit": TEXT, "lstrip": TEXT, "rstrip": TEXT, "splitlines": TEXT, "title": TEXT,
 }  # fmt: skip
+_DISPLAYS: dict[type[ast.expr], str] = {
+    ast.List: LIST, ast.ListComp: LIST, ast.Dict: DICT, ast.DictComp: DICT, ast.Set: SET,
+    ast.SetComp: SET, ast.Tuple: TUPLE, ast.JoinedStr: TEXT, ast.Compare: BOOL,
+    ast.Lambda: CALLABLE,
+}  # fmt: skip
 _ARITHMETIC = ast.Sub | ast.Div | ast.FloorDiv | ast.Pow | ast.Mult
 
 
@@ -60,37 +65,23 @@ class Kinds:
 
     def of(self, node: ast.expr) -> str | None:
         """The kind of an expression."""
+        known = _DISPLAYS.get(type(node))
+        if known is not None:
+            return known
         match node:
             case ast.Name():
                 return self.names.get(node.id)
             case ast.Constant():
                 return constant_kind(node.value)
-            case ast.List() | ast.ListComp():
-                return LIST
-            case ast.Dict() | ast.DictComp():
-                return DICT
-            case ast.Set() | ast.SetComp():
-                return SET
-            case ast.Tuple():
-                return TUPLE
-            case ast.JoinedStr():
-                return TEXT
-            case ast.Compare():
-                return BOOL
             case ast.UnaryOp():
                 return BOOL if isinstance(node.op, ast.Not) else NUMBER
-            case ast.Lambda():
-                return CALLABLE
             case ast.IfExp():
                 return self.of(node.body) or self.of(node.orelse)
             case ast.BinOp():
                 return self._of_operation(node)
-            case ast.Call():
-                name = node.func.id if isinstance(node.func, ast.Name) else None
-                if isinstance(node.func, ast.Attribute):
-                    name = node.func.attr
-                return _CALLS.get(name or "")
-            case ast.Subscript() if isinstance(node.slice, ast.Slice):
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
+                return _CALLS.get(name)
+            case ast.Subscript(slice=ast.Slice()):
                 return self.of(node.value)
         return None
 
@@ -139,23 +130,25 @@ class Kinds:
             case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)):
                 self._note(name, _METHODS.get(method))
             case ast.BinOp(left=left, right=right) if isinstance(node.op, _ARITHMETIC):
-                for one, other in ((left, right), (right, left)):
-                    if isinstance(one, ast.Name) and self.of(other) == NUMBER:
-                        self._note(one.id, NUMBER)
+                self._alike(left, right, (NUMBER,))
             case ast.Compare(left=left, comparators=[right]):
-                for one, other in ((left, right), (right, left)):
-                    if isinstance(one, ast.Name) and self.of(other) in (NUMBER, TEXT):
-                        self._note(one.id, self.of(other))
+                self._alike(left, right, (NUMBER, TEXT))
             case ast.AugAssign(target=ast.Name(id=name)):
                 self._note(name, self.of(node.value))
-            case ast.Call(func=ast.Name(id="range"), args=arguments):
-                for argument in arguments:
-                    if isinstance(argument, ast.Name):
-                        self._note(argument.id, NUMBER)
+            case ast.Call(func=ast.Name(id="range"), args=numbers):
+                self._numbers(numbers)
             case ast.Subscript(slice=ast.Slice(lower=lower, upper=upper)):
-                for bound in (lower, upper):
-                    if isinstance(bound, ast.Name):
-                        self._note(bound.id, NUMBER)
+                self._numbers([lower, upper])
+
+    def _alike(self, left: ast.expr, right: ast.expr, kinds: tuple[str, ...]) -> None:
+        for one, other in ((left, right), (right, left)):
+            if isinstance(one, ast.Name) and self.of(other) in kinds:
+                self._note(one.id, self.of(other))
+
+    def _numbers(self, nodes: Iterable[ast.expr | None]) -> None:
+        for node in nodes:
+            if isinstance(node, ast.Name):
+                self._note(node.id, NUMBER)
 
     def _collections(self, node: ast.AST) -> None:
         """Names of which no more is known than that they hold several things."""

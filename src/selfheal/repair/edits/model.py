@@ -99,13 +99,13 @@ class CodeEdit:
         return spliced(source, [each for each in self.splices if each.path == path])
 
     def as_edit(self, fit: float | None = None) -> Edit:
-        """The edit for the strategy table."""
+        """The edit for the strategy table; its `fit` keeps the order of scores."""
         where = self.function.qualname if self.function else self.file
         return Edit(
             strategy=SEARCH,
             template=self.operator,
             explanation=self.explanation,
-            fit=round(min(max(self.score if fit is None else fit, 0.0), 1.0), 6),
+            fit=round(self.score / (1 + self.score) if fit is None else fit, 6),
             parameters={"operator": self.operator, "function": where},
             splices=list(self.splices),
         )
@@ -134,7 +134,9 @@ class Operator:
     """One kind of fix. `prior` (0–1) is how often fixes are of this kind.
 
     `fits` multiplies the prior where a failure ends in that exception; the key
-    ``"AssertionError"`` stands for a wrong value and ``""`` for every other exception.
+    ``"AssertionError"`` stands for a wrong value, ``"NoneType"`` for errors that None
+    was the reason of, and ``""`` for every other exception. With `spreads`, what replaces
+    one piece of code is also proposed for all its like in the function at once.
     """
 
     name: str
@@ -142,3 +144,4 @@ class Operator:
     propose: Callable[[Site], Iterator[Draft]]
     examples: tuple[OperatorExample, ...] = ()
     fits: Mapping[str, float] = field(default_factory=dict)
+    spreads: bool = False

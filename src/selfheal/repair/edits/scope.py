@@ -5,7 +5,6 @@ surgery hypothesis", FSE 2014), most of it in the same function or file.
 """
 
 from __future__ import annotations
-
 import __future__
 
 import ast
@@ -173,6 +172,18 @@ class Scope:
         if isinstance(parent, ast.ClassDef) and self.parameters:
             return self.parameters[0]
         return None
+
+    @cached_property
+    def segments(self) -> dict[str, list[tuple[int, int]]]:
+        """Where names, attributes and constants of the function stand, by their text."""
+        found: dict[str, list[tuple[int, int]]] = {}
+        for node in self.nodes:
+            if not isinstance(node, ast.Name | ast.Attribute | ast.Constant):
+                continue
+            if not isinstance(self.source.parent(node), ast.JoinedStr | ast.FormattedValue):
+                start, stop = self.source.span(node)
+                found.setdefault(self.source.text[start:stop], []).append((start, stop))
+        return found
 
     @cached_property
     def conditions(self) -> list[ast.expr]:

@@ -162,12 +162,16 @@ class Site:
 
     def before(self, lines: list[str], weight: float, wrong: str) -> Iterator[Draft]:
         """Lines of their own before the statement, where it can have some."""
-        if self.source.insertable(self.statement):
+        if self.source.insertable(self.statement) and not self._defines:
             yield Draft((self.source.insert_before(self.statement, lines),), weight, wrong)
 
     def after(self, lines: list[str], weight: float, wrong: str) -> Iterator[Draft]:
-        if self.source.starts_line(self.statement):
+        if self.source.starts_line(self.statement) and not self._defines:
             yield Draft((self.source.insert_after(self.statement, lines),), weight, wrong)
+
+    @property
+    def _defines(self) -> bool:
+        return isinstance(self.statement, (*FUNCTIONS, ast.ClassDef))
 
     @property
     def in_loop(self) -> ast.stmt | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from selfheal.repair.edits.model import Operator
 from selfheal.repair.edits.operators import (
+    access,
+    arguments,
     arithmetic,
     boundaries,
     calls,
@@ -15,8 +17,10 @@ from selfheal.repair.edits.operators import (
     imports,
     literals,
     names,
+    patterns,
     returns,
     statements,
+    strings,
 )
 
 OPERATORS: tuple[Operator, ...] = (
@@ -26,11 +30,15 @@ OPERATORS: tuple[Operator, ...] = (
     *conditions.OPERATORS,
     *names.OPERATORS,
     *calls.OPERATORS,
+    *arguments.OPERATORS,
     *copies.OPERATORS,
     *literals.OPERATORS,
+    *strings.OPERATORS,
+    *patterns.OPERATORS,
     *returns.OPERATORS,
     *statements.OPERATORS,
     *guards.OPERATORS,
+    *access.OPERATORS,
     *failures.OPERATORS,
     *imports.OPERATORS,
 )

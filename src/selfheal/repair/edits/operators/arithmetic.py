@@ -46,12 +46,12 @@ def swap_arithmetic(site: Site) -> Iterator[Draft]:
         assert isinstance(node, ast.BinOp)
         if isinstance(node.op, ast.Mod) and site.scope.kinds.of(node.left) == TEXT:
             continue
-        yield from _swapped(site, symbol(site, node.left, node.right))
+        yield from _swapped(symbol(site, node.left, node.right))
     if isinstance(site.statement, ast.AugAssign):
-        yield from _swapped(site, symbol(site, site.statement.target, site.statement.value))
+        yield from _swapped(symbol(site, site.statement.target, site.statement.value))
 
 
-def _swapped(site: Site, found: Splice | None) -> Iterator[Draft]:
+def _swapped(found: Splice | None) -> Iterator[Draft]:
     for other, weight in _OTHERS.get(found.text, ()) if found else ():
         assert found is not None
         yield Draft(
@@ -170,7 +170,9 @@ def change_sign(site: Site) -> Iterator[Draft]:
         placed = isinstance(parent, ast.Return | ast.keyword | ast.Assign | ast.AugAssign) or (
             isinstance(parent, ast.Call) and node is not parent.func
         )
-        if placed and site.scope.kinds.of(node) == "number":
+        key = isinstance(parent, ast.Lambda) and node is parent.body
+        key = key or (isinstance(parent, ast.Tuple) and isinstance(site.parent(parent), ast.Lambda))
+        if key or (placed and site.scope.kinds.of(node) == "number"):
             yield site.draft(node, f"-{site.within(node, 13)}", 0.4, "lacks a minus sign")
 
 
@@ -224,7 +226,10 @@ OPERATORS = (
         "sign",
         0.3,
         change_sign,
-        (OperatorExample("def f(x):\n    return -x\n", "def f(x):\n    return x\n", 2),),
+        (
+            OperatorExample("def f(x):\n    return -x\n", "def f(x):\n    return x\n", 2),
+            OperatorExample("def f(xs):\n    xs.sort(key=lambda x: x[1])\n", "def f(xs):\n    xs.sort(key=lambda x: -x[1])\n", 2),
+        ),
         fits={"": 0.2},
     ),
 )  # fmt: skip

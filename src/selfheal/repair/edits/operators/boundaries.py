@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from selfheal.repair.edits.kinds import LIST, NUMBER, SIZED, TEXT
+from selfheal.repair.edits.kinds import DICT, LIST, NUMBER, SET, SIZED, TEXT
 from selfheal.repair.edits.model import Draft, Operator, OperatorExample
 from selfheal.repair.edits.site import Site
 
@@ -41,7 +41,9 @@ def _counting(site: Site, node: ast.expr) -> float:
         case ast.Slice():
             return 1.0
         case ast.Subscript() if node is parent.slice:
-            return 0.9 if known else 0.4 * (site.scope.kinds.of(parent.value) in (None, LIST, TEXT))
+            if known or "IndexError" in site.hints.exceptions:
+                return 0.9
+            return 0.4 * (site.scope.kinds.of(parent.value) not in (DICT, SET))
         case ast.Call(func=ast.Name(id="range")):
             return 1.0
         case ast.Compare() if any(isinstance(each, _ORDER) for each in parent.ops):

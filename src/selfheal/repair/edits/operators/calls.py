@@ -1,12 +1,10 @@
-"""Wrong, missing or extra call; wrong, missing, extra or swapped arguments."""
+"""Wrong, missing or extra call."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from itertools import combinations
 
-from selfheal.repair.edit import Splice
 from selfheal.repair.edits.kinds import BOOL, DICT, LIST, NUMBER, SET, TEXT, TUPLE
 from selfheal.repair.edits.model import Draft, Operator, OperatorExample
 from selfheal.repair.edits.operators.names import likely, similarity
@@ -37,6 +35,8 @@ _FAMILIES = tuple(
         "isspace isdigit", "sort reverse", "total_seconds seconds", "ord chr", "enumerate zip",
     )
 )  # fmt: skip
+
+
 _WRAPPERS: dict[str | None, tuple[str, ...]] = {
     NUMBER: ("abs({})", "int({})", "max({}, 0)", "max({}, 1)", "str({})", "round({})", "float({})", "math.ceil({})"),
     TEXT: ("{}.strip()", "{}.lower()", "int({})", "len({})", "{}.upper()", "float({})", "{}.split()", "list({})", "str({})", "{}.rstrip()", "{}.lstrip()"),
@@ -47,42 +47,41 @@ _WRAPPERS: dict[str | None, tuple[str, ...]] = {
     BOOL: ("int({})", "bool({})"),
     None: ("str({})", "list({})", "int({})", "len({})", "sorted({})", "set({})", "abs({})", "tuple({})", "{}.copy()", "{}.strip()", "{}.lower()", "{}.items()", "float({})", "bool({})", "dict({})", "reversed({})", "enumerate({})", "iter({})"),
 }  # fmt: skip
+
+
 _WRAPPERS["collection"] = _WRAPPERS[LIST] + ("{}.items()",)
 
 
 def other_callee(site: Site) -> Iterator[Draft]:
     """Another function or method: of the same family, class or module."""
-    module = site.scope.module
     for node in site.of(ast.Call):
         assert isinstance(node, ast.Call)
         name = last_name(node.func)
         if name is None:
             continue
         base = f"{site.text(node.func.value)}." if isinstance(node.func, ast.Attribute) else ""
-        found: dict[str, float] = {}
-        for family in _FAMILIES:
-            if name in family:
-                for other in family:
-                    found.setdefault(other, 1.0)
-        own = isinstance(node.func, ast.Name) or base in (
-            "self.",
-            "cls.",
-            f"{site.scope.self_name}.",
-        )
-        if own or name in module.functions:
-            for other, function in module.functions.items():
-                if _is_method(site, function) == bool(base) and _takes(function, node):
-                    found.setdefault(other, 0.4 + 0.5 * similarity(name, other))
-        if isinstance(node.func, ast.Name):
-            found.update(dict(likely(site, name, site.scope.parameters)[:3]))
-        else:
-            for other in module.attributes.get(base[:-1], ()):
-                if other in module.calls:
-                    found.setdefault(other, 0.3 + 0.5 * similarity(name, other))
+        found = _callees(site, node, name, base)
         found.pop(name, None)
         for other, weight in sorted(found.items(), key=lambda each: (-each[1], each[0]))[:10]:
             wrong = f"calls `{base}{name}` where `{base}{other}` was meant"
             yield site.draft(node.func, f"{base}{other}", weight, wrong)
+
+
+def _callees(site: Site, node: ast.Call, name: str, base: str) -> dict[str, float]:
+    module = site.scope.module
+    families = (family for family in _FAMILIES if name in family)
+    found = dict.fromkeys((other for family in families for other in family), 1.0)
+    own = not base or base in ("self.", "cls.", f"{site.scope.self_name}.")
+    if own or name in module.functions:
+        for other, function in module.functions.items():
+            if _is_method(site, function) == bool(base) and _takes(function, node):
+                found.setdefault(other, 0.4 + 0.5 * similarity(name, other))
+    if not base:
+        found.update(dict(likely(site, name, site.scope.parameters)[:3]))
+    for other in module.attributes.get(base[:-1], ()):
+        if other in module.calls:
+            found.setdefault(other, 0.3 + 0.5 * similarity(name, other))
+    return found
 
 
 def _is_method(site: Site, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
@@ -168,139 +167,6 @@ def drop_call(site: Site) -> Iterator[Draft]:
             yield site.draft(node, shown, 0.4, f"calls `{shown}` where it was only to be named")
 
 
-def swap_arguments(site: Site) -> Iterator[Draft]:
-    """Two arguments the other way round, those next to each other first."""
-    for node in site.of(ast.Call):
-        assert isinstance(node, ast.Call)
-        given = [each for each in node.args if not isinstance(each, ast.Starred)]
-        values = [*given, *(each.value for each in node.keywords if each.arg)]
-        for (place, one), (other_place, other) in combinations(enumerate(values[:5]), 2):
-            splices = (site.replace(one, site.text(other)), site.replace(other, site.text(one)))
-            wrong = f"passes `{site.text(one)}` and `{site.text(other)}` the wrong way round"
-            yield Draft(splices, 1.0 if other_place == place + 1 else 0.6, wrong)
-        if isinstance(node.func, ast.Attribute) and len(given) == 1:
-            base = node.func.value
-            splices = (
-                site.replace(base, site.within(given[0], 16)), site.replace(given[0], site.text(base)),
-            )  # fmt: skip
-            wrong = f"calls `{node.func.attr}` on `{site.text(given[0])}` the wrong way round"
-            yield Draft(splices, 0.5, wrong)
-
-
-def drop_argument(site: Site) -> Iterator[Draft]:
-    """A call without one of its arguments."""
-    for node in site.of(ast.Call):
-        assert isinstance(node, ast.Call)
-        every: list[ast.expr | ast.keyword] = sorted(
-            [*node.args, *node.keywords], key=lambda each: (each.lineno, each.col_offset)
-        )
-        for position, argument in enumerate(every):
-            path, (start, stop) = site.source.path, site.source.span(argument)
-            if position:
-                start = site.source.span(every[position - 1])[1]
-            elif len(every) > 1:
-                stop = site.source.span(every[1])[0]
-            weight = 1.0 if isinstance(argument, ast.keyword) else 0.6
-            yield Draft(
-                (Splice(path=path, start=start, stop=stop, text=""),),
-                weight, f"passes `{site.text(argument)}` too many",
-            )  # fmt: skip
-
-
-# Arguments that calls of well-known functions are often left without.
-_KNOWN_ARGUMENTS: dict[str, tuple[str, ...]] = {
-    "sorted": ("reverse=True", "key=str", "key=len"), "sort": ("reverse=True", "key=len"),
-    "min": ("default=0", "default=None"), "max": ("default=0", "default=None"),
-    "next": ("None",), "getattr": ("None",), "pop": ("None", "0", "-1"),
-    "get": ('""', "0", "[]", "{}", "False"), "enumerate": ("1", "start=1"), "sum": ("[]", "()"),
-    "split": ("1", '","', 'maxsplit=1', '" "'), "rsplit": ("1",), "round": ("2", "1", "0"),
-    "open": ('encoding="utf-8"', 'newline=""'), "read_text": ('encoding="utf-8"',),
-    "write_text": ('encoding="utf-8"',), "encode": ('"utf-8"',), "int": ("10", "16", "2"),
-    "decode": ('"utf-8"', 'errors="replace"'), "dumps": ("default=str", "sort_keys=True", "ensure_ascii=False"),
-    "dump": ("default=str", "sort_keys=True", "ensure_ascii=False"), "makedirs": ("exist_ok=True",),
-    "mkdir": ("exist_ok=True", "parents=True"), "replace": ("1",), "zip": ("strict=True",),
-    "writer": ('lineterminator="\\n"',), "to_bytes": ('"big"', '"little"'), "lstrip": ('"0"',),
-    "compile": ("re.IGNORECASE", "re.MULTILINE", "re.DOTALL"), "sub": ("flags=re.IGNORECASE",),
-    "match": ("re.IGNORECASE",), "search": ("re.IGNORECASE", "re.MULTILINE", "re.DOTALL"),
-    "findall": ("re.IGNORECASE", "re.MULTILINE", "re.DOTALL"), "strip": ('"/"', '" "', '"\\n"'),
-    "rstrip": ('"\\n"', '"/"'), "fromkeys": ("0",), "setdefault": ("[]", "{}", "0"),
-    "defaultdict": ("int", "list"), "range": (), "print": ('end=""',), "product": ("repeat=2",),
-}  # fmt: skip
-
-
-def add_argument(site: Site) -> Iterator[Draft]:
-    """An argument that is missing: one that is near, that other calls have, or well known."""
-    for node in site.of(ast.Call):
-        assert isinstance(node, ast.Call)
-        name = last_name(node.func) or ""
-        given = {each.arg for each in node.keywords}
-        found: dict[str, float] = {}
-        for text in _KNOWN_ARGUMENTS.get(name, ()):
-            if text.split("=")[0] not in given:
-                found[text] = 0.7
-        found.update(_of_signature(site, node, name, given))
-        for other in site.scope.module.calls.get(name, ()):
-            for keyword in other.keywords:
-                if keyword.arg and keyword.arg not in given and len(site.text(keyword)) <= 60:
-                    found.setdefault(site.text(keyword), 0.9)
-        for parameter in site.scope.parameters:
-            if parameter not in given and parameter not in ("self", "cls", "args", "kwargs"):
-                known = any(
-                    isinstance(each, ast.Name) and each.id == parameter for each in node.args
-                )
-                if not known and name not in _KNOWN_ARGUMENTS:
-                    found.setdefault(f"{parameter}={parameter}", 0.3)
-        for text, weight in found.items():
-            yield Draft(
-                (_appended(site, node, text),), weight, f"lacks the argument `{text}` of `{name}`"
-            )
-        for text in _positional(site, node, name):
-            yield Draft(
-                (_appended(site, node, text),), 0.4, f"lacks the argument `{text}` of `{name}`"
-            )
-
-
-def _of_signature(
-    site: Site, node: ast.Call, name: str, given: set[str | None]
-) -> Iterator[tuple[str, float]]:
-    """Parameters of a function of the file that the call leaves out, where the name is known."""
-    function = site.scope.module.functions.get(name)
-    if function is None:
-        return
-    names = parameters(function)
-    if names[:1] in (["self"], ["cls"]):
-        names = names[1:]
-    for parameter in names[len(node.args) :]:
-        if parameter not in given and parameter in site.scope.readable:
-            yield f"{parameter}={parameter}", 1.0
-
-
-def _positional(site: Site, node: ast.Call, name: str) -> list[str]:
-    """Names in scope as one argument more; of a function of the file, if it takes more."""
-    if node.keywords or any(isinstance(each, ast.Starred) for each in node.args):
-        return []
-    function = site.scope.module.functions.get(name)
-    if function is not None:
-        most = len([each for each in parameters(function) if each not in ("self", "cls")])
-        if len(node.args) >= most:
-            return []
-    elif isinstance(node.func, ast.Attribute) or name in ("len", "str", "list", "set", "print"):
-        return []
-    passed = {site.text(each) for each in node.args}
-    return [each for each in site.scope.locals if each not in passed and each != "self"][:6]
-
-
-def _appended(site: Site, node: ast.Call, text: str) -> Splice:
-    """One argument more at the end of a call."""
-    stop = site.source.span(node)[1] - 1
-    before = site.source.text[site.source.span(node.func)[1] : stop].rstrip()
-    if not node.args and not node.keywords:
-        glue = ""
-    else:
-        glue = " " if before.endswith(",") else ", "
-    return Splice(path=site.source.path, start=stop, stop=stop, text=f"{glue}{text}")
-
-
 def awaits(site: Site) -> Iterator[Draft]:
     """``await`` that is missing or too many."""
     if not isinstance(site.scope.function, ast.AsyncFunctionDef):
@@ -323,6 +189,7 @@ OPERATORS = (
             OperatorExample("def low(x):\n    return 1\n\ndef high(x):\n    return low(x)\n\ndef lower(x):\n    return 2\n", "def low(x):\n    return 1\n\ndef high(x):\n    return lower(x)\n\ndef lower(x):\n    return 2\n", 5),
         ),
         fits={"AttributeError": 1.2, "ValueError": 1.0, "": 0.7},
+        spreads=True,
     ),
     Operator(
         "missing_call",
@@ -344,36 +211,6 @@ OPERATORS = (
             OperatorExample("def f(s):\n    return s.strip()\n", "def f(s):\n    return s\n", 2),
         ),
         fits={"TypeError": 1.2, "AttributeError": 1.2, "": 0.7},
-    ),
-    Operator(
-        "argument_order",
-        0.6,
-        swap_arguments,
-        (
-            OperatorExample("def f(a, b):\n    return g(a, b)\n", "def f(a, b):\n    return g(b, a)\n", 2),
-            OperatorExample("def f(a, b):\n    return g(a, k=b)\n", "def f(a, b):\n    return g(b, k=a)\n", 2),
-        ),
-        fits={"TypeError": 1.2, "": 0.7},
-    ),
-    Operator(
-        "extra_argument",
-        0.35,
-        drop_argument,
-        (
-            OperatorExample("def f(a, b):\n    return g(a, b)\n", "def f(a, b):\n    return g(a)\n", 2),
-            OperatorExample("def f(a, b):\n    return g(a, k=b)\n", "def f(a, b):\n    return g(a)\n", 2),
-        ),
-        fits={"TypeError": 1.4, "": 0.5},
-    ),
-    Operator(
-        "missing_argument",
-        0.4,
-        add_argument,
-        (
-            OperatorExample("def f(xs):\n    return sorted(xs)\n", "def f(xs):\n    return sorted(xs, reverse=True)\n", 2),
-            OperatorExample("def g(a, sep=','):\n    return sep\n\ndef f(a, sep):\n    return g(a)\n", "def g(a, sep=','):\n    return sep\n\ndef f(a, sep):\n    return g(a, sep=sep)\n", 5),
-        ),
-        fits={"TypeError": 1.4, "KeyError": 1.2, "ValueError": 1.2, "StopIteration": 2.0, "UnicodeDecodeError": 2.0, "UnicodeEncodeError": 2.0, "FileExistsError": 2.0, "": 0.6},
     ),
     Operator(
         "await",

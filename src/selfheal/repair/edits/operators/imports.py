@@ -5,14 +5,17 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from selfheal.repair.edit import Splice
+from selfheal.repair.edits.kinds import EMPTY
 from selfheal.repair.edits.model import Draft, Operator, OperatorExample
 from selfheal.repair.edits.site import Site
+from selfheal.repair.source import Function
 from selfheal.repair.strategies.base import import_splices
 
 _UNDEFINED = re.compile(r"name '(\w+)' is not defined")
+_ATTRIBUTE = re.compile(r"'(\w+)' object has no attribute '(\w+)'")
 _UNBOUND = re.compile(r"variable '(\w+)'")
 _TOOK = re.compile(r"(\w+)\(\) (?:takes|missing|got an unexpected keyword argument) ?(.*)")
 
@@ -38,10 +41,7 @@ _HOMES: dict[str, str] = {
 # (module, name) → (module, name): moves and renamings that releases of Python and of
 # widely used packages announced in their change logs.
 _MOVES: dict[tuple[str, str], tuple[str, str]] = {
-    **{("collections", name): ("collections.abc", name) for name in (
-        "Mapping MutableMapping Sequence MutableSequence Iterable Iterator Callable Hashable Set "
-        "MutableSet Sized Container Generator Coroutine Awaitable KeysView ValuesView ItemsView ByteString"
-    ).split()},
+    **{("collections", name): ("collections.abc", name) for name in ["Mapping", "MutableMapping", "Sequence", "MutableSequence", "Iterable", "Iterator", "Callable", "Hashable", "Set", "MutableSet", "Sized", "Container", "Generator", "Coroutine", "Awaitable", "KeysView", "ValuesView", "ItemsView", "ByteString"]},
     ("fractions", "gcd"): ("math", "gcd"), ("time", "clock"): ("time", "perf_counter"),
     ("inspect", "getargspec"): ("inspect", "getfullargspec"), ("cgi", "escape"): ("html", "escape"),
     ("cgi", "parse_qs"): ("urllib.parse", "parse_qs"), ("string", "letters"): ("string", "ascii_letters"),
@@ -121,13 +121,7 @@ def declared(site: Site) -> Iterator[Draft]:
     if function is None:
         return
     unbound = {name for text in site.hints.messages for name in _UNBOUND.findall(text)}
-    first = function.body[0]
-    if (
-        len(function.body) > 1
-        and isinstance(first, ast.Expr)
-        and isinstance(first.value, ast.Constant)
-    ):
-        first = function.body[1]
+    first = _first(function)
     if not site.source.insertable(first):
         return
     outer = site.source.function_of(function)
@@ -145,6 +139,61 @@ def declared(site: Site) -> Iterator[Draft]:
         yield Draft((splice,), weight, f"assigns `{name}` without `{word}`")
 
 
+def first_value(site: Site) -> Iterator[Draft]:
+    """A variable, or an attribute, that is read before it has a value gets a first one."""
+    function = site.scope.function
+    if function is None:
+        return
+    for name in sorted({name for text in site.hints.messages for name in _UNBOUND.findall(text)}):
+        if name in site.scope.locals and name not in site.scope.parameters:
+            first = _first(function)
+            for value, weight in _firsts(site, name):
+                splice = site.source.insert_before(first, [f"{name} = {value}"])
+                yield Draft((splice,), weight, f"reads `{name}` before it has a value")
+    for name, attribute in sorted(
+        {found for text in site.hints.messages for found in _ATTRIBUTE.findall(text)}
+    ):
+        maker = _initialiser(site, name)
+        used = any(
+            node.attr == attribute
+            for node in site.of(ast.Attribute)
+            if isinstance(node, ast.Attribute)
+        )
+        if maker is None or not used:
+            continue
+        own = maker.args.args[0].arg
+        for value, weight in _firsts(site, attribute, [each.arg for each in maker.args.args]):
+            splice = site.source.insert_after(maker.body[-1], [f"{own}.{attribute} = {value}"])
+            yield Draft((splice,), weight, f"reads `{attribute}`, which {name} does not set")
+
+
+def _firsts(site: Site, name: str, names: Sequence[str] = ()) -> Iterator[tuple[str, float]]:
+    kind = site.scope.kinds.names.get(name)
+    if name in names:
+        yield name, 1.2
+    values = [EMPTY[kind]] if kind in EMPTY else []
+    for rank, value in enumerate(
+        dict.fromkeys([*values, "None", "[]", "0", '""', "{}", "False", "set()"])
+    ):
+        yield value, 0.9 / (1 + 0.15 * rank)
+
+
+def _first(function: Function) -> ast.stmt:
+    """The first statement that is no docstring."""
+    first = function.body[0]
+    told = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    return function.body[1] if told and len(function.body) > 1 else first
+
+
+def _initialiser(site: Site, name: str) -> ast.FunctionDef | None:
+    for node in ast.walk(site.source.tree):
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            for each in node.body:
+                if isinstance(each, ast.FunctionDef) and each.name == "__init__" and each.args.args:
+                    return each if site.source.starts_line(each.body[-1]) else None
+    return None
+
+
 def signature(site: Site) -> Iterator[Draft]:
     """A parameter that a definition lacks, or that has no default, as the failure tells."""
     told = [found for text in site.hints.messages for found in _TOOK.findall(text)]
@@ -156,7 +205,7 @@ def signature(site: Site) -> Iterator[Draft]:
         every = [*arguments.posonlyargs, *arguments.args]
         for parameter in re.findall(r"'(\w+)'", rest):
             known = next((each for each in every if each.arg == parameter), None)
-            if known is not None and "missing" not in rest and known is every[-1]:
+            if known is not None and known is every[-1]:
                 for value in ("None", "0", '""', "()", "False"):
                     stop = site.source.span(known)[1]
                     splice = Splice(path=site.source.path, start=stop, stop=stop, text=f"={value}")
@@ -197,6 +246,16 @@ OPERATORS = (
         declared,
         (OperatorExample("count = 0\n\n\ndef f():\n    count += 1\n    return count\n", "count = 0\n\n\ndef f():\n    global count\n    count += 1\n    return count\n", 5, "UnboundLocalError: cannot access local variable 'count' where it is not associated with a value"),),
         fits={"UnboundLocalError": 2.0, "": 0.5},
+    ),
+    Operator(
+        "first_value",
+        0.7,
+        first_value,
+        (
+            OperatorExample("def f(xs):\n    for x in xs:\n        y = x\n    return y\n", "def f(xs):\n    y = None\n    for x in xs:\n        y = x\n    return y\n", 4, "UnboundLocalError: cannot access local variable 'y' where it is not associated with a value"),
+            OperatorExample("class A:\n    def __init__(self):\n        self.a = 1\n\n    def f(self):\n        return self.b\n", "class A:\n    def __init__(self):\n        self.a = 1\n        self.b = []\n\n    def f(self):\n        return self.b\n", 6, "AttributeError: 'A' object has no attribute 'b'"),
+        ),
+        fits={"AssertionError": 0.5},
     ),
     Operator(
         "signature",

@@ -263,6 +263,7 @@ OPERATORS = (
             OperatorExample("def f(xs):\n    total = 0\n    count = 0\n    for x in xs:\n        count += x\n    return total\n", "def f(xs):\n    total = 0\n    count = 0\n    for x in xs:\n        total += x\n    return total\n", 5),
         ),
         fits={"NameError": 0.6, "TypeError": 1.0, "AttributeError": 0.9, "KeyError": 1.0, "": 0.8},
+        spreads=True,
     ),
     Operator(
         "undefined_name",
@@ -270,6 +271,7 @@ OPERATORS = (
         undefined_name,
         (OperatorExample("def f(colour):\n    return color\n", "def f(colour):\n    return colour\n", 2, "NameError: name 'color' is not defined"),),
         fits={"NameError": 1.0, "UnboundLocalError": 1.0, "AttributeError": 1.0},
+        spreads=True,
     ),
     Operator(
         "attribute",
@@ -280,6 +282,7 @@ OPERATORS = (
             OperatorExample("class A:\n    def f(self, n):\n        self.n = 2\n        return n\n", "class A:\n    def f(self, n):\n        self.n = 2\n        return self.n\n", 4),
         ),
         fits={"AttributeError": 1.3, "": 0.7},
+        spreads=True,
     ),
     Operator(
         "element",

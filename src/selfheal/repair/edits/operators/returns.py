@@ -107,7 +107,21 @@ def generators(site: Site) -> Iterator[Draft]:
 
 
 _IN_PLACE = frozenset(
-    "append extend insert add update sort reverse clear remove discard pop write setdefault".split()
+    [
+        "append",
+        "extend",
+        "insert",
+        "add",
+        "update",
+        "sort",
+        "reverse",
+        "clear",
+        "remove",
+        "discard",
+        "pop",
+        "write",
+        "setdefault",
+    ]
 )
 
 
@@ -120,11 +134,12 @@ def keep_result(site: Site) -> Iterator[Draft]:
         return
     call = node.value
     targets: list[str] = []
-    if isinstance(call.func, ast.Attribute) and isinstance(
-        call.func.value, ast.Name | ast.Attribute
+    if (
+        isinstance(call.func, ast.Attribute)
+        and isinstance(call.func.value, ast.Name | ast.Attribute)
+        and call.func.attr not in _IN_PLACE
     ):
-        if call.func.attr not in _IN_PLACE:
-            targets.append(site.text(call.func.value))
+        targets.append(site.text(call.func.value))
     targets += [site.text(each) for each in call.args if isinstance(each, ast.Name | ast.Attribute)]
     for rank, target in enumerate(dict.fromkeys(targets)):
         wrong = f"throws away what `{site.text(call)}` gives"

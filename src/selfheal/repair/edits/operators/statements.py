@@ -71,7 +71,9 @@ def swap(site: Site) -> Iterator[Draft]:
         later, stop = extent(source, [second])
         text = text_of(source, [second]) + source.text[middle:later] + text_of(source, [first])
         splice = Splice(path=source.path, start=start, stop=stop, text=text)
-        yield Draft((splice,), 1.0, f"does `{shown(site, first)}` too early")
+        dead = isinstance(second, ast.Return | ast.Raise | ast.Break | ast.Continue)
+        weight = 0.2 if dead else 1.0
+        yield Draft((splice,), weight, f"does `{shown(site, first)}` too early")
     position = site.block.index(node)
     for place in range(position - 1):
         target = site.block[place]
@@ -249,6 +251,13 @@ def _assigned(site: Site) -> Iterator[tuple[str, float]]:
                     yield f"{name}.{method}({other})", 0.45
                 yield f"{name} = {other}", 0.25
     own = site.scope.self_name
+    if site.scope.function is not None and site.scope.function.name == "__init__":
+        rest = site.scope.function.args
+        yield "super().__init__()", 0.8
+        if rest.kwarg and rest.vararg:
+            yield f"super().__init__(*{rest.vararg.arg}, **{rest.kwarg.arg})", 0.9
+        elif rest.kwarg:
+            yield f"super().__init__(**{rest.kwarg.arg})", 0.9
     for name in site.scope.parameters if own else ():
         if name != own:
             yield f"{own}.{name} = {name}", 0.5
