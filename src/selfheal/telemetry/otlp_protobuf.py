@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Literal
 
 from selfheal.errors import MissingExtra
+from selfheal.telemetry.columns import Unusual
 
 Signal = Literal["traces", "logs", "metrics"]
 _ID_FIELDS = ("traceId", "spanId", "parentSpanId")
@@ -37,6 +39,44 @@ def request_from_protobuf(signal: Signal, body: bytes) -> dict[str, Any]:
             if field in carrier:
                 carrier[field] = base64.b64decode(carrier[field]).hex()
     return request
+
+
+Part = Literal["Resource", "InstrumentationScope", "KeyValue", "Span", "Status", "Event"]
+
+
+def json_of(part: Part, body: bytes) -> dict[str, Any]:
+    """A message inside of a request as OTLP JSON; ids, which it may hold, are in base64.
+
+    Raises Unusual where `body` is no such message.
+    """
+    from google.protobuf.json_format import MessageToDict
+    from google.protobuf.message import DecodeError
+
+    message = _part_classes()[part]()
+    try:
+        message.ParseFromString(body)
+    except DecodeError as error:
+        raise Unusual from error
+    found: dict[str, Any] = MessageToDict(message, use_integers_for_enums=True)
+    return found
+
+
+@cache
+def _part_classes() -> dict[Part, Any]:
+    try:
+        from opentelemetry.proto.common.v1 import common_pb2
+        from opentelemetry.proto.resource.v1 import resource_pb2
+        from opentelemetry.proto.trace.v1 import trace_pb2
+    except ImportError as error:
+        raise MissingExtra.of("opentelemetry-proto", "otlp") from error
+    return {
+        "Resource": resource_pb2.Resource,
+        "InstrumentationScope": common_pb2.InstrumentationScope,
+        "KeyValue": common_pb2.KeyValue,
+        "Span": trace_pb2.Span,
+        "Status": trace_pb2.Status,
+        "Event": trace_pb2.Span.Event,
+    }
 
 
 def _request_class(signal: Signal) -> Any:

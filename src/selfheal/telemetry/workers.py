@@ -1,6 +1,6 @@
 """Work that is done side by side: in this process, and in helpers that it starts.
 
-A helper is a fresh interpreter (``python -P -m selfheal.telemetry.workers FD``), never a
+A helper is a fresh interpreter (``python -P -c …``), never a
 fork of a process that may hold DuckDB or threads, and never a run of somebody's main
 module. It may be started from any process, workers of the engine too, and belongs to
 the starter's process group. Tasks and answers are small and pickled; rows go through
@@ -27,6 +27,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _PR_SET_PDEATHSIG = 1
+_MAIN = "from selfheal.telemetry.workers import main; main()"
 
 
 def cores() -> int:
@@ -120,7 +121,7 @@ class _Helper:
         connection = Connection(ours.detach())
         with theirs, contextlib.suppress(OSError):
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "selfheal.telemetry.workers", str(theirs.fileno())],
+                [sys.executable, "-P", "-c", _MAIN, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=2,
@@ -146,15 +147,15 @@ class _Helper:
             self._team.done(number, value)
 
 
-def main(descriptor: int) -> None:
-    """Do tasks until the connection closes."""
+def main() -> None:
+    """Do tasks from the connection whose descriptor is the argument, until it closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = os.getppid()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         return
-    connection = Connection(descriptor)
+    connection = Connection(int(sys.argv[1]))
     with contextlib.suppress(EOFError, OSError):
         while True:
             work, task = pickle.loads(connection.recv_bytes())
@@ -169,7 +170,3 @@ def _answer(work: Callable[[Any], Any], task: Any) -> bytes:
             return pickle.dumps(("error", error), pickle.HIGHEST_PROTOCOL)
         except Exception:
             return pickle.dumps(("error", RuntimeError(repr(error))))
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))

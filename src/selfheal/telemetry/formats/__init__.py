@@ -67,7 +67,7 @@ def _read_nothing(lines: Lines, sink: Sink) -> None:
 READERS: tuple[Reader, ...] = (
     # A log file that nothing was written to yet.
     Reader(EMPTY, is_empty, _read_nothing),
-    Reader("otlp-protobuf", otlp_binary.is_otlp_protobuf, otlp_binary.read),
+    Reader("otlp-protobuf", otlp_binary.is_otlp_protobuf, otlp_binary.read, otlp_binary.divide),
     Reader("otlp-json", is_otlp_json, otlp.read, otlp.divide),
     Reader("coverage-json", is_coverage_json, coverage_report.read_json),
     Reader("beat-frames", is_beat_frames, beat_log.read_frames),

@@ -8,10 +8,13 @@ where refusals point to.
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator
 from typing import IO, Literal
 
+from selfheal.telemetry.columns import Unusual
 from selfheal.telemetry.formats.otlp import read_request
+from selfheal.telemetry.formats.otlp_wire import WireSpans
 from selfheal.telemetry.otlp_protobuf import Signal, request_from_protobuf
 from selfheal.telemetry.sink import Sink
 from selfheal.telemetry.sources import HEAD_BYTES, Head, Lines
@@ -20,6 +23,7 @@ Framing = Literal["whole", "fixed32", "varint"]
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
+_TOGETHER_BYTES = 1 << 20
 _LARGEST_MESSAGE = 1 << 30
 _DATA_OF_METRIC = {5, 7, 9, 10, 11}
 _LOG_FIELDS = {
@@ -42,19 +46,68 @@ def read(lines: Lines, sink: Sink) -> None:
         lines.read = 1
         sink.refuse(1, "no OTLP export request in protobuf")
         return
+    spans = WireSpans(sink)
+    waiting: list[tuple[int, bytes]] = []
+    size = 0
     for message in _messages(head, file, framing or "whole"):
         lines.read += 1
+        if message is not None:
+            waiting.append((lines.read, message))
+            size += len(message)
+        if message is None or size >= _TOGETHER_BYTES:
+            _add(waiting, spans, lines, sink)
+            waiting, size = [], 0
         if message is None:
             sink.refuse(lines.read, "the file ends inside of this message")
-            continue
-        try:
-            signal = _signal(message)
-            if signal is None:
-                lines.passed_over += 1
-            else:
-                read_request(request_from_protobuf(signal, message), lines.read, sink)
-        except ValueError as error:
-            sink.refuse(lines.read, str(error))
+    _add(waiting, spans, lines, sink)
+
+
+def _add(messages: list[tuple[int, bytes]], spans: WireSpans, lines: Lines, sink: Sink) -> None:
+    """Add requests as columns; those with something unusual are found by halving."""
+    if not messages:
+        return
+    try:
+        spans.add(messages)
+    except Unusual:
+        if len(messages) == 1:
+            _add_message(*messages[0], lines, sink)
+        else:
+            half = len(messages) // 2
+            _add(messages[:half], spans, lines, sink)
+            _add(messages[half:], spans, lines, sink)
+
+
+def _add_message(number: int, message: bytes, lines: Lines, sink: Sink) -> None:
+    try:
+        signal = _signal(message)
+        if signal is None:
+            lines.passed_over += 1
+        else:
+            read_request(request_from_protobuf(signal, message), number, sink)
+    except ValueError as error:
+        sink.refuse(number, str(error))
+
+
+def divide(content: mmap.mmap, size: int) -> Iterator[tuple[int, int | None]]:
+    """Where a file may be divided: between messages that follow their lengths."""
+    framing = _framing(content[:HEAD_BYTES])
+    if framing not in ("fixed32", "varint"):
+        return
+    at = number = 0
+    target = size
+    while at + 10 < len(content):
+        if at >= target:
+            yield at, number
+            target = at + size
+        if framing == "fixed32":
+            at += 4 + int.from_bytes(content[at : at + 4])
+        else:
+            try:
+                length, begin = _varint(content[at : at + 10], 0)
+            except ValueError:
+                return
+            at += begin + length
+        number += 1
 
 
 def _framing(head: bytes) -> Framing | None:

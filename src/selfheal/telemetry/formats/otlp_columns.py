@@ -24,20 +24,18 @@ from selfheal.telemetry.columns import (
     times,
 )
 from selfheal.telemetry.formats import coding_sessions
-from selfheal.telemetry.formats.attributes import (
-    SPAN_COLUMNS,
-    attributes_of,
-    json_text,
-    text_or_none,
-)
+from selfheal.telemetry.formats.attributes import attributes_of, json_text, text_or_none
 from selfheal.telemetry.formats.events import MALFORMED, Resource, resource_of
-from selfheal.telemetry.formats.otlp_records import (
-    PLACES,
-    TOGETHER,
-    add_event,
-    column_value,
-    described,
-    kind_of,
+from selfheal.telemetry.formats.otlp_records import described, kind_of
+from selfheal.telemetry.formats.span_columns import (
+    MEMO_BYTES,
+    Attribute,
+    Description,
+    Run,
+    add_spans,
+    assembled,
+    attribute_of,
+    description_columns,
 )
 from selfheal.telemetry.sink import Sink
 
@@ -45,7 +43,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _NONE = Raw(b"")
-_MEMO_BYTES = 4 * 1024 * 1024
 
 
 class Span(Struct, gc=False):
@@ -119,49 +116,31 @@ class SpanColumns:
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
-        self._resource = Memo(_resource, len, _MEMO_BYTES)
-        self._scope = Memo(_scope, len, _MEMO_BYTES)
-        self._described = Memo(_Described(), lambda key: len(key[0]) + len(key[1]), _MEMO_BYTES)
+        self._resource = Memo(_resource, len, MEMO_BYTES)
+        self._scope = Memo(_scope, len, MEMO_BYTES)
+        self._described = Memo(_Described(), lambda key: len(key[0]) + len(key[1]), MEMO_BYTES)
 
     def add(self, requests: list[tuple[int, Request]]) -> None:
         """Add all spans of some requests, each with its line, or none: then it raises Unusual."""
-        import numpy as np
-        import pyarrow as pa
 
         spans: list[Span] = []
-        runs: list[tuple[int, int, Resource, str | None]] = []
+        runs: list[Run] = []
         for line, request in requests:
             for carrier in request.resourceSpans or ():
                 resource = self._resource[bytes(carrier.resource)]
                 for scope in carrier.scopeSpans:
                     if scope.spans:
                         name = self._scope[bytes(scope.scope)]
-                        runs.append((len(scope.spans), line, resource, name))
+                        runs.append(Run(len(scope.spans), line, resource, name))
                         spans += scope.spans
-        if not spans:
-            return
-        lengths = np.array([run[0] for run in runs])
-        senders, places = numbered([run[2:] for run in runs])
-        sender = pa.array(np.repeat(places, lengths))
-        lines = np.repeat(np.array([run[1] for run in runs], dtype=np.int32), lengths)
-        columns = self._columns(spans)
-        text = pa.string()
-        for position, column in enumerate(Resource._fields):
-            columns[column] = taken([one[0][position] for one in senders], text, sender)
-        columns["scope"] = taken([one[1] for one in senders], text, sender)
-        columns["line"] = pa.array(lines)
-        columns["source"] = pa.array(np.full(len(spans), self._sink.source, dtype=np.int32))
-        events = [
-            (at, self._events(span)) for at, span in enumerate(spans) if span.events is not _NONE
-        ]
-        self._sink.spans.add_columns(columns, len(spans))
-        self._sink.without_timestamp += columns["start_ns"].null_count
-        for at, told in events:
-            if told:
-                span, (resource, _) = spans[at], senders[sender[at].as_py()]
-                ids = (span.traceId, span.spanId)
-                for event in told:
-                    add_event(event, resource, span.name, ids, int(lines[at]), self._sink)
+        if spans:
+            columns = self._columns(spans)
+            exceptions = [
+                (at, found)
+                for at, span in enumerate(spans)
+                if span.events is not _NONE and (found := _exceptions(bytes(span.events)))
+            ]
+            add_spans(columns, runs, exceptions, self._sink)
 
     def _columns(self, spans: list[Span]) -> dict[str, pa.Array]:
         import pyarrow as pa
@@ -177,9 +156,6 @@ class SpanColumns:
         descriptions, description = numbered(
             [(bytes(span.attributes), bytes(span.status)) for span in spans]
         )
-        values = list(zip(*[self._described[key] for key in descriptions], strict=True))
-        place = pa.array(description)
-        integers = ("code_line", "http_status")
         return {
             "trace_id": hex_ids([span.traceId for span in spans], 16, required=True),
             "span_id": hex_ids([span.spanId for span in spans], 8, required=True),
@@ -189,29 +165,26 @@ class SpanColumns:
             "start_ns": or_none(start),
             "end_ns": or_none(end),
             "duration_ms": durations_ms(start, end),
-            "status": taken(values[0], pa.string(), place),
-            "attributes": taken(values[1], pa.string(), place),
-            **{
-                column: taken(one, pa.int32() if column in integers else pa.string(), place)
-                for column, one in zip(SPAN_COLUMNS, values[2:], strict=True)
-            },
+            **description_columns(
+                [self._described[key] for key in descriptions], pa.array(description)
+            ),
         }
 
-    def _events(self, span: Span) -> list[Any]:
-        """The exceptions among the events of a span."""
-        raw = bytes(span.events)
-        if raw == b"[]":
-            return []
-        events = _loaded(raw)
-        if not isinstance(events, list) or not all(isinstance(one, dict) for one in events):
-            raise Unusual
-        found = [event for event in events if event.get("name") == "exception"]
-        for event in found:
-            try:
-                attributes_of(event.get("attributes"))
-            except MALFORMED as error:
-                raise Unusual from error
-        return found
+
+def _exceptions(raw: bytes) -> list[dict[str, Any]]:
+    """The exceptions among the events of a span."""
+    if raw == b"[]":
+        return []
+    events = _loaded(raw)
+    if not isinstance(events, list) or not all(isinstance(one, dict) for one in events):
+        raise Unusual
+    found = [event for event in events if event.get("name") == "exception"]
+    for event in found:
+        try:
+            attributes_of(event.get("attributes"))
+        except MALFORMED as error:
+            raise Unusual from error
+    return found
 
 
 def _loaded(raw: bytes) -> Any:
@@ -243,62 +216,39 @@ def _kind(value: int | str) -> str:
 
 
 class _Described:
-    """Status, attributes and the columns of SPAN_COLUMNS, from attributes and status as bytes.
+    """The description that attributes and status, given as bytes, make of a span.
 
-    Each attribute that was met before is known by its bytes, and what the others have in
-    common is not read again.
+    Each attribute that was met before is known by its bytes, so that attributes which
+    differ in one of them share what is known of the others.
     """
 
     def __init__(self) -> None:
-        self._attribute = Memo(_attribute, len, _MEMO_BYTES)
+        self._attribute = Memo(_attribute, len, MEMO_BYTES)
 
-    def __call__(self, key: tuple[bytes, bytes]) -> tuple[Any, ...]:
+    def __call__(self, key: tuple[bytes, bytes]) -> Description:
         attributes, status = key
-        if status not in _NO_STATUS:
-            return _described(attributes, status)
-        columns: list[Any] = [None] * len(SPAN_COLUMNS)
-        others: list[str] = []
-        names = set()
-        known = self._attribute
+        if status in _NO_STATUS:
+            known = self._attribute
+            try:
+                pairs = _decode_list(attributes) if attributes else []
+                return assembled("unset", [known[bytes(pair)] for pair in pairs])
+            except (*_MISFIT, Unusual):
+                pass
         try:
-            pairs = _decode_list(attributes) if attributes else []
-            for pair in pairs:
-                name, position, value = known[bytes(pair)]
-                names.add(name)
-                if position is None:
-                    others.append(value)
-                elif columns[position] is None:
-                    columns[position] = value
-                else:
-                    return _described(attributes, status)
-        except (*_MISFIT, Unusual):
-            return _described(attributes, status)
-        if len(names) < len(pairs):
-            return _described(attributes, status)
-        return "unset", "{" + ",".join(others) + "}" if others else None, *columns
-
-
-def _attribute(raw: bytes) -> tuple[str, int | None, Any]:
-    """One attribute: its name, its column if it has one, and its value or else its JSON."""
-    try:
-        text = _decode_text(raw)
-        name, value = text.key, text.value.stringValue
-    except _MISFIT:
-        try:
-            ((name, value),) = attributes_of([_loaded(raw)]).items()
+            name, columns, rest = described(_loaded(attributes), _loaded(status), "")
         except MALFORMED as error:
             raise Unusual from error
-    if name in TOGETHER:
-        raise Unusual
-    position = PLACES[name][0] if name in PLACES else None
-    if position is None:
-        return name, None, (json_text({name: value}) or "")[1:-1]
-    return name, position, column_value(position, value)
+        return name, json_text(rest), *columns
 
 
-def _described(attributes: bytes, status: bytes) -> tuple[Any, ...]:
+def _attribute(raw: bytes) -> Attribute:
     try:
-        status_name, columns, rest = described(_loaded(attributes), _loaded(status), "")
+        text = _decode_text(raw)
+        return attribute_of(text.key, text.value.stringValue)
+    except _MISFIT:
+        pass
+    try:
+        ((name, value),) = attributes_of([_loaded(raw)]).items()
     except MALFORMED as error:
         raise Unusual from error
-    return status_name, json_text(rest), *columns
+    return attribute_of(name, value)

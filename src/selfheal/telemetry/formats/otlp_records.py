@@ -132,7 +132,7 @@ def add_event(
 
 _NAMES = list(SPAN_COLUMNS)
 PLACES = places_of(SPAN_COLUMNS)
-_INTEGERS = frozenset((_NAMES.index("code_line"), _NAMES.index("http_status")))
+INTEGERS = frozenset((_NAMES.index("code_line"), _NAMES.index("http_status")))
 _CODE_FUNCTION, _HTTP_PATH, _HTTP_QUERY = map(
     _NAMES.index, ("code_function", "http_path", "http_query")
 )
@@ -144,7 +144,7 @@ TOGETHER = frozenset(("code.function", "code.namespace", "http.target", "otel.st
 
 def column_value(position: int, value: Any) -> Any:
     """A value as the column of SPAN_COLUMNS at `position` has it."""
-    return integer_or_none(value) if position in _INTEGERS else text_or_none(value)
+    return integer_or_none(value) if position in INTEGERS else text_or_none(value)
 
 
 def _span_columns(attributes: dict[str, Any]) -> list[Any]:
