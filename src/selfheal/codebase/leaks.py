@@ -54,7 +54,20 @@ def unbounded_decorator(function: FunctionNode) -> ast.expr | None:
 def cache_stores(
     function: FunctionNode, owner: ast.ClassDef | None, tree: ast.Module
 ) -> list[ast.Subscript]:
-    """``CACHE[key] = value`` on a dictionary that outlives the call and that nothing shrinks.
+    """The stores of `cached` into what nothing ever shrinks."""
+    found = []
+    for store in cached(function, owner, tree):
+        name = dotted(store.value)
+        holder: ast.AST = owner if owner is not None and "." in name else tree
+        if not _shrinks(holder, name.rpartition(".")[2]):
+            found.append(store)
+    return found
+
+
+def cached(
+    function: FunctionNode, owner: ast.ClassDef | None, tree: ast.Module
+) -> list[ast.Subscript]:
+    """``CACHE[key] = value`` on a dictionary that outlives the call.
 
     The key changes with the call, and the function asks for it as well: a cache, not a
     register of a few names.
@@ -71,9 +84,7 @@ def cache_stores(
         name = dotted(node.value)
         constant = not any(isinstance(each, ast.Name) for each in ast.walk(node.slice))
         if name in names and not constant and _asks(function, name):
-            holder: ast.AST = owner if owner is not None and "." in name else tree
-            if not _shrinks(holder, name.rpartition(".")[2]):
-                found.append(node)
+            found.append(node)
     return found
 
 

@@ -18,6 +18,7 @@ from selfheal.artifacts.model import Model
 from selfheal.codebase.index import FunctionNode, dotted, own_nodes, scopes
 from selfheal.codebase.leaks import (
     cache_stores,
+    cached,
     kept_listeners,
     kept_settings,
     unbounded_decorator,
@@ -138,7 +139,7 @@ def _globals(
     function: FunctionNode, owner: ast.ClassDef | None, tree: ast.Module
 ) -> Iterator[StatePattern]:
     own, values = local_names(function), module_values(tree)
-    own |= {dotted(store.value) for store in cache_stores(function, owner, tree)}
+    own |= {dotted(store.value) for store in cached(function, owner, tree)}
     declared = {
         name: node
         for node in own_nodes(function)
