@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from pydantic import PrivateAttr
+from pydantic import PrivateAttr, SerializerFunctionWrapHandler, model_serializer
 
 from selfheal.artifacts.canonical import sha256_of_file
 from selfheal.artifacts.model import Model
@@ -16,6 +17,9 @@ from selfheal.errors import JournalError
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
+
+# Named, not imported: the store stands above the artifacts.
+_REMOTE = "selfheal.store.remote"
 
 
 @dataclass(frozen=True)
@@ -26,15 +30,33 @@ class Tables:
 
 
 class DatasetTable(Model):
-    """One Parquet file: its path relative to the dataset's folder, rows and hash."""
+    """One Parquet file: its path relative to the dataset's folder, rows and hash.
+
+    A table whose rows stay in a database has no file: `sha256` is the hash of what the
+    database says of them (see `Remote`).
+    """
 
     file: str
     rows: int
     sha256: str
 
 
+class Remote(Model):
+    """Where the rows lie that were not copied: a database and the window of time of a run.
+
+    `url` holds no password. Events from `since_ns` on and before `until_ns` (nanoseconds
+    since 1970 UTC) belong to the window, which is pinned when it is parsed.
+    """
+
+    url: str
+    since_ns: int | None
+    until_ns: int | None
+
+
 class Dataset(Model):
     """An immutable set of Parquet tables, content-hashed.
+
+    Tables without a file lie in the database `remote`, and are asked there.
 
     `path` is relative to the run folder. A handle is bound to that folder by
     `located` before it is read; the engine binds every handle that it passes, by
@@ -43,11 +65,20 @@ class Dataset(Model):
 
     path: str
     tables: dict[str, DatasetTable]
+    remote: Remote | None = None
     _base: Path | None = PrivateAttr(default=None)
 
     def model_post_init(self, context: Any) -> None:
         if isinstance(context, Mapping) and "base" in context:
             self._base = context["base"]
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Handles of files alone look as they did before there were others."""
+        found: dict[str, Any] = handler(self)
+        if self.remote is None:
+            found.pop("remote", None)
+        return found
 
     def located(self, base: Path) -> Dataset:
         """The same handle, bound to the folder that `path` is relative to."""
@@ -68,8 +99,17 @@ class Dataset(Model):
         of floating-point numbers, the first of several, depend on the order. None takes
         every core, for questions whose answers do not.
         """
+        if self.remote is not None:
+            opener = import_module(_REMOTE)
+            return cast("duckdb.DuckDBPyConnection", opener.connect(self, threads=threads))
+        return self.connect_files(threads=threads)
+
+    def connect_files(self, *, threads: int | None = 1) -> duckdb.DuckDBPyConnection:
+        """A connection to the tables that are files."""
         connection = session(threads)
         for name, table in self.tables.items():
+            if not table.file:
+                continue
             file = str(self.folder / table.file).replace("'", "''")
             connection.execute(f"CREATE VIEW \"{name}\" AS SELECT * FROM read_parquet('{file}')")
         return connection

@@ -101,6 +101,8 @@ class Results:
             return None
         for path, tables in _datasets(json.loads(content)):
             for table in tables.values():
+                if not table["file"]:  # its rows lie in a database
+                    continue
                 file = f"{path}/{table['file']}"
                 problem = _damaged(self.folder.path / file, file, table["sha256"])
                 if problem:
@@ -119,7 +121,8 @@ def _datasets(value: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Every dataset handle in a JSON value: its path and its tables."""
     if isinstance(value, dict):
         tables = value.get("tables")
-        if isinstance(value.get("path"), str) and isinstance(tables, dict) and len(value) == 2:
+        is_handle = value.keys() <= {"path", "tables", "remote"}
+        if isinstance(value.get("path"), str) and isinstance(tables, dict) and is_handle:
             yield value["path"], tables
             return
         for inner in value.values():
