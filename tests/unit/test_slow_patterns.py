@@ -30,6 +30,31 @@ SLOW = {
     ],
     "sort_in_loop": ["for a in left:\n    out.append(a)\n    out.sort()"],
     "compile_in_loop": ["for a in left:\n    out.append(re.compile(prefix + a))"],
+    "string_building": [
+        "text = ''\nfor a in left:\n    text += a",
+        "text = f'{ids}'\nwhile left:\n    text = text + left.pop()",
+    ],
+    "list_copying": ["for a in left:\n    out = out + [a]"],
+    "list_shifting": ["for a in left:\n    out.insert(0, a)", "while left:\n    left.pop(0)"],
+    "aggregate_in_loop": [
+        "for a in left:\n    out.append(a)\n    print(sum(out))",
+        "for n in range(9):\n    out.append(sum(left[:n]))",
+    ],
+    "sort_for_few": ["return sorted(left)[0]", "return sorted(left, key=len)[:3]"],
+    "eager_evaluation": [
+        "return any([a > 1 for a in left])",
+        "for line in db.readlines():\n    out.append(line)",
+        "rows = db.execute('SELECT').fetchall()\nreturn rows[0] if rows else None",
+    ],
+    "unlimited_query": [
+        "return db.execute('SELECT').fetchall()[:10]",
+        "rows = db.execute('SELECT').fetchall()\nreturn rows[:10]",
+    ],
+    "repeated_recursion": [
+        "return f(left[1:]) + f(left[2:])",
+        "if left:\n    return f(1)\nreturn f(2) + f(3)",
+        "for a in left:\n    f(a)",
+    ],
 }
 HARMLESS = [
     "for order in orders:\n    for line in order.lines:\n        out.append(line)",
@@ -41,6 +66,14 @@ HARMLESS = [
     "for a in left:\n    out.append(transform(a))",
     "for a in left:\n    for n in range(3):\n        out.append(a)",
     "for a in left:\n    started = time.monotonic()",
+    "total = 0\nfor a in left:\n    total += a",
+    "for a in left:\n    out.insert(len(out), a)\n    out.pop()",
+    "return sorted(left)",
+    "return sorted(left)[1:]",
+    "return any(a > 1 for a in left)",
+    "rows = db.execute('SELECT').fetchall()\nreturn len(rows), rows[:10]",
+    "if left:\n    return f(1)\nelse:\n    return f(2)",
+    "if left:\n    return f(1)\nreturn f(2)",
 ]
 
 
@@ -88,3 +121,10 @@ def test_a_query_that_asks_the_same_each_turn_is_also_a_repeated_call() -> None:
 def test_what_does_not_parse_or_is_not_there_has_no_shapes() -> None:
     assert slow_patterns("def (", "f") == []
     assert slow_patterns("def g(): ...\n", "f") == []
+
+
+def test_a_coroutine_that_blocks_is_named_by_what_its_module_imports() -> None:
+    text = "from time import sleep as nap\nasync def f():\n    nap(1)\n    await g()\n"
+    assert [found.name for found in slow_patterns(text, "f")] == ["blocking_call"]
+    assert slow_patterns(text.replace("from time", "from own"), "f") == []
+    assert slow_patterns(text.replace("async ", "").replace("await ", ""), "f") == []
