@@ -202,7 +202,7 @@ def test_processes_and_bytes_written_are_limited_in_total(
 ) -> None:
     monkeypatch.setenv("SELFHEAL_SANDBOX__PROCESSES", "20")
     monkeypatch.setenv("SELFHEAL_SANDBOX__DISK_MEGABYTES", "8")
-    many = "for i in $(seq 60); do sleep 60 & done; wait"
+    many = "for i in $(seq 40); do sleep 60 & done; wait"
     done = run(["sh", "-c", many], cwd=tmp_path, timeout_seconds=20)
     assert (done.state, "more than 20 processes" in done.stderr) == ("killed", True)
     files = "for i in $(seq 9); do head -c 1000000 /dev/zero > f$i; done; sleep 60"

@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import secrets
 import shutil
 import subprocess
 import sys
@@ -29,7 +30,7 @@ from typing import Literal
 
 from selfheal.config import SandboxConfig
 from selfheal.errors import ConfigurationError
-from selfheal.sandbox import launcher
+from selfheal.sandbox import launcher, supervisor
 from selfheal.sandbox.surroundings import existing, needed_to_run, scratch_git
 
 Level = Literal["bubblewrap", "landlock", "limits"]
@@ -154,7 +155,9 @@ def confined(
         connect = None
     if chosen == "bubblewrap":
         sockets = "stream" if network else "private"
-        inner = _launched(command, read=None, write=None, connect=connect, sockets=sockets)
+        inner = _launched(
+            command, read=None, write=None, connect=connect, sockets=sockets, leave_root=True
+        )
         return [*_bubblewrapped(cwd, read, write, network=network), "--", *inner]
     sockets = "stream" if network else "none"
     if chosen == "landlock":
@@ -182,7 +185,7 @@ def _bubblewrapped(
 ) -> list[str]:
     program = bubblewrap()
     assert program is not None
-    arguments = [program, *_namespaces(network=network), "--new-session", "--cap-drop", "ALL"]
+    arguments = [program, *_namespaces(network=network), "--new-session"]
     arguments += ["--size", str(TMP_BYTES), "--tmpfs", "/tmp", "--proc", "/proc", "--dev", "/dev"]
     arguments += ["--size", str(TMP_BYTES), "--tmpfs", "/dev/shm"]
     arguments += ["--ro-bind-try", "/sys/devices/system/cpu", "/sys/devices/system/cpu"]
@@ -194,8 +197,13 @@ def _bubblewrapped(
 
 
 def _namespaces(*, network: bool) -> list[str]:
-    flags = ["--die-with-parent", "--unshare-all"]
-    return [*flags, "--share-net"] if network else flags
+    """Root makes no user namespace, in which it would stay root, but becomes someone else."""
+    flags = ["--die-with-parent", "--unshare-ipc", "--unshare-pid", "--unshare-uts"]
+    flags += ["--unshare-cgroup-try", *(() if network else ("--unshare-net",))]
+    if os.getuid() != 0:
+        return [*flags, "--unshare-user", "--cap-drop", "ALL"]
+    kept = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP", "CAP_DAC_OVERRIDE")
+    return [*flags, "--cap-drop", "ALL", *(part for name in kept for part in ("--cap-add", name))]
 
 
 def _launched(
@@ -207,12 +215,14 @@ def _launched(
     sockets: str | None,
     leave_root: bool = False,
 ) -> list[str]:
+    user = supervisor.FIRST_USER + secrets.randbelow(supervisor.FIRST_USER)
     specification = {
         "read": None if read is None else [str(path) for path in read],
         "write": None if write is None else [str(path) for path in write],
         "connect": connect,
         "sockets": sockets,
-        "user": leave_root,
+        "user": user if leave_root else None,
+        "processes": settings().processes + supervisor.SPARE_PROCESSES,
     }
     python = os.path.realpath(sys.executable)
     return [python, "-I", "-S", launcher.__file__, json.dumps(specification), *command]

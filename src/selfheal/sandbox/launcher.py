@@ -8,7 +8,8 @@ Started as a script by `selfheal.sandbox.isolation`, with the standard library a
 * `connect`: the only TCP ports that may be connected to (null: not governed);
 * `sockets`: ``none``, ``private`` (UNIX, IP and netlink sockets, for a network of its own)
   or ``stream`` (TCP sockets alone); null: system calls are not filtered;
-* `user`: whether root gives up being root.
+* `user`: the number of the user that root becomes (null: none), who may have at the most
+  `processes`.
 
 Whatever of this cannot be had ends the launcher with exit code 125: a command is never
 started with less than was promised. Sources: landlock(7), seccomp(2), capabilities(7)
@@ -22,6 +23,7 @@ import errno
 import json
 import os
 import platform
+import resource
 import signal
 import stat
 import struct
@@ -29,7 +31,6 @@ import sys
 from typing import Any, NoReturn
 
 REFUSED = 125
-FIRST_USER = 1_000_000_000
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 # prctl(2)
@@ -104,8 +105,8 @@ def main(specification: dict[str, Any], command: list[str]) -> NoReturn:
         # What it sends to its own process group must not reach the supervisor.
         if os.getpgrp() != os.getpid():
             os.setsid()
-        if specification["user"]:
-            _leave_root()
+        if specification["user"] is not None and os.getuid() == 0:
+            _leave_root(specification["user"], specification["processes"])
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         _checked(LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
         if specification["write"] is not None or specification["connect"] is not None:
@@ -253,15 +254,13 @@ def _line(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
     return struct.pack("=HBBI", code, if_true, if_false, value)
 
 
-def _leave_root() -> None:
+def _leave_root(user: int, processes: int) -> None:
     """Become a user that nobody else is, who may still reach the files that root may.
 
-    Which files those are is for Landlock to say. The number of processes is limited by
-    user, and root's is not.
+    Which files those are is for Landlock or the namespace to say. The number of processes
+    is limited by user, and root's is not; nor can this one signal or trace what root runs.
     """
-    if os.getuid() != 0:
-        return
-    user = FIRST_USER + os.getpid()
+    resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
     for capability in range(64):
         if capability != CAP_DAC_OVERRIDE:
             LIBC.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
