@@ -60,7 +60,7 @@ def git_folder(checkout: Path) -> Path:
 
 def existing(paths: Iterable[Path]) -> list[Path]:
     """Those that are there, once each, sorted, without what lies in another of them."""
-    found = {path.absolute() for path in paths if path.exists()} - {Path(os.sep)}
+    found = {path.absolute() for path in paths if os.access(path, os.F_OK)} - {Path(os.sep)}
     return sorted(path for path in found if not found & set(path.parents))
 
 
@@ -69,7 +69,7 @@ def _beside(program: str) -> Iterator[Path]:
     place = Path(program)
     yield place
     for python in (place, place.with_name("python"), place.with_name("python3")):
-        if python.name.startswith("python") and python.exists():
+        if python.name.startswith("python") and os.access(python, os.X_OK):
             yield from _python(str(python))
             return
 
@@ -80,7 +80,7 @@ def _python(python: str) -> tuple[Path, ...]:
     found: list[Path] = []
     places = [Path(python), Path(os.path.realpath(python))]
     configuration = places[0].parent.parent / "pyvenv.cfg"
-    if configuration.is_file():
+    if os.access(configuration, os.R_OK):
         for line in configuration.read_text(errors="replace").splitlines():
             key, _, value = line.partition("=")
             if key.strip() == "home":
@@ -105,14 +105,15 @@ def _pointed_to(site: Path) -> Iterator[Path]:
     listed = [
         Path(line)
         for file in sorted(site.glob("*.pth"))
+        if os.access(file, os.R_OK)
         for line in file.read_text(errors="replace").splitlines()
-        if line.startswith(os.sep) and Path(line).is_dir()
+        if line.startswith(os.sep) and os.access(line, os.X_OK)
     ]
     yield from listed
     for file in sorted(site.glob("*.dist-info/direct_url.json")):
         try:
             told = json.loads(file.read_text())
-        except ValueError:
+        except (OSError, ValueError):
             continue
         address = urlsplit(str(told.get("url", "")))
         project = Path(unquote(address.path))
