@@ -146,6 +146,7 @@ def rows_of(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _span(span: dict[str, Any], scope: dict[str, Any], resource: dict[str, str]) -> dict[str, Any]:
+    events = span.get("events", [])
     start, end = int(span.get("startTimeUnixNano", 0)), int(span.get("endTimeUnixNano", 0))
     return {
         "Timestamp": _time(start),
@@ -161,6 +162,9 @@ def _span(span: dict[str, Any], scope: dict[str, Any], resource: dict[str, str])
         # The exporter stores the difference as an unsigned number.
         "Duration": (end - start) % 2**64,
         "StatusCode": STATUS[span.get("status", {}).get("code", 0)],
+        "Events.Timestamp": [_time(int(one.get("timeUnixNano", 0))) for one in events],
+        "Events.Name": [one["name"] for one in events],
+        "Events.Attributes": [_attributes(one) for one in events],
     }
 
 

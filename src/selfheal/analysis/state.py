@@ -37,7 +37,7 @@ _SIDE = f"""CASE WHEN $baseline IS NOT NULL
         THEN {{time}} >= $middle_ns END"""
 _WRITES = r"(?i)^\s*(?:WITH|INSERT|REPLACE|UPDATE|DELETE|MERGE|TRUNCATE)\b"
 _LISTS = " || ".join(
-    f"""coalesce(from_json(attributes -> '$."state.{change}"', '["VARCHAR"]'), [])"""
+    f"""coalesce(from_json(attributes ->> '$."state.{change}"', '["VARCHAR"]'), [])"""
     for change in ("added", "changed", "removed")
 )
 # Reading JSON costs more than looking for a word in it.

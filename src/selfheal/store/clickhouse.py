@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 from selfheal.errors import ConfigurationError, InvalidInput, MissingExtra, ServiceError
 from selfheal.store.collector import AttributeType, Layout
 from selfheal.store.model import ALWAYS, Answer, Period
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from clickhouse_connect.driver.client import Client
+    from clickhouse_connect.driver.external import ExternalData
 
 SCHEME = "clickhouse"
 PASSWORD_VARIABLE = "CLICKHOUSE_PASSWORD"
-_OPTIONS = ("secure", "traces", "logs", "metrics")
+_OPTIONS = ("secure", "traces", "logs", "metrics", "since", "until")
+
+
+_ARROW = {
+    "string": "String",
+    "large_string": "String",
+    "int32": "Int32",
+    "int64": "Int64",
+    "double": "Float64",
+    "bool": "Bool",
+}
 
 
 class ClickHouseStore:
@@ -27,7 +39,8 @@ class ClickHouseStore:
     `url` is ``clickhouse://user:password@host:port/database``, everything but the host
     optional; the port is that of the HTTP interface. ``?secure=true`` speaks TLS,
     ``?traces=``, ``?logs=`` and ``?metrics=`` name tables that are not called
-    ``otel_traces``, ``otel_logs``, ``otel_metrics_…``. A password that is not in the URL
+    ``otel_traces``, ``otel_logs``, ``otel_metrics_…``; ``?since=`` and ``?until=`` limit what
+    a run reads (see `selfheal.store.pinning`). A password that is not in the URL
     is taken from the environment variable CLICKHOUSE_PASSWORD.
 
     Raises ConfigurationError for a URL that is none, MissingExtra where clickhouse-connect
@@ -41,6 +54,11 @@ class ClickHouseStore:
 
         database = unquote(parts.path.strip("/")) or "default"
         self.place = f"{SCHEME}://{parts.hostname}:{_port(parts, options)}/{database}"
+        self.options = options
+        # As it may be written down: without a password.
+        account = f"{parts.username}@" if parts.username else ""
+        query = urlencode({k: v for k, v in options.items() if k not in ("since", "until")})
+        self.url = self.place.replace("://", f"://{account}") + (f"?{query}" if query else "")
         self._client = _connect(parts, options, self.place)
         known = self._client.server_settings
         self._settings = {name: value for name, value in SETTINGS.items() if name in known}
@@ -58,15 +76,33 @@ class ClickHouseStore:
         self, sql: str, parameters: Mapping[str, Any] | None = None, period: Period = ALWAYS
     ) -> Answer:
         """One SELECT in DuckDB's dialect, translated and run on the server. Raises InvalidInput."""
-        from clickhouse_connect.driver.exceptions import DatabaseError, Error
-
         from selfheal.store.dialect import translate
 
         values = dict(parameters or {})
         types = {name: _type_of(value) for name, value in values.items()}
-        statement = translate(sql, self.layout, types, period)
+        return Answer.of(*self.run(translate(sql, self.layout, types, period), values))
+
+    def run(
+        self,
+        statement: str,
+        parameters: Mapping[str, Any] | None = None,
+        external: Mapping[str, pa.Table] | None = None,
+    ) -> tuple[list[str], Sequence[Sequence[Any]]]:
+        """The columns and rows of a statement in ClickHouse's own SQL.
+
+        Small tables in `external` are sent along and read by their names. Raises
+        InvalidInput where it cannot be run, ServiceError where there is no answer.
+        """
+        from clickhouse_connect.driver.exceptions import DatabaseError, Error
+
+        values = dict(parameters or {})
         try:
-            result = self._client.query(statement, parameters=values, settings=self._settings)
+            result = self._client.query(
+                statement,
+                parameters=values,
+                settings=self._settings,
+                external_data=_external(external or {}),
+            )
             columns = result.column_names or self._columns(statement, values)
         except DatabaseError as error:
             raise InvalidInput(
@@ -74,7 +110,7 @@ class ClickHouseStore:
             ) from error
         except Error as error:
             raise ServiceError(f"no answer: {_short(error)}.", where=self.place) from error
-        return Answer.of(columns, result.result_rows)
+        return list(columns), result.result_rows
 
     def _columns(self, statement: str, values: dict[str, Any]) -> list[str]:
         """The columns of a statement. An answer without rows comes without them."""
@@ -91,7 +127,7 @@ class ClickHouseStore:
         columns = self._client.query(
             "SELECT table, name, type FROM system.columns WHERE database = {database:String} "
             "AND table IN {names:Array(String)} AND name IN ('SpanAttributes', 'LogAttributes', "
-            "'Attributes', 'AggTemp', 'AggregationTemporality')",
+            "'Attributes', 'AggTemp', 'AggregationTemporality', 'Events.Name')",
             parameters={"database": layout.database, "names": list(layout.names)},
         ).result_rows
         tables: dict[str, AttributeType] = {
@@ -100,7 +136,8 @@ class ClickHouseStore:
             if name.endswith("Attributes")
         }
         temporality = {table: name for table, name, _ in columns if name.startswith("Agg")}
-        return replace(layout, tables=tables, temporality=temporality)
+        events = any(table == layout.traces and name == "Events.Name" for table, name, _ in columns)
+        return replace(layout, tables=tables, temporality=temporality, events=events)
 
 
 def _parsed(url: str) -> tuple[Any, dict[str, str]]:
@@ -158,6 +195,33 @@ def _connect(parts: Any, options: Mapping[str, str], place: str) -> Client:
             where=place,
             hint="Look at store.url, and at the server.",
         ) from error
+
+
+def _external(tables: Mapping[str, pa.Table]) -> ExternalData | None:
+    """Arrow tables as clickhouse-connect sends them beside a statement."""
+    from clickhouse_connect.driver.external import ExternalData
+    from pyarrow import BufferOutputStream, parquet
+
+    data: ExternalData | None = None
+    for name, table in tables.items():
+        content = BufferOutputStream()
+        parquet.write_table(table, content)
+        one = {
+            "file_name": name,
+            "data": content.getvalue().to_pybytes(),
+            "fmt": "Parquet",
+            "structure": structure(table),
+        }
+        if data is None:
+            data = ExternalData(**one)
+        else:
+            data.add_file(**one)
+    return data
+
+
+def structure(table: pa.Table) -> list[str]:
+    """The columns of an Arrow table as ClickHouse declares them."""
+    return [f"{field.name} Nullable({_ARROW[str(field.type)]})" for field in table.schema]
 
 
 def _type_of(value: Any) -> str:

@@ -4,7 +4,7 @@ Each table of the model is a subquery over ``otel_traces``, ``otel_logs`` or
 ``otel_metrics_*``. Only columns that every version of the exporter's schema has are read;
 attributes may be ``Map`` (the default) or ``JSON`` columns, older names of enums
 (``SPAN_KIND_SERVER``, ``STATUS_CODE_ERROR``) are understood. Differences to a dataset of
-a run: ``id``, ``source`` and ``line`` are NULL; ``attributes`` holds every attribute,
+a run: ``id`` of a span is a hash of its ids, of a log record NULL; ``source`` and ``line`` are NULL; ``attributes`` holds every attribute,
 those that have a column too; what an exporter sent twice is there twice; of metrics,
 ``minimum``, ``maximum``, ``buckets`` and ``increase`` are NULL; ``errors`` and ``coverage``
 do not exist.
@@ -37,7 +37,7 @@ class Layout:
 
     `database` holds them, `tables` maps the name of a table that exists to the type of
     its attribute columns, `temporality` that of a table of metrics to the column that holds
-    it (which was renamed once). `traces`, `logs` and the prefix `metrics` are the names that
+    it (which was renamed once). `events` says whether spans have them. `traces`, `logs` and the prefix `metrics` are the names that
     the exporter was configured with.
     """
 
@@ -47,6 +47,7 @@ class Layout:
     logs: str = "otel_logs"
     metrics: str = "otel_metrics"
     temporality: Mapping[str, str] = field(default_factory=dict)
+    events: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -55,7 +56,11 @@ class Layout:
 
     def attributes(self, table: str) -> AttributeType:
         """How the table of the model named `table` stores its attributes."""
-        own = {"spans": (self.traces,), "logs": (self.logs,)}.get(table, self.names[2:])
+        own = {
+            "spans": (self.traces,),
+            "logs": (self.logs,),
+            "exceptions": (self.traces, self.logs),
+        }.get(table, self.names[2:])
         return next((self.tables[name] for name in own if name in self.tables), "map")
 
     def sources(self) -> dict[str, Callable[[Period], str]]:
@@ -67,7 +72,36 @@ class Layout:
             found["logs"] = self._logs
         if any(name in self.tables for name in self.names[2:]):
             found["metrics"] = self._metrics
+        if self.events or self.logs in self.tables:
+            found["exceptions"] = self._exceptions
         return found
+
+    def contents(self, period: Period = ALWAYS) -> dict[str, str]:
+        """A statement per table of the model: its rows, their newest time (ns), a hash of all.
+
+        The hash is a sum, so that neither order nor parts matter.
+        """
+        columns = {
+            "spans": (
+                (self.traces,),
+                "Timestamp",
+                "TraceId, SpanId, SpanName, Duration, StatusCode",
+            ),
+            "logs": ((self.logs,), "Timestamp", "TraceId, SpanId, Body, SeverityNumber"),
+            "metrics": (self.names[2:], "TimeUnix", "ServiceName, MetricName"),
+        }
+        return {
+            model: "SELECT sum(n) AS n, max(newest) AS newest, sum(hash) AS hash FROM ("
+            + " UNION ALL ".join(
+                f"SELECT count() AS n, max(toUnixTimestamp64Nano({time})) AS newest, "
+                f"sum(cityHash64({time}, {parts})) AS hash {self._from(table, time, period)}"
+                for table in tables
+                if table in self.tables
+            )
+            + ")"
+            for model, (tables, time, parts) in columns.items()
+            if any(table in self.tables for table in tables)
+        }
 
     def _from(self, table: str, time: str, period: Period) -> str:
         where = " AND ".join(
@@ -85,7 +119,8 @@ class Layout:
         length = "toInt64(Duration)"
         start = "nullIf(toUnixTimestamp64Nano(Timestamp), 0)"
         columns = {
-            "id": _nothing("Int64"),
+            # No number of a row, but as stable, and as good where something has to come first.
+            "id": "toNullable(toInt64(bitShiftRight(cityHash64(TraceId, SpanId), 1)))",
             "trace_id": "nullIf(TraceId, '')",
             "span_id": "nullIf(SpanId, '')",
             "parent_span_id": "nullIf(ParentSpanId, '')",
@@ -123,6 +158,58 @@ class Layout:
             **_PLACE,
         }
         return _select(columns) + self._from(self.logs, "Timestamp", period)
+
+    def _exceptions(self, period: Period = ALWAYS) -> str:
+        """Every mention: events of spans named exception, and log records that tell of one."""
+        found = []
+        if self.events:
+            type_ = self.tables[self.traces]
+            resource = _resource(type_)
+            columns = {
+                "id": _nothing("Int64"),
+                "origin": "'span'",
+                "time_ns": "nullIf(toUnixTimestamp64Nano(event_time), 0)",
+                **{name: resource[name] for name in ("service", "release")},
+                "operation": "toNullable(toString(SpanName))",
+                "logger": _nothing("String"),
+                "trace_id": "nullIf(TraceId, '')",
+                "span_id": "nullIf(SpanId, '')",
+                **_exception(type_, "event_attributes"),
+                "escaped": f"lower({attribute(type_, 'event_attributes', 'exception.escaped')}) = 'true'",
+                **_PLACE,
+            }
+            events = (
+                " ARRAY JOIN Events.Timestamp AS event_time, Events.Name AS event_name, "
+                "Events.Attributes AS event_attributes"
+            )
+            source = self._from(self.traces, "Timestamp", period)
+            where = " AND " if " WHERE " in source else " WHERE "
+            table, separator, bounds = source.partition(" WHERE ")
+            found.append(
+                f"{_select(columns)}{table}{events}{separator}{bounds}{where}event_name = 'exception'"
+            )
+        if self.logs in self.tables:
+            type_ = self.tables[self.logs]
+            resource = _resource(type_)
+            details = _exception(type_, "LogAttributes")
+            columns = {
+                "id": _nothing("Int64"),
+                "origin": "'log'",
+                "time_ns": "nullIf(toUnixTimestamp64Nano(Timestamp), 0)",
+                **{name: resource[name] for name in ("service", "release")},
+                "operation": _nothing("String"),
+                "logger": "nullIf(toString(ScopeName), '')",
+                "trace_id": "nullIf(TraceId, '')",
+                "span_id": "nullIf(SpanId, '')",
+                **details,
+                "escaped": _nothing("Bool"),
+                **_PLACE,
+            }
+            source = self._from(self.logs, "Timestamp", period)
+            where = " AND " if " WHERE " in source else " WHERE "
+            told = f"coalesce({', '.join(details.values())}) IS NOT NULL"
+            found.append(f"{_select(columns)}{source}{where}{told}")
+        return " UNION ALL ".join(found)
 
     def _metrics(self, period: Period = ALWAYS) -> str:
         found = [(name, f"{self.metrics}_{name}") for name in METRICS]
@@ -168,6 +255,11 @@ def attribute(type_: AttributeType, column: str, key: str) -> str:
         return f"if(mapContains({column}, {name}), {column}[{name}], NULL)"
     path = f"{column}.{quoted(key)}"
     return f"if(isNull({path}), NULL, toString({path}))"
+
+
+def _exception(type_: AttributeType, column: str) -> dict[str, str]:
+    names = {"exception_type": "type", "exception_message": "message", "stacktrace": "stacktrace"}
+    return {name: attribute(type_, column, f"exception.{part}") for name, part in names.items()}
 
 
 def literal(text: str) -> str:

@@ -17,6 +17,7 @@ aggregates of nothing are NULL, a name means the column before it means an alias
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -25,7 +26,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from selfheal.errors import InvalidInput
-from selfheal.store.collector import AttributeType, Layout, attribute
+from selfheal.store.collector import AttributeType, Layout, attribute, literal
 from selfheal.store.model import ALWAYS, Period
 
 SETTINGS: Mapping[str, int | str] = {
@@ -52,23 +53,56 @@ def translate(sql: str, layout: Layout, types: Mapping[str, str], period: Period
     statement is no SELECT, reads a table that is not there, or uses what has no
     equivalent.
     """
-    tree = _parsed(sql)
+    tree = parsed(sql)
     sources = layout.sources()
-    used = _tables(tree)
-    for table in used:
+    for table in tables_of(tree):
         if table not in sources:
             raise InvalidInput(
                 f"the table {table} is not among those of the collector.",
                 where="SQL",
                 hint=f"Here are {', '.join(sources) or 'none of its tables'}.",
             )
-    rewrite = Rewrite(layout.attributes(used[0]) if used else "map", types)
+    return translate_tree(tree, layout, types, period)
+
+
+def translate_tree(
+    tree: exp.Query,
+    layout: Layout,
+    types: Mapping[str, str],
+    period: Period = ALWAYS,
+    made: Mapping[str, exp.Query] | None = None,
+) -> str:
+    """A parsed statement as ClickHouse's; `tree` is used up.
+
+    `made` are statements whose results it reads by name, in the order of their making.
+    """
+    sources, made = layout.sources(), made or {}
+    needed = _needed(tree, made)
+    queries = [*(made[name].copy() for name in needed), tree]
+    used = sorted({table for query in queries for table in tables_of(query)} & sources.keys())
     _reject_mixed(used, layout)
-    translated = rewrite.all(_named(tree)).sql(dialect="clickhouse")
-    return _with_sources(translated, {table: sources[table](period) for table in used})
+    rewrite = Rewrite(layout.attributes(used[0]) if used else "map", types)
+    *before, statement = (rewrite.all(_named(query)).sql(dialect="clickhouse") for query in queries)
+    return _with_tables(
+        statement,
+        {table: sources[table](period) for table in used} | dict(zip(needed, before, strict=True)),
+    )
 
 
-def _parsed(sql: str) -> exp.Query:
+def _needed(tree: exp.Query, made: Mapping[str, exp.Query]) -> list[str]:
+    """The names in `made` that a statement reads, by itself or through others of them."""
+    found: set[str] = set()
+    ahead = [tree]
+    while ahead:
+        for name in tables_of(ahead.pop()):
+            if name in made and name not in found:
+                found.add(name)
+                ahead.append(made[name])
+    return [name for name in made if name in found]
+
+
+def parsed(sql: str) -> exp.Query:
+    """One SELECT in DuckDB's dialect. Raises InvalidInput where it is none."""
     try:
         trees = [tree for tree in sqlglot.parse(sql, read="duckdb") if tree is not None]
     except SqlglotError as error:
@@ -81,7 +115,7 @@ def _parsed(sql: str) -> exp.Query:
     return trees[0]
 
 
-def _tables(tree: exp.Query) -> list[str]:
+def tables_of(tree: exp.Query) -> list[str]:
     """The tables that are read and no names of the statement's own subqueries."""
     own = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
     named = (table for table in tree.find_all(exp.Table) if isinstance(table.this, exp.Identifier))
@@ -95,7 +129,20 @@ def _named(tree: exp.Query) -> exp.Query:
             if isinstance(projection, exp.Column) and projection.table and projection.name != "*":
                 name = exp.to_identifier(projection.name, quoted=projection.this.args.get("quoted"))
                 projection.replace(exp.Alias(this=projection.copy(), alias=name))
+        _order_by_places(select)
     return tree
+
+
+def _order_by_places(select: exp.Select) -> None:
+    """What a result is ordered by is first of all what it is called in the result.
+
+    ClickHouse would take the column of that name (`SETTINGS`); a place means the same.
+    """
+    order = select.args.get("order")
+    names = [projection.alias for projection in select.expressions]
+    for key in order.expressions if order else ():
+        if isinstance(key.this, exp.Column) and not key.this.table and key.this.name in names:
+            key.set("this", exp.Literal.number(names.index(key.this.name) + 1))
 
 
 def _reject_mixed(used: Collection[str], layout: Layout) -> None:
@@ -107,13 +154,14 @@ def _reject_mixed(used: Collection[str], layout: Layout) -> None:
         )
 
 
-def _with_sources(sql: str, sources: Mapping[str, str]) -> str:
-    """The statement behind the subqueries that give it the tables of the model."""
-    if not sources:
+def _with_tables(sql: str, tables: Mapping[str, str]) -> str:
+    """The statement behind the subqueries that give it the tables that it reads."""
+    if not tables:
         return sql
-    ctes = ", ".join(f"{name} AS ({source})" for name, source in sources.items())
-    if sql.startswith("WITH "):
-        return f"WITH {ctes}, {sql.removeprefix('WITH ')}"
+    ctes = ", ".join(f"{name} AS ({source})" for name, source in tables.items())
+    for start in ("WITH RECURSIVE ", "WITH "):
+        if sql.startswith(start):
+            return f"{start}{ctes}, {sql.removeprefix(start)}"
     return f"WITH {ctes} {sql}"
 
 
@@ -130,7 +178,7 @@ class Rewrite:
     """Replaces what differs, node by node."""
 
     def __init__(self, attributes: AttributeType, types: Mapping[str, str]) -> None:
-        self._attributes = attributes
+        self.attributes = attributes
         self._types = types
 
     def all(self, tree: exp.Query) -> exp.Query:
@@ -169,7 +217,7 @@ class Rewrite:
         # sqlglot takes the dots of a name like event.name for steps of a path.
         key = ".".join(keys)
         name = column.sql(dialect="clickhouse")
-        return exp.Paren(this=exp.Var(this=attribute(self._attributes, name, key)))
+        return exp.Paren(this=exp.Var(this=attribute(self.attributes, name, key)))
 
 
 def _exact_quantile(_: Rewrite, node: exp.Expr) -> exp.Expr:
@@ -219,6 +267,15 @@ def _parametrised(name: str, parameters: list[exp.Expr], value: exp.Expr) -> exp
 
 def _ordered_list(_: Rewrite, node: exp.Expr) -> exp.Expr:
     order = node.this
+    if isinstance(order, exp.Distinct):
+        return _taken(
+            1,
+            _function(
+                "arrayDistinct", _function("groupArray", _function("tuple", order.expressions[0]))
+            ),
+        )
+    if isinstance(order, exp.Order) and isinstance(order.this, exp.Distinct):
+        return _distinct_list(order)
     if not isinstance(order, exp.Order):
         # A list keeps NULLs; groupArray alone would drop them.
         return _taken(1, _function("groupArray", _function("tuple", order)))
@@ -233,6 +290,87 @@ def _ordered_list(_: Rewrite, node: exp.Expr) -> exp.Expr:
     keys = [key.this for key in order.expressions]
     pairs = _function("groupArray", _function("tuple", *keys, order.this))
     return _taken(len(keys) + 1, _function(sort, pairs))
+
+
+def _distinct_list(order: exp.Order) -> exp.Expr:
+    """``list(DISTINCT value ORDER BY value)``: NULLs are values too."""
+    value = order.this.expressions[0]
+    keys = order.expressions
+    if len(keys) != 1 or keys[0].this != value:
+        raise InvalidInput(
+            "a list of distinct values has no order but their own.",
+            where="SQL",
+            hint="Write list(DISTINCT value ORDER BY value).",
+        )
+    sort = "arrayReverseSort" if keys[0].args.get("desc") else "arraySort"
+    values = _function("arrayDistinct", _function("groupArray", _function("tuple", value)))
+    return _taken(1, _function(sort, values))
+
+
+def _filter(_: Rewrite, node: exp.Expr) -> exp.Expr:
+    """A condition on a list belongs to the aggregate inside of what makes the list."""
+    if not isinstance(node.this, exp.Anonymous):
+        return node
+    condition = node.expression.this
+    replaced = node.this.copy()
+    for call in replaced.find_all(exp.Anonymous):
+        if str(call.this) in ("groupArray", "count"):
+            call.set("this", f"{call.this}If")
+            call.append("expressions", condition.copy())
+    return replaced
+
+
+def _like_attributes(rewrite: Rewrite, node: exp.Expr) -> exp.Expr:
+    """``attributes LIKE '%"key"%'``, or ``'%"prefix%'``: whether there is such a key."""
+    column, pattern = node.this, node.expression
+    if not isinstance(column, exp.Column) or column.name.lower() != "attributes":
+        return node
+    text = str(pattern.name)
+    whole = re.fullmatch(r'%"([^%"]+)"(:?)%', text)
+    start = re.fullmatch(r'%"([^%"]+)%', text)
+    if not isinstance(pattern, exp.Literal) or not (whole or start):
+        raise InvalidInput(
+            f"attributes are no text: {text} has no equivalent.",
+            where="SQL",
+            hint="""Ask for a key, '%"key"%', or the beginning of one, '%"key%'.""",
+        )
+    name = column.sql(dialect="clickhouse")
+    keys = f"mapKeys({name})" if rewrite.attributes == "map" else f"JSONAllPaths({name})"
+    if whole:
+        return exp.Var(this=f"has({keys}, {literal(whole[1])})")
+    assert start is not None
+    return exp.Var(this=f"arrayExists(k_ -> startsWith(k_, {literal(start[1])}), {keys})")
+
+
+def _slice(_: Rewrite, node: exp.Expr) -> exp.Expr:
+    places = node.expressions
+    if len(places) != 1 or not isinstance(places[0], exp.Slice):
+        return node
+    first = places[0].this or exp.Literal.number(1)
+    last = places[0].expression
+    if last is None:
+        return _function("arraySlice", node.this, first)
+    length = exp.Add(
+        this=exp.Sub(this=last.copy(), expression=first.copy()), expression=exp.Literal.number(1)
+    )
+    return _function("arraySlice", node.this, first, length)
+
+
+def _texts_of_json(_: Rewrite, node: exp.Expr) -> exp.Expr:
+    if str(node.expression.name) != '["VARCHAR"]':
+        raise InvalidInput(f"{node.sql(dialect='duckdb')} has no equivalent.", where="SQL")
+    text = _function("coalesce", node.this, exp.Literal.string(""))
+    return _function("JSONExtract", text, exp.Literal.string("Array(String)"))
+
+
+def _regexp_group(_: Rewrite, node: exp.Expr) -> exp.Expr:
+    """DuckDB gives the group, and '' where nothing matches; so does extractGroups, element-wise."""
+    group = node.args.get("group")
+    number = int(group.name) if group is not None else 0
+    if number == 0:
+        return _function("extract", node.this, node.expression)
+    groups = _function("extractGroups", _function("assumeNotNull", node.this), node.expression)
+    return _function("arrayElement", groups, exp.Literal.number(number))
 
 
 def _taken(place: int, values: exp.Expr) -> exp.Expr:
@@ -352,4 +490,9 @@ OVERRIDES: Mapping[type[exp.Expr], Callable[[Rewrite, Any], exp.Expr]] = {
     exp.LogicalOr: _logical("max"),
     exp.LogicalAnd: _logical("min"),
     exp.Anonymous: _by_name,
+    exp.Filter: _filter,
+    exp.Like: _like_attributes,
+    exp.Bracket: _slice,
+    exp.FromJson: _texts_of_json,
+    exp.RegexpExtract: _regexp_group,
 }

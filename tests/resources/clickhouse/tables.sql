@@ -17,7 +17,12 @@ CREATE TABLE otel.otel_traces{suffix} (
     SpanAttributes {attributes},
     Duration UInt64,
     StatusCode LowCardinality(String),
-    StatusMessage String
+    StatusMessage String,
+    Events Nested (
+        Timestamp DateTime64(9),
+        Name LowCardinality(String),
+        Attributes {attributes}
+    )
 ) {engine};
 
 CREATE TABLE otel.otel_logs{suffix} (
