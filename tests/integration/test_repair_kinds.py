@@ -10,18 +10,31 @@ from pathlib import Path
 
 import pytest
 from selfheal_handlers.fix._reproduce import Bench, reproduce_all
+from selfheal_handlers.validation.apply_patch import apply_patch
+from selfheal_handlers.validation.run_tests import run_tests
+from selfheal_handlers.validation.validate_documentation import validate_documentation
 
 from selfheal import config
+from selfheal.artifacts import Candidate, Patch
 from selfheal.artifacts.diagnosis import Diagnosis, Impact, Location
 from selfheal.artifacts.model import AnomalyKind
 from selfheal.artifacts.patch import RecordedRequest
+from selfheal.artifacts.validation import Check
 from selfheal.codebase.git import git
 from selfheal.codebase.history import History
-from selfheal.repair import candidates, documentation, propose, regression_test
+from selfheal.repair import (
+    Problem,
+    RegressionTest,
+    candidates,
+    documentation,
+    propose,
+    regression_test,
+)
 from selfheal.repair.gather import gather
 from selfheal.repair.source import parse
-from selfheal.sandbox.suite import run_suite
-from selfheal.sandbox.worktree import Worktree
+from selfheal.sandbox.evidence import Subject, Subjects
+from selfheal.sandbox.isolation import confinement
+from selfheal.standalone import FolderWorkspace
 
 CONFTEST = """\
 import pytest
@@ -201,6 +214,14 @@ CASES = {
 }
 
 
+# One of each kind goes through the validate phase too.
+PROVEN = (
+    "elements of a list are moved",
+    "beats of a sequence are swapped",
+    "a default is shared by all calls",
+)
+
+
 def repository(folder: Path, case: Case) -> tuple[str, str]:
     """Two commits, the good one and the bad one."""
     files = {
@@ -284,10 +305,47 @@ def test_the_repair_passes_its_own_test_and_the_unrepaired_code_does_not(
     best = next(each for each in ranked if each.strategy == case.strategy)
     assert {case.file, made.reproducer.test_file, "CHANGELOG.md"} <= set(best.files)
     git(tmp_path / "repo", "apply", "--check", "-", input=best.patch)
-    with Worktree(tmp_path / "repo", bad, tmp_path / "bad") as tree:
-        path = tree.path / str(made.reproducer.test_file)
-        path.write_text(made.text or "")
-        assert run_suite(tree, tests, select=[str(made.reproducer.test_file)]).state == "failed"
-    with Worktree(tmp_path / "repo", bad, tmp_path / "healed") as tree:
-        tree.apply(best.patch)
-        assert run_suite(tree, tests).state == "passed"
+    if name not in PROVEN:
+        return
+    checks = validated(problem, best, made, tmp_path, tests)
+    assert {each.name: each.verdict for each in checks}.items() >= {
+        "regression_test": "passed",
+        "suite": "passed",
+        "documentation": "passed",
+    }.items()
+    assert not [each for each in checks if each.verdict == "failed"]
+
+
+def validated(
+    problem: Problem,
+    candidate: Candidate,
+    made: RegressionTest,
+    folder: Path,
+    tests: config.TestsConfig,
+) -> list[Check]:
+    """The checks of the validate phase's beats on one candidate."""
+    subject = Subject(
+        diagnosis_id=problem.diagnosis.id,
+        kind=problem.diagnosis.kind,
+        operation=problem.diagnosis.operation,
+        anomaly_ids=[],
+        candidate_ids=[candidate.id],
+        bad_commit=problem.base_commit,
+        test=f"{made.reproducer.test_file}::{made.reproducer.test_name}",
+        sessions=[problem.requests],
+    )
+    given = {
+        "load_patch": Subjects(subjects=[subject], isolation=confinement()),
+        "patch": Patch(candidates=[candidate], reproducers={subject.diagnosis_id: made.reproducer}),
+        "tests": tests,
+        "config": config.ValidateConfig(),
+        "workspace": FolderWorkspace(folder, repository=folder / "repo"),
+    }
+    applied = apply_patch(**given)
+    tested = run_tests(apply_patch=applied, **given)
+    written = validate_documentation(apply_patch=applied, patch=given["patch"])
+    return [
+        *applied.candidates[candidate.id].checks,
+        *tested.candidates[candidate.id].checks,
+        *written.checks[candidate.id],
+    ]
