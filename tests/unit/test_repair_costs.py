@@ -58,7 +58,12 @@ CASES = [
     ("compile_once", PATTERN, "compile_in_loop", [([11, 2, 111] * 20,)]),
     ("lazy_evaluation", KNOWN, "eager_evaluation", [(list(range(200)),), ([1, 2],)]),
 ]
+EATEN = (
+    "def run(rows):\n    out = []\n    while len(rows) > 0:\n        out.append(rows[0])\n"
+    "        rows = rows[1:]\n    return out\n"
+)
 SAME = [
+    ("build_list", EATEN, "list_copying"),
     ("join_strings", TEXT, "string_building"),
     ("build_list", COPIED, "list_copying"),
     ("sort_few", BEST, "sort_for_few"),
@@ -156,6 +161,8 @@ REFUSED = [
     ),
     ("build_list", QUEUE, "list_shifting"),
     ("build_list", QUEUE_ALONE.replace("return out", "return out, todo"), "list_shifting"),
+    ("build_list", EATEN.replace("return out", "return out, rows"), "list_copying"),
+    ("build_list", EATEN.replace("rows[0]", "rows.pop()"), "list_copying"),
     # Of equal keys, the last of the sorted is not what max gives.
     ("sort_few", BEST.replace("[0]", "[-1]"), "sort_for_few"),
     (

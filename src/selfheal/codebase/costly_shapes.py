@@ -108,6 +108,9 @@ def _in_loops(function: FunctionNode) -> Iterator[Shape]:
                 elif isinstance(node, ast.Assign) and isinstance(_added(node), ast.List):
                     detail = f"copies {name} in each turn: {ast.unparse(node)}"
                     yield Shape("list_copying", node, loop, detail)
+            elif isinstance(node, ast.Assign) and shortened(node) is not None:
+                detail = f"copies the rest in each turn: {ast.unparse(node)}"
+                yield Shape("list_copying", node, loop, detail)
             elif isinstance(node, ast.Call) and is_shift(node):
                 detail = f"moves all elements in each turn: {ast.unparse(node)}"
                 yield Shape("list_shifting", node, loop, detail)
@@ -146,6 +149,18 @@ def grown_by_copy(node: ast.AST) -> str | None:
     added = isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add)
     if isinstance(target, ast.Name) and isinstance(value, ast.BinOp) and added:
         return target.id if is_name(value.left, target.id) else None
+    return None
+
+
+def shortened(node: ast.Assign) -> str | None:
+    """The name in ``x = x[1:]``, None for other code."""
+    target, value = node.targets[0], node.value
+    if not isinstance(target, ast.Name) or not isinstance(value, ast.Subscript):
+        return None
+    part = value.slice
+    rest = isinstance(part, ast.Slice) and part.upper is None and part.step is None
+    if isinstance(part, ast.Slice) and rest and _is_number(part.lower, 1):
+        return target.id if is_name(value.value, target.id) else None
     return None
 
 

@@ -245,10 +245,20 @@ def _passed_on(function: FunctionNode, name: str) -> bool:
             held = isinstance(node.value, ast.Tuple | ast.List | ast.Dict)
             if held and any(is_name(each, name) for each in ast.walk(node.value)):
                 return True
+        if isinstance(node, ast.Call) and _may_keep(node):
+            held = [*node.args, *(each.value for each in node.keywords)]
+            if any(is_name(each, name) for each in held):
+                return True
         appends = isinstance(node, ast.Call) and dotted(node.func).endswith(".append")
         if appends and any(is_name(each, name) for each in ast.iter_child_nodes(node)):
             return True
     return any(isinstance(node, ast.Yield | ast.YieldFrom) for node in own_nodes(function))
+
+
+def _may_keep(call: ast.Call) -> bool:
+    """A class is called by its name: the object may keep what it is given. Readers of CSV do not outlive it."""
+    name = dotted(call.func)
+    return name.rpartition(".")[2][:1].isupper() and not name.startswith("csv.")
 
 
 def kept_listeners(
@@ -307,9 +317,10 @@ def kept_settings(function: FunctionNode) -> list[tuple[ast.stmt, str]]:
         for part in node.body
         for each in ast.walk(part)
     }
+    restored = {id(each) for pair in late_restores(function) for each in pair}
     found: list[tuple[ast.stmt, str]] = []
     for node in own_nodes(function):
-        if not isinstance(node, ast.stmt) or id(node) in sheltered:
+        if not isinstance(node, ast.stmt) or id(node) in sheltered or id(node) in restored:
             continue
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
             if dotted(node.value.func) in SETTING_CALLS and not _restores(function, node):
@@ -338,3 +349,45 @@ def _restores(function: FunctionNode, statement: ast.stmt) -> bool:
         isinstance(node, ast.Try) and any(subject in ast.unparse(last) for last in node.finalbody)
         for node in own_nodes(function)
     )
+
+
+def late_restores(function: FunctionNode) -> list[tuple[ast.stmt, ast.stmt]]:
+    """Pairs of statements that change something and put it back, with code between that may fail.
+
+    ``saved = x.y``, ``x.y = other``, …, ``x.y = saved`` in one block: the second and the last.
+    """
+    found: list[tuple[ast.stmt, ast.stmt]] = []
+    for node in [function, *own_nodes(function)]:
+        for name in ("body", "orelse"):
+            block = getattr(node, name, None)
+            if isinstance(block, list) and not isinstance(node, ast.Try):
+                found += _late_in(block)
+    return sorted(found, key=lambda pair: pair[0].lineno)
+
+
+def _late_in(block: list[ast.stmt]) -> list[tuple[ast.stmt, ast.stmt]]:
+    found: list[tuple[ast.stmt, ast.stmt]] = []
+    for at, change in enumerate(block):
+        target = _setting(change)
+        if target is None:
+            continue
+        saved = {
+            dotted(each.targets[0])
+            for each in block[:at]
+            if isinstance(each, ast.Assign) and ast.unparse(each.value) == target
+        }
+        for later in block[at + 2 :]:
+            if _setting(later) != target or not isinstance(later, ast.Assign):
+                continue
+            if dotted(later.value) in saved:
+                found.append((change, later))
+            break
+    return found
+
+
+def _setting(statement: ast.stmt) -> str | None:
+    """The attribute or item that an assignment changes."""
+    if not isinstance(statement, ast.Assign) or len(statement.targets) > 1:
+        return None
+    target = statement.targets[0]
+    return ast.unparse(target) if isinstance(target, ast.Attribute | ast.Subscript) else None

@@ -21,6 +21,7 @@ from selfheal.codebase.leaks import (
     cached,
     kept_listeners,
     kept_settings,
+    late_restores,
     unbounded_decorator,
     unclosed,
 )
@@ -294,4 +295,13 @@ def _settings(function: FunctionNode) -> Iterator[StatePattern]:
             name=name,
             explanation=f"{function.name} changes {name} for the whole process, and does not put it "
             "back where it fails",
+        )
+    for change, later in late_restores(function):
+        name = ast.unparse(change).partition(" = ")[0]
+        yield StatePattern(
+            kind="setting_kept",
+            line=change.lineno,
+            name=name,
+            explanation=f"{function.name} puts {name} back in line {later.lineno}, but not where "
+            "the code between fails",
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from selfheal.codebase.costly_shapes import LOOPS, grown_by_copy, is_shift
+from selfheal.codebase.costly_shapes import LOOPS, grown_by_copy, is_shift, shortened
 from selfheal.codebase.index import own_nodes
 from selfheal.codebase.mutation import is_name
 from selfheal.repair.costs import Built, asked, built, in_turn
@@ -32,6 +32,10 @@ def propose(problem: Problem) -> Iterator[Edit]:
             for edit in (_appended(found, factor), _reversed(found, factor)):
                 if edit is not None:
                     yield edit
+        for loop in own_nodes(function):
+            edit = _eaten(source, function, loop, factor) if isinstance(loop, ast.While) else None
+            if edit is not None:
+                yield edit
         for name in sorted(_popped(function)):
             edit = _queue(source, function, name, factor)
             if edit is not None:
@@ -143,6 +147,37 @@ def _queue(source: Source, function: Function, name: str, factor: float) -> Edit
     return _edit(function, "deque", told, 0.9 * factor, splices)
 
 
+def _eaten(source: Source, function: Function, loop: ast.While, factor: float) -> Edit | None:
+    """``while x: … x = x[1:]`` → a deque that gives its first element away."""
+    cuts = [
+        node for node in loop.body if isinstance(node, ast.Assign) and shortened(node) is not None
+    ]
+    name = shortened(cuts[0]) if len(cuts) == 1 else None
+    if name is None or not source.insertable(loop):
+        return None
+    if ast.unparse(loop.test) not in (name, f"len({name})", f"len({name}) > 0"):
+        return None
+    own = {id(each) for each in ast.walk(cuts[0])}
+    inside = [node for node in ast.walk(loop) if is_name(node, name) and id(node) not in own]
+    last = loop.end_lineno or loop.lineno
+    after = [
+        node
+        for node in own_nodes(function)
+        if isinstance(node, ast.Name) and node.id == name and node.lineno > last
+    ]
+    if after or not all(isinstance(n, ast.Name) and _looks(source, n) for n in inside):
+        return None
+    if any(isinstance(each, ast.For | ast.While) for each in source.ancestors(loop)):
+        return None
+    splices = [
+        *import_splices(source, "collections"),
+        source.insert_before(loop, [f"{name} = collections.deque({name})"]),
+        source.replace(cuts[0], f"{name}.popleft()"),
+    ]
+    told = f"{name} gives its first element away; the rest is not copied with each turn."
+    return _edit(function, "deque_of_rest", told, 0.85 * factor, splices)
+
+
 def _makes_list(value: ast.expr) -> bool:
     return isinstance(value, ast.List | ast.ListComp) or (
         isinstance(value, ast.Call) and is_name(value.func, "list")
@@ -208,6 +243,15 @@ STRATEGY = performance_strategy(
         "        found.append(row)\n    found.reverse()\n    return found\n",
         line=4,
         evidence={"slow_pattern": "list_shifting"},
+    ),
+    Example(
+        before="import heapq\n\n\ndef total(rows):\n    found = 0\n    while rows:\n"
+        "        found += rows[0]\n        rows = rows[1:]\n    return found\n",
+        after="import collections\nimport heapq\n\n\ndef total(rows):\n    found = 0\n"
+        "    rows = collections.deque(rows)\n    while rows:\n        found += rows[0]\n"
+        "        rows.popleft()\n    return found\n",
+        line=8,
+        evidence={"slow_pattern": "list_copying"},
     ),
     Example(
         before="import heapq\n\n\ndef reach(graph, start):\n    seen, waiting = {start}, []\n"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from selfheal.codebase.index import dotted
-from selfheal.codebase.leaks import kept_settings
-from selfheal.repair.blocks import enclosed, following, replaced_lines
+from selfheal.codebase.leaks import kept_settings, late_restores
+from selfheal.repair.blocks import block_of, enclosed, following, removed_lines, replaced_lines
 from selfheal.repair.edit import Edit, Splice
 from selfheal.repair.problem import Problem
 from selfheal.repair.source import Source
@@ -28,6 +28,7 @@ class _Change(NamedTuple):
 
 def propose(problem: Problem) -> Iterator[Edit]:
     for owned in accused(problem, "setting_kept"):
+        yield from _sheltered(owned)
         for statement, name in kept_settings(owned.function):
             change = _change(owned, statement)
             rest = following(owned.source, statement)
@@ -44,6 +45,28 @@ def propose(problem: Problem) -> Iterator[Edit]:
                     splices,
                     setting=name,
                 )
+
+
+def _sheltered(owned: Owned) -> Iterator[Edit]:
+    """What is put back at the end of the block is put back in a ``finally``."""
+    source = owned.source
+    for change, later in late_restores(owned.function):
+        block = block_of(source, change)
+        body = block[block.index(change) + 1 : block.index(later)]
+        gone, text = removed_lines(source, later), source.segment(later)
+        tail = ["finally:", f"{source.unit}{text}"]
+        around = enclosed(source, body, ["try:"], tail) if "\n" not in text else None
+        if gone is not None and around is not None:
+            name = text.partition(" =")[0]
+            yield edit(
+                owned,
+                NAME,
+                "shelter",
+                f"{name} is put back also where the code between fails.",
+                0.85,
+                [*around, gone],
+                setting=name,
+            )
 
 
 def _around(
@@ -136,6 +159,13 @@ STRATEGY = state_strategy(
         '        if previous is None:\n            os.environ.pop("TZ", None)\n        else:\n'
         '            os.environ["TZ"] = previous\n',
         line=5,
+    ),
+    Example(
+        before="def quietly(log, job):\n    level = log.level\n    log.level = 40\n"
+        "    done = job()\n    log.level = level\n    return done\n",
+        after="def quietly(log, job):\n    level = log.level\n    log.level = 40\n    try:\n"
+        "        done = job()\n    finally:\n        log.level = level\n    return done\n",
+        line=3,
     ),
     Example(
         before="import decimal\n\n\ndef share(total, parts):\n    decimal.getcontext().prec = 4\n"
