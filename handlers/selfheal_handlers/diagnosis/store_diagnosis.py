@@ -100,8 +100,8 @@ def _reproducer(
 
 
 def _described(found: Conviction, diagnosis: Diagnosis, history: History) -> SuspectCommit | None:
-    """The proven commit as a suspect: the known one, else from the history."""
-    if not found.proven or found.commit is None:
+    """The commit that is proven, or with which the trouble begins, as a suspect: the known one, else from the history."""
+    if found.commit is None or not (found.proven or found.begins):
         return None
     for suspect in diagnosis.suspect_commits:
         if suspect.sha == found.commit:

@@ -23,6 +23,8 @@ from selfheal.diagnosis.suspects import PROVEN
 Outcome = Literal["ok", "anomalous", "unavailable"]
 # What a proven commit's own lines gain in suspicion, joined as one more independent reason.
 WRITTEN_BY_CULPRIT = 0.5
+# Short of proof: its parent is well and it is not.
+BEGINS = 0.9
 
 
 class Conviction(Model):
@@ -52,6 +54,11 @@ class Conviction(Model):
     def convicted(self) -> bool:
         """Whether all four do."""
         return self.proven and self.with_fix == "ok"
+
+    @property
+    def begins(self) -> bool:
+        """Whether the trouble begins with the commit, which cannot be taken back alone."""
+        return self.first_bad and self.without_commit == "unavailable"
 
     @property
     def older(self) -> bool:
@@ -89,6 +96,13 @@ def revised(
     evidence = diagnosis.evidence | {"conviction": found.model_dump(mode="json")}
     if found.proven and culprit is not None:
         updated = _convicted(diagnosis, evidence, found, culprit, wrote)
+    elif found.begins and culprit is not None:
+        named = culprit.model_copy(
+            update={"score": BEGINS, "reason": f"{culprit.reason}; {found.reason}"}
+        )
+        others = [each for each in diagnosis.suspect_commits if each.sha != culprit.sha]
+        left = [each for each in others if each.sha not in found.cleared]
+        updated = {"suspect_commits": [named, *left], "evidence": evidence}
     elif found.older:
         updated = _older(diagnosis, evidence, found)
     else:

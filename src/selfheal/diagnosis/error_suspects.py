@@ -24,6 +24,7 @@ GUARD_REMOVED = 0.88
 SLICE_CHANGED = 0.8
 SOURCE_CHANGED = 0.65
 CALLER_CHANGED = 0.6
+LINE_REWRITTEN = 0.35
 UNRELATED = 0.3
 LIBRARY_CHANGED = 0.7
 
@@ -94,7 +95,8 @@ def _failing_function(
         reason = f"changes what {shown} in {name} is computed from"
         return Weight(score=SLICE_CHANGED, reason=reason)
     if any(span.writer(frame.file, line) == change.sha for line in lines):
-        return Weight(score=SLICE_CHANGED - 0.1, reason=f"wrote the failing line of {name}")
+        # What fails there stood there before, and is computed from the same.
+        return Weight(score=LINE_REWRITTEN, reason=f"rewrote the failing line of {name}")
     return Weight(score=UNRELATED, reason=f"changes other lines of {name}")
 
 

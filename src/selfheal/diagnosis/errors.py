@@ -9,7 +9,13 @@ from selfheal.artifacts.anomalies import Anomaly
 from selfheal.artifacts.dataset import Dataset
 from selfheal.artifacts.diagnosis import Location, SuspectCommit, Verdict
 from selfheal.config import DiagnoseConfig
-from selfheal.diagnosis.error_suspects import dependency_suspects, error_suspects, shorten
+from selfheal.diagnosis.downstream import is_unreachable
+from selfheal.diagnosis.error_suspects import (
+    SOURCE_CHANGED,
+    dependency_suspects,
+    error_suspects,
+    shorten,
+)
 from selfheal.diagnosis.failure import Failure, read_failure
 from selfheal.diagnosis.model import Cause, CodeRange
 from selfheal.diagnosis.suspects import change_size
@@ -29,7 +35,9 @@ def explain_error(
     traces = _trace_ids(anomaly.evidence)
     inputs = input_history(dataset, traces, span.pair.baseline)
     evidence = _evidence(anomaly.evidence, failure, span, suspects, inputs)
-    verdict, reason = _conviction(suspects, pins, config) or _abstention(failure, span, inputs)
+    verdict, reason = _conviction(suspects, pins, inputs, config) or _abstention(
+        failure, span, inputs
+    )
     if verdict in ("no_code_cause", "traffic_mix"):
         follows = earlier_failures(dataset, traces, str(anomaly.evidence.get("fingerprint")))
         if follows:
@@ -55,10 +63,20 @@ def explain_error(
 
 
 def _conviction(
-    suspects: list[SuspectCommit], pins: list[SuspectCommit], config: DiagnoseConfig
+    suspects: list[SuspectCommit],
+    pins: list[SuspectCommit],
+    inputs: InputHistory | None,
+    config: DiagnoseConfig,
 ) -> tuple[Verdict, str] | None:
+    """The accusation of the first suspect, None where the evidence does not carry it.
+
+    Where the earlier release was never sent what fails now, it may have failed there as well:
+    then only a change of the failing expression or of what it is computed from counts.
+    """
     best = suspects[0] if suspects else None
-    if best is None or best.score < config.minimum_score:
+    new_inputs = inputs is not None and inputs.seen == 0
+    least = max(config.minimum_score, SOURCE_CHANGED) if new_inputs else config.minimum_score
+    if best is None or best.score < least:
         return None
     verdict: Verdict = "dependency" if best in pins else "code_cause"
     return verdict, f"{best.sha[:10]} {best.reason}."
@@ -80,6 +98,11 @@ def _abstention(
         )
     frame = failure.frames[0] if failure.frames else failure.test
     place = f"{frame.file}:{frame.line}" if frame else "the failure"
+    if is_unreachable(failure.exception_type):
+        return (
+            "dependency",
+            f"{failure.exception_type} at {place}: what is called there was not reached, and no commit between the releases changes the call.",
+        )
     if span.good is None and span.pair.baseline is None:
         return (
             "code_cause",

@@ -13,8 +13,10 @@ from selfheal.artifacts.diagnosis import SuspectCommit, Verdict
 from selfheal.artifacts.model import SEVERITIES
 from selfheal.codebase.index import Definition
 from selfheal.config import DiagnoseConfig
+from selfheal.diagnosis.downstream import slower_all_over, slower_downstream
 from selfheal.diagnosis.model import Cause, Codebase, CodeRange, pair_of
 from selfheal.diagnosis.slow_code import (
+    CHANGED,
     Suspicion,
     preferred,
     rank_slow_commits,
@@ -110,12 +112,26 @@ def _cause(group: Sequence[Anomaly], case: _Case) -> Cause:
     asks_more = _asks_more(case.growth, case.leaf)
     start, place = _start(case)
     suspected = suspicions(span, start, _cleared(case))
-    suspects = rank_slow_commits(span, suspected, asks_more=asks_more, limit=config.max_suspects)
+    suspects = rank_slow_commits(
+        span,
+        suspected,
+        asks_more=asks_more,
+        limit=config.max_suspects,
+        repeated=_repeated(case),
+    )
     locations = rank_slow_places(
         span, suspected, suspects, asks_more=asks_more, limit=config.max_locations
     )
     shift = mix_shift(case.dataset, service, operation, span.pair.baseline, span.pair.candidate)
     verdict, reason = _shift_verdict(shift) or _verdict(case, place, start, suspects)
+    waits = slower_downstream(case.growth, case.leaf)
+    # A change on the way to what became slower says little; a slow shape that it brings does.
+    idle = verdict == "code_cause" and suspects[0].score <= CHANGED
+    if waits and span.bad and (idle or verdict in ("no_code_cause", "insufficient_data")):
+        verdict, reason = "dependency", f"{waits}: what answers it became slower. {reason}"
+    everything = slower_all_over(case.growth, case.path[0])
+    if everything and span.bad and (idle or verdict != "code_cause"):
+        verdict, reason = "no_code_cause", f"{everything}."
     leading = _leading(group)
     entries = entries_of(case.dataset, service, operation, case.release)
     entry = leading.operation if leading.evidence.get("entry") else next(iter(entries), operation)
@@ -169,6 +185,17 @@ def _asks_more(growth: Growth, place: Place) -> bool:
         if child and edge.repeats(child) and (child.is_query or child.late_queries >= 1):
             return True
     return False
+
+
+def _repeated(case: _Case) -> list[str]:
+    """The functions of the inner spans that the slow operation calls more often than it did."""
+    found: set[str] = set()
+    for edge in case.growth.children(case.leaf):
+        child = case.growth.node(edge.child)
+        if child is not None and not child.is_query and edge.repeats(child):
+            place = code_of(case.dataset, *edge.child, case.release)
+            found.add((place.function or edge.child[1]).rpartition(".")[2])
+    return sorted(found)
 
 
 def _start(case: _Case) -> tuple[list[Definition], CodePlace]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from selfheal.artifacts.diagnosis import Location, SuspectCommit
 from selfheal.artifacts.model import Model
 from selfheal.codebase.changes import MODULE, CommitChange, FunctionChange
-from selfheal.codebase.index import CodeIndex, Definition
+from selfheal.codebase.index import CodeIndex, Definition, dotted
+from selfheal.codebase.slices import parse_function
 from selfheal.codebase.slow_patterns import (
+    COMPREHENSIONS,
+    LOOPS,
     PATTERN_ORDER,
     SlowPattern,
     query_functions,
@@ -94,9 +99,17 @@ def suspicions(
 
 
 def rank_slow_commits(
-    span: CodeRange, suspected: Sequence[Suspicion], *, asks_more: bool, limit: int
+    span: CodeRange,
+    suspected: Sequence[Suspicion],
+    *,
+    asks_more: bool,
+    limit: int,
+    repeated: Sequence[str] = (),
 ) -> list[SuspectCommit]:
-    """The commits that can have made the path slow, most suspect first."""
+    """The commits that can have made the path slow, most suspect first.
+
+    `repeated` names the functions that traces show to be called more often than before.
+    """
     by_place = {(item.file, item.function): item for item in suspected}
     helpers = {
         pattern.callee: item
@@ -116,6 +129,10 @@ def rank_slow_commits(
             score = MEASURED_TOO if measured else INTRODUCES
             reason = f"introduces {introduced.name} in {item.function} ({introduced.detail})"
             return Weight(score=score, reason=reason)
+        oftener = _called_oftener(touched, repeated)
+        if oftener is not None:
+            reason = f"makes {item.function} call {oftener} more often, as the traces show"
+            return Weight(score=INTRODUCES, reason=reason)
         caller = helpers.get(item.function)
         if caller is not None:
             reason = f"changes {item.function}, which {caller.function} calls in a loop"
@@ -130,6 +147,31 @@ def rank_slow_commits(
     targets = [item.target for item in suspected]
     targets += [Target(file=file, function=MODULE) for file in sorted({i.file for i in suspected})]
     return rank_suspects(span, targets, judge, limit)
+
+
+def _called_oftener(touched: FunctionChange, names: Sequence[str]) -> str | None:
+    """The first of some functions that a change calls in a loop, or at more places, and did not before."""
+    before, after = _calls(touched.before), _calls(touched.after)
+    for name in names:
+        if after[name] > before[name] or after[f"{name} in a loop"] > before[f"{name} in a loop"]:
+            return name
+    return None
+
+
+def _calls(source: str) -> Counter[str]:
+    """How many calls of each name a function has, those in loops and comprehensions also as such."""
+    found: Counter[str] = Counter()
+    function = parse_function(source)
+    pending: list[tuple[ast.AST, bool]] = [(function, False)] if function else []
+    while pending:
+        node, in_loop = pending.pop()
+        if isinstance(node, ast.Call):
+            name = dotted(node.func).rpartition(".")[2]
+            found[name] += 1
+            found[f"{name} in a loop"] += in_loop
+        inside = in_loop or isinstance(node, LOOPS + COMPREHENSIONS)
+        pending += [(child, inside) for child in ast.iter_child_nodes(node)]
+    return found
 
 
 def rank_slow_places(

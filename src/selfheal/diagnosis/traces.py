@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
+
 from selfheal.artifacts.dataset import Dataset
 from selfheal.artifacts.model import Model
 
@@ -27,11 +29,13 @@ class Node(Model):
     """An operation in one pair of releases: means per span, durations in ms, counts per span.
 
     ``late_*`` is the candidate release. `own` is the duration less that of the children.
+    `is_remote` marks calls of other services (client spans that ask no database).
     """
 
     service: str
     operation: str
     is_query: bool
+    is_remote: bool = Field(default=False, exclude=True)
     count: int = 0
     late_count: int = 0
     total: float = 0.0
@@ -121,6 +125,7 @@ def growth_between(dataset: Dataset, baseline: str | None, candidate: str | None
         node = nodes.setdefault(place, {"is_query": False})
         side = "late_" if row["late"] else ""
         node["is_query"] |= bool(row["is_query"])
+        node["is_remote"] = bool(row["is_remote"])
         node |= {f"{side}count": row["count"]}
         node |= {f"{side}{key}": significant(row[key]) for key in ("total", "own", "queries")}
     edges: dict[tuple[str, str, str, str], dict[str, float]] = {}
@@ -325,7 +330,7 @@ def significant(value: float | None) -> float:
 
 _SIDES = (
     "WITH s AS (SELECT trace_id, span_id, parent_span_id, service, operation, duration_ms,"
-    " db_statement, release = $bad AS late FROM spans WHERE release IN ($good, $bad))"
+    " kind, db_statement, release = $bad AS late FROM spans WHERE release IN ($good, $bad))"
 )
 _NODES = (
     f"{_SIDES}, c AS (SELECT trace_id, parent_span_id AS span_id, sum(duration_ms) AS ms,"
@@ -333,7 +338,8 @@ _NODES = (
     " WHERE parent_span_id IS NOT NULL GROUP BY 1, 2)"
     " SELECT service, operation, late, count(*) AS count, avg(duration_ms) AS total,"
     " avg(greatest(duration_ms - coalesce(c.ms, 0), 0)) AS own,"
-    " avg(coalesce(c.queries, 0)) AS queries, bool_and(db_statement IS NOT NULL) AS is_query"
+    " avg(coalesce(c.queries, 0)) AS queries, bool_and(db_statement IS NOT NULL) AS is_query,"
+    " bool_and(coalesce(kind, '') = 'client' AND db_statement IS NULL) AS is_remote"
     " FROM s LEFT JOIN c USING (trace_id, span_id) GROUP BY service, operation, late"
     " ORDER BY service, operation, late"
 )

@@ -19,6 +19,7 @@ from selfheal.codebase.index import is_test, is_vendored
 from selfheal.config import TestsConfig
 from selfheal.diagnosis.conviction import Conviction, Outcome
 from selfheal.errors import RepositoryError
+from selfheal.repair.merge import revert
 from selfheal.sandbox.suite import is_pytest, run_suite
 from selfheal.sandbox.work import Work, measure_works
 from selfheal.sandbox.worktree import Worktree
@@ -203,12 +204,35 @@ class Court:
         try:
             with Worktree(self.repository, commit, folder) as tree:
                 if without is not None:
-                    tree.git("revert", "--no-commit", without)
+                    self._take_back(tree, without)
                 if isinstance(self.reproducer, Requests):
                     return measure_works(tree.path, self.tests, self.reproducer.sessions)
                 return self._run_tests(tree, self.reproducer.tests)
-        except RepositoryError:
+        except (RepositoryError, UnicodeDecodeError):
             return "unavailable"
+
+    def _take_back(self, tree: Worktree, commit: str) -> None:
+        """Undo a commit in a tree; where git's merge sees a conflict, line by line.
+
+        Raises RepositoryError where later commits changed the same lines.
+        """
+        try:
+            tree.git("revert", "--no-commit", commit)
+            return
+        except RepositoryError:
+            tree.git("reset", "--quiet", "--hard")
+        parent = self.history.resolve(f"{commit}^")
+        for diff in self.history.diff(parent, commit):
+            now = tree.path / diff.path
+            before, after = self.history.texts(
+                [f"{parent}:{diff.old_path}", f"{commit}:{diff.path}"]
+            )
+            mended = None
+            if before is not None and after is not None and now.is_file() and not now.is_symlink():
+                mended = revert(before, after, now.read_text("utf-8"))
+            if mended is None:
+                raise RepositoryError("later changes build on it.", where=commit)
+            now.write_text(mended, "utf-8")
 
     def _run_tests(self, tree: Worktree, tests: Sequence[str]) -> Outcome:
         files = [file for file in self.history.files(self.bad) if is_test(file)]
@@ -232,10 +256,9 @@ class Court:
 
     def _earlier_good(self) -> str | None:
         line = self._line(None)
-        for distance in DISTANCES:
-            if distance >= len(line):
-                break
-            if self.at(line[distance]) == "ok":
+        distances = [distance for distance in DISTANCES if distance < len(line) - 1]
+        for distance in [*distances, len(line) - 1][: len(DISTANCES)]:
+            if distance > 0 and self.at(line[distance]) == "ok":
                 return line[distance]
         return None
 
