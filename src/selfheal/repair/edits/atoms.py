@@ -68,6 +68,8 @@ def _bounds(site: Site, near: ast.AST) -> Iterator[Atom]:
         for node in ast.walk(root):
             if not isinstance(node, ast.Subscript) or isinstance(node.slice, ast.Slice):
                 continue
+            if isinstance(node.slice, ast.Constant | ast.UnaryOp) and is_short(site, node.value):
+                yield site.text(node.value), 1.2
             if isinstance(node.slice, ast.Name) and is_short(site, node):
                 base, key = site.text(node.value), site.text(node.slice)
                 number = site.scope.kinds.of(node.slice) == NUMBER

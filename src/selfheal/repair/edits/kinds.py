@@ -43,6 +43,17 @@ _DISPLAYS: dict[type[ast.expr], str] = {
     ast.SetComp: SET, ast.Tuple: TUPLE, ast.JoinedStr: TEXT, ast.Compare: BOOL,
     ast.Lambda: CALLABLE,
 }  # fmt: skip
+# What names are mostly used for; a guess that orders edits and rules none out.
+_CUSTOM = {
+    TEXT: "text name line word string title label prefix suffix s char token url message msg path "
+    "key content body email code raw language separator sep delimiter filename",
+    NUMBER: "n i j k m count index idx size length width height total start end stop limit offset "
+    "position pos number num left right low high mid amount price step depth level value cost weight distance balance rate fee score age year "
+    "month day hours minutes seconds quantity rank time",
+    COLLECTION: "items rows lines words values numbers names results entries data elements nodes "
+    "keys children queue stack pending records tokens parts args",
+}
+_GUESSES = {name: kind for kind, names in _CUSTOM.items() for name in names.split()}
 _ARITHMETIC = ast.Sub | ast.Div | ast.FloorDiv | ast.Pow | ast.Mult
 
 
@@ -84,6 +95,14 @@ class Kinds:
             case ast.Subscript(slice=ast.Slice()):
                 return self.of(node.value)
         return None
+
+    def guess(self, node: ast.expr) -> str | None:
+        """The kind of an expression, else what its name is mostly used for."""
+        kind = self.of(node)
+        if kind is None and isinstance(node, ast.Name | ast.Attribute):
+            name = node.id if isinstance(node, ast.Name) else node.attr
+            return _GUESSES.get(name, _GUESSES.get(name.rpartition("_")[2]))
+        return kind
 
     def _of_operation(self, node: ast.BinOp) -> str | None:
         left, right = self.of(node.left), self.of(node.right)

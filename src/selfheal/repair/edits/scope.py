@@ -186,6 +186,38 @@ class Scope:
         return found
 
     @cached_property
+    def own_attributes(self) -> dict[str, str | None]:
+        """The attributes that methods of the class set on self, with their kinds."""
+        found: dict[str, str | None] = {}
+        for node in ast.walk(self.class_) if self.class_ is not None else ():
+            for target in node.targets if isinstance(node, ast.Assign) else ():
+                name = target.attr if self._is_own(target) else None  # type: ignore[attr-defined]
+                if name and found.get(name) is None:
+                    found[name] = self.kinds.of(node.value)  # type: ignore[attr-defined]
+        return found
+
+    @cached_property
+    def own_unchanged(self) -> frozenset[str]:
+        """Attributes of self that the class sets once, to a constant."""
+        counts: Counter[str] = Counter()
+        constant: set[str] = set()
+        for node in ast.walk(self.class_) if self.class_ is not None else ():
+            if self._is_own(node) and not isinstance(node.ctx, ast.Load):  # type: ignore[attr-defined]
+                counts[node.attr] += 1  # type: ignore[attr-defined]
+                parent = self.source.parent(node)
+                if isinstance(parent, ast.Assign) and isinstance(parent.value, ast.Constant):
+                    constant.add(node.attr)  # type: ignore[attr-defined]
+        return frozenset(name for name in constant if counts[name] == 1)
+
+    def _is_own(self, node: ast.AST) -> bool:
+        """An attribute of self."""
+        return (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id == self.self_name
+        )
+
+    @cached_property
     def conditions(self) -> list[ast.expr]:
         """Conditions of this function and the terms that they are made of, in order."""
         found: list[ast.expr] = []

@@ -149,6 +149,28 @@ class Site:
                 return 3
         return 0
 
+    @cached_property
+    def doubled(self) -> frozenset[int]:
+        """Ids of the nodes of operands that are written twice: ``a - a``, ``f(x, x)``."""
+        found: set[int] = set()
+        for node in self.expressions:
+            match node:
+                case ast.BinOp():
+                    operands = [node.left, node.right]
+                case ast.Compare():
+                    operands = [node.left, *node.comparators]
+                case ast.BoolOp():
+                    operands = node.values
+                case ast.Call():
+                    operands = node.args
+                case _:
+                    continue
+            texts = [self.text(each) for each in operands]
+            for operand, text in zip(operands, texts, strict=True):
+                if texts.count(text) > 1 and not isinstance(operand, ast.Constant):
+                    found |= {id(each) for each in ast.walk(operand)}
+        return frozenset(found)
+
     # Statements
 
     @property

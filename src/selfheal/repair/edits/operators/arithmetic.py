@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator
 
 from selfheal.repair.edit import Splice
-from selfheal.repair.edits.kinds import DICT, LIST, SET, TEXT, TUPLE
+from selfheal.repair.edits.kinds import DICT, LIST, NUMBER, SET, TEXT, TUPLE
 from selfheal.repair.edits.model import Draft, Operator, OperatorExample
 from selfheal.repair.edits.site import Site
+from selfheal.repair.source import names_in
 
 _OTHERS: dict[str, tuple[tuple[str, float], ...]] = {
     "+": (("-", 1.0), ("*", 0.4), ("|", 0.1)),
@@ -176,6 +177,27 @@ def change_sign(site: Site) -> Iterator[Draft]:
             yield site.draft(node, f"-{site.within(node, 13)}", 0.4, "lacks a minus sign")
 
 
+def add_operand(site: Site) -> Iterator[Draft]:
+    """A term is missing: ``e + n``, ``e - n``, ``e * n`` with a number that is near."""
+    kinds, unread = site.scope.kinds, site.scope.unread
+    for node in site.loads(ast.Name, ast.Attribute, ast.Call, ast.Subscript):
+        parent = site.parent(node)
+        if isinstance(parent, ast.Attribute) or node is getattr(parent, "func", None):
+            continue
+        if kinds.guess(node) not in (None, NUMBER):
+            continue
+        text, used = site.text(node), names_in(node)
+        names = [each for each in site.scope.locals if each not in used | {"self", "cls"}]
+        names = [each for each in names if kinds.guess(ast.Name(each)) == NUMBER or each in unread]
+        names.sort(key=lambda each: each not in unread)
+        for rank, name in enumerate(names[:5]):
+            weight = 1.5 if name in unread else 0.8 / (1 + 0.2 * rank)
+            for sign, factor in (("+", 1.0), ("-", 0.8), ("*", 0.7)):
+                yield site.draft(
+                    node, f"{text} {sign} {name}", weight * factor, f"lacks `{sign} {name}`"
+                )
+
+
 OPERATORS = (
     Operator(
         "arithmetic",
@@ -221,6 +243,13 @@ OPERATORS = (
             OperatorExample("def f(a, b, c):\n    return a or b and c\n", "def f(a, b, c):\n    return (a or b) and c\n", 2),
         ),
         fits={"": 0.3, "TypeError": 0.6},
+    ),
+    Operator(
+        "missing_operand",
+        0.12,
+        add_operand,
+        (OperatorExample("def f(n, step):\n    return n\n", "def f(n, step):\n    return n + step\n", 2),),
+        fits={"": 0.3},
     ),
     Operator(
         "sign",

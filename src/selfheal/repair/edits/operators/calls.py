@@ -10,6 +10,7 @@ from selfheal.repair.edits.model import Draft, Operator, OperatorExample
 from selfheal.repair.edits.operators.names import likely, similarity
 from selfheal.repair.edits.scope import last_name, parameters
 from selfheal.repair.edits.site import Site
+from selfheal.repair.source import names_in
 
 # Functions and methods that are mistaken for each other, in families.
 _FAMILIES = tuple(
@@ -49,6 +50,8 @@ _WRAPPERS: dict[str | None, tuple[str, ...]] = {
 }  # fmt: skip
 
 
+_LOOPED = ("sorted({})", "reversed({})", "list({})", "{}.items()", "set({})", "range({})", "{}.values()", "enumerate({})", "range(len({}))", "{}.keys()", "{}.split()")  # fmt: skip
+_LOOPED_PAIRS = ("{}.items()", "enumerate({})", "sorted({})", "zip({})", "reversed({})", "list({})")
 _WRAPPERS["collection"] = _WRAPPERS[LIST] + ("{}.items()",)
 
 
@@ -110,8 +113,7 @@ def add_call(site: Site) -> Iterator[Draft]:
         text = site.text(node)
         if len(text) > 80:
             continue
-        kind = site.scope.kinds.of(node)
-        for rank, pattern in enumerate(_WRAPPERS[kind]):
+        for rank, pattern in enumerate(_wrappers(site, node)):
             inner = text if pattern.endswith("({})") or "({}," in pattern else site.within(node, 16)
             wrong = f"lacks the call `{pattern.format('…')}` around `{text}`"
             yield site.draft(node, pattern.format(inner), 0.9 / (1 + 0.12 * rank), wrong)
@@ -121,6 +123,36 @@ def add_call(site: Site) -> Iterator[Draft]:
                     node, f"{name}({text})", 0.45, f"lacks the call of `{name}` on `{text}`"
                 )
     yield from _missing_parentheses(site)
+
+
+def _wrappers(site: Site, node: ast.expr) -> tuple[str, ...]:
+    """Calls to put a value through, likeliest first for its place and its kind."""
+    parent = site.parent(node)
+    if isinstance(parent, ast.For | ast.AsyncFor | ast.comprehension) and node is parent.iter:
+        pair = isinstance(parent.target, ast.Tuple)
+        return _LOOPED_PAIRS if pair else _LOOPED
+    return _WRAPPERS[site.scope.kinds.guess(node)]
+
+
+def bounded(site: Site) -> Iterator[Draft]:
+    """A number is held within another one: ``max(e, n)``, ``min(e, n)``."""
+    kinds, unread = site.scope.kinds, site.scope.unread
+    for node in site.loads(ast.Name, ast.Attribute, ast.BinOp, ast.Call, ast.Subscript):
+        parent = site.parent(node)
+        placed = isinstance(parent, ast.Assign | ast.Return | ast.Tuple | ast.keyword | ast.Slice)
+        if not placed and not (isinstance(parent, ast.Call) and node in parent.args):
+            continue
+        if kinds.guess(node) not in (None, NUMBER):
+            continue
+        text, used = site.text(node), names_in(node)
+        names = [each for each in site.scope.locals if each not in used | {"self", "cls"}]
+        likely_names = [each for each in names if kinds.names.get(each) in (None, NUMBER)]
+        likely_names.sort(key=lambda each: (each not in unread, kinds.names.get(each) is None))
+        for rank, name in enumerate(likely_names[:5]):
+            weight = 1.0 if name in unread else 0.5 / (1 + 0.2 * rank)
+            for call in ("max", "min"):
+                wrong = f"does not hold `{text}` within `{name}`"
+                yield site.draft(node, f"{call}({name}, {text})", weight, wrong)
 
 
 def _missing_parentheses(site: Site) -> Iterator[Draft]:
@@ -201,6 +233,13 @@ OPERATORS = (
             OperatorExample("class A:\n    def size(self):\n        return 1\n\n    def f(self):\n        return self.size\n", "class A:\n    def size(self):\n        return 1\n\n    def f(self):\n        return self.size()\n", 6),
         ),
         fits={"TypeError": 1.6, "RuntimeError": 1.3, "AttributeError": 1.0, "KeyError": 1.0, "": 0.7},
+    ),
+    Operator(
+        "bound",
+        0.25,
+        bounded,
+        (OperatorExample("def f(a, b):\n    return a\n", "def f(a, b):\n    return max(b, a)\n", 2),),
+        fits={"": 0.3},
     ),
     Operator(
         "extra_call",

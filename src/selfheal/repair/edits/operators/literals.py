@@ -105,6 +105,11 @@ def empties(site: Site) -> Iterator[Draft]:
             if other != text:
                 weight = 0.5 if other == "[[]]" and text == "[]" else 0.35
                 yield site.draft(node, other, weight, wrong_literal(text, other))
+        held = {"[]": "[{}]", "set()": "{{{}}}", "()": "({},)", "list()": "[{}]"}.get(text)
+        for name in site.scope.parameters[:5] if held else ():
+            if held and name not in ("self", "cls"):
+                other = held.format(name)
+                yield site.draft(node, other, 0.5, wrong_literal(text, other))
 
 
 def containers(site: Site) -> Iterator[Draft]:

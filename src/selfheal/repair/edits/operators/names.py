@@ -13,6 +13,7 @@ from selfheal.repair.edits.model import Draft, Operator, OperatorExample
 from selfheal.repair.edits.site import Site
 
 PER_NAME = 10
+DOUBLED = 1.6
 _MISSING = re.compile(
     r"name '(\w+)' is not defined|has no attribute '(\w+)'|'(\w+)' where it is not"
 )
@@ -61,7 +62,8 @@ def other_name(site: Site) -> Iterator[Draft]:
         pool = site.scope.locals if store else [*bound, *site.scope.readable]
         for name, weight in likely(site, node.id, dict.fromkeys(pool), kinds.of(node)):
             wrong = f"uses `{node.id}` where `{name}` was meant"
-            yield site.draft(node, name, weight * (0.5 if store else 1.0), wrong)
+            factor = 0.5 if store else DOUBLED if id(node) in site.doubled else 1.0
+            yield site.draft(node, name, weight * factor, wrong)
 
 
 def _comprehended(site: Site) -> list[str]:
@@ -126,7 +128,8 @@ def other_attribute(site: Site) -> Iterator[Draft]:
         pool = [] if called else _attributes(site, node.value)
         for name, weight in likely(site, node.attr, pool):
             wrong = f"uses `{base}.{node.attr}` where `{base}.{name}` was meant"
-            yield site.draft(node, f"{base}.{name}", weight, wrong)
+            factor = DOUBLED if id(node) in site.doubled else 1.0
+            yield site.draft(node, f"{base}.{name}", weight * factor, wrong)
         if called or not isinstance(node.ctx, ast.Load):
             continue
         if node.attr in site.scope.readable:

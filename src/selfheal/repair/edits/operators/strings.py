@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from difflib import SequenceMatcher
 
 from selfheal.repair.edit import Splice
+from selfheal.repair.edits.kinds import TEXT
 from selfheal.repair.edits.model import Draft, Hints, Operator, OperatorExample
 from selfheal.repair.edits.operators.literals import wrong_literal
 from selfheal.repair.edits.operators.names import similarity
@@ -131,18 +132,46 @@ def _replaced(hints: Hints) -> list[tuple[str, str]]:
     """
     found: dict[tuple[str, str], None] = {}
     for one, other in zip(hints.actual, hints.expected, strict=True):
-        values = [ast.literal_eval(one), ast.literal_eval(other)]
-        if not all(isinstance(each, str) and len(each) <= 400 for each in values):
-            continue
-        actual, expected = values
-        matcher = SequenceMatcher(None, actual, expected, autojunk=False)
-        for tag, a, b, c, d in matcher.get_opcodes():
-            if tag != "equal":
+        for actual, expected in _texts(ast.literal_eval(one), ast.literal_eval(other)):
+            matcher = SequenceMatcher(None, actual, expected, autojunk=False)
+            for tag, a, b, c, d in matcher.get_opcodes():
+                if tag == "equal":
+                    continue
                 found[actual[a:b], expected[c:d]] = None
                 found[expected[c:d], actual[a:b]] = None
-                wide = max(a - 1, 0), max(c - 1, 0)
-                found[actual[wide[0] : b + 1], expected[wide[1] : d + 1]] = None
+                left, right = max(a - 1, 0), max(c - 1, 0)
+                found[actual[left : b + 1], expected[right : d + 1]] = None
     return list(found)[:12]
+
+
+def _texts(one: object, other: object) -> Iterator[tuple[str, str]]:
+    """The texts that differ at the same place of two values."""
+    if isinstance(one, str) and isinstance(other, str):
+        if one != other and max(len(one), len(other)) <= 400:
+            yield one, other
+    elif isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        for a, b in zip(one[:20], other[:20], strict=False):
+            yield from _texts(a, b)
+    elif isinstance(one, dict) and isinstance(other, dict):
+        for key in [each for each in one if each in other][:20]:
+            yield from _texts(one[key], other[key])
+
+
+def joined(site: Site) -> Iterator[Draft]:
+    """A piece of text is missing where texts are joined."""
+    pieces = [new for old, new in _replaced(site.hints) if not old and new.isprintable()]
+    pieces += [" ", "\\n", ", "]
+    for node in site.loads(ast.Name, ast.Call, ast.Attribute, ast.Subscript):
+        parent = site.parent(node)
+        added = isinstance(parent, ast.BinOp | ast.AugAssign) and isinstance(parent.op, ast.Add)
+        if not added or site.scope.kinds.guess(node) not in (None, TEXT):
+            continue
+        text = site.text(node)
+        for rank, piece in enumerate(dict.fromkeys(pieces[:6])):
+            quoted = f'"{piece}"' if '"' not in piece else repr(piece)
+            for new in (f"{quoted} + {text}", f"{text} + {quoted}"):
+                weight = 1.0 / (1 + 0.2 * rank)
+                yield site.draft(node, new, weight, f"lacks {quoted} beside `{text}`")
 
 
 def _formatted(site: Site, changes: list[tuple[str, str]]) -> Iterator[Draft]:
@@ -197,5 +226,12 @@ OPERATORS = (
         ),
         fits={"KeyError": 1.6, "ValueError": 1.3, "UnicodeDecodeError": 2.0, "UnicodeEncodeError": 2.0, "LookupError": 1.5, "": 0.6},
         spreads=True,
+    ),
+    Operator(
+        "missing_text",
+        0.25,
+        joined,
+        (OperatorExample("def f(a, b):\n    a += b\n    return a\n", 'def f(a, b):\n    a += " " + b\n    return a\n', 2),),
+        fits={"": 0.3},
     ),
 )  # fmt: skip
