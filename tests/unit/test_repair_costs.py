@@ -49,7 +49,13 @@ MEANS = (
     "        out.append(sum(seen))\n    return out\n"
 )
 KNOWN = "def run(rows):\n    return any([row > 3 for row in rows])\n"
+CHAIN = (
+    "class A:\n    reads = 0\n\n    @property\n    def b(self):\n        A.reads += 1\n"
+    "        return self\n\n    c = 3\n\n\ndef run(rows, a=A()):\n    out = 0\n    for row in rows:\n"
+    "        out += a.b.b.c * row - a.b.b.c\n    return out\n"
+)
 CASES = [
+    ("hoist_chain", CHAIN, "repeated_chain", [([1, 2, 3] * 20,), ([],)]),
     ("cache_pure", FIB, "repeated_recursion", [(18,)]),
     ("cache_pure", PATHS, "repeated_recursion", [(5, 6)]),
     ("build_list", FRONT, "list_shifting", [(list(range(200)),), ([],)]),
@@ -163,6 +169,9 @@ REFUSED = [
     ("build_list", QUEUE_ALONE.replace("return out", "return out, todo"), "list_shifting"),
     ("build_list", EATEN.replace("return out", "return out, rows"), "list_copying"),
     ("build_list", EATEN.replace("rows[0]", "rows.pop()"), "list_copying"),
+    ("hoist_chain", CHAIN.replace("out += ", "a.c = row; out += "), "repeated_chain"),
+    ("hoist_chain", CHAIN.replace("out += ", "row = abs(a.b) or row; out += "), "repeated_chain"),
+    ("hoist_chain", CHAIN.replace("a.b.b.c", "a.b.b['c']"), "repeated_chain"),
     # Of equal keys, the last of the sorted is not what max gives.
     ("sort_few", BEST.replace("[0]", "[-1]"), "sort_for_few"),
     (

@@ -40,6 +40,7 @@ SLOW = {
         "for a in left:\n    out.append(a)\n    print(sum(out))",
         "for n in range(9):\n    out.append(sum(left[:n]))",
     ],
+    "repeated_chain": ["for a in left:\n    out.append(db.a.b.c + db.a.b.c)"],
     "sort_for_few": ["return sorted(left)[0]", "return sorted(left, key=len)[:3]"],
     "eager_evaluation": [
         "return any([a > 1 for a in left])",
@@ -68,6 +69,7 @@ HARMLESS = [
     "for a in left:\n    started = time.monotonic()",
     "total = 0\nfor a in left:\n    total += a",
     "for a in left:\n    out.insert(len(out), a)\n    out.pop()",
+    "for a in left:\n    out.append(a.b.c.d + db.a.b)",
     "return sorted(left)",
     "return sorted(left)[1:]",
     "return any(a > 1 for a in left)",

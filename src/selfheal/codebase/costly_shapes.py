@@ -25,7 +25,9 @@ CostlyShapeName = Literal[
     "sort_for_few",
     "eager_evaluation",
     "blocking_call",
+    "repeated_chain",
 ]
+CHAIN = 3  # links; shorter ones cost less than what they would gain
 LOOPS = (ast.For, ast.AsyncFor, ast.While)
 # Calls that wait for the world, by their full name; their module's other calls do not all wait.
 BLOCKING = frozenset(
@@ -91,10 +93,49 @@ def repeated(loop: ast.stmt) -> Iterator[ast.AST]:
         yield from own_nodes(root)
 
 
+def chains(loop: ast.stmt) -> dict[str, list[ast.expr]]:
+    """Long chains like ``a.b["c"].d`` that a turn of a loop follows more than once, by their text.
+
+    The longest chain counts, not its parts; a method that is called is no link of it.
+    """
+    found: dict[str, list[ast.expr]] = {}
+    nodes = list(repeated(loop))
+    called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+    parts = {
+        id(node.value)
+        for node in nodes
+        if isinstance(node, ast.Attribute | ast.Subscript) and id(node) not in called
+    }
+    for node in nodes:
+        if not isinstance(node, ast.Attribute | ast.Subscript) or id(node) in parts | called:
+            continue
+        if isinstance(node.ctx, ast.Load) and _links(node) >= CHAIN:
+            found.setdefault(ast.unparse(node), []).append(node)
+    return {text: each for text, each in found.items() if len(each) > 1}
+
+
+def _links(node: ast.expr) -> int:
+    """How many attributes and constant keys a chain has; 0 where it is rooted in no name."""
+    if isinstance(node, ast.Attribute) or (
+        isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant)
+    ):
+        inner = node.value
+    else:
+        return 0
+    if isinstance(inner, ast.Name):
+        return 1
+    links = _links(inner)
+    return links + 1 if links else 0
+
+
 def _in_loops(function: FunctionNode) -> Iterator[Shape]:
     texts = string_names(function)
     seen: set[int] = set()
     loops = [node for node in own_nodes(function) if isinstance(node, LOOPS)]
+    for loop in loops:
+        for text, nodes in chains(loop).items():
+            detail = f"follows {text} {len(nodes)} times in each turn"
+            yield Shape("repeated_chain", nodes[0], loop, detail)
     for loop in reversed(loops):  # the innermost loop is the one that repeats a node
         for node in repeated(loop):
             if id(node) in seen:

@@ -246,8 +246,8 @@ def _passed_on(function: FunctionNode, name: str) -> bool:
             if held and any(is_name(each, name) for each in ast.walk(node.value)):
                 return True
         if isinstance(node, ast.Call) and _may_keep(node):
-            held = [*node.args, *(each.value for each in node.keywords)]
-            if any(is_name(each, name) for each in held):
+            given = [*node.args, *(each.value for each in node.keywords)]
+            if any(is_name(each, name) for each in given):
                 return True
         appends = isinstance(node, ast.Call) and dotted(node.func).endswith(".append")
         if appends and any(is_name(each, name) for each in ast.iter_child_nodes(node)):

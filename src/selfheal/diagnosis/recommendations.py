@@ -22,6 +22,7 @@ _BY_PATTERN = {
     "aggregate_in_loop": ("running_total", "the sum goes along"),
     "sort_for_few": ("sort_few", "a few elements need no sorting of all"),
     "eager_evaluation": ("lazy_evaluation", "only what is asked for is computed"),
+    "repeated_chain": ("hoist_chain", "a chain of look-ups gives the same for every turn"),
     "blocking_call": ("async_call", "the event loop runs on meanwhile"),
 }
 _BY_STATE = {

@@ -20,6 +20,7 @@ from selfheal.repair.strategies import (
     guard_zero_division,
     handle_exception,
     hoist_call,
+    hoist_chain,
     index_join,
     instance_attribute,
     join_strings,
@@ -69,6 +70,7 @@ STRATEGIES: tuple[Strategy, ...] = (
     limit_query.STRATEGY,
     order_steps.STRATEGY,
     order_beats.STRATEGY,
+    hoist_chain.STRATEGY,
     add_test.STRATEGY,
     *revert.STRATEGIES,
 )
