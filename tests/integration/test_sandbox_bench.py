@@ -48,7 +48,12 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def candidate(**after: str) -> Candidate:
-    names = {"app": "app.py", "test": "tests/test_empty.py", "suite": "tests/test_app.py"}
+    names = {
+        "app": "app.py",
+        "test": "tests/test_empty.py",
+        "suite": "tests/test_app.py",
+        "settings": "pytest.ini",
+    }
     files = {names[key]: text for key, text in after.items()}
     return Candidate(
         id="candidate",
@@ -151,10 +156,18 @@ def test_a_fix_that_ends_the_test_run_early_does_not_pass(bench: Bench) -> None:
 
 
 def test_tests_that_vanish_from_the_run_are_missed(bench: Bench) -> None:
-    hidden = SUITE.replace("def test_double", "def hidden_double")
-    suite = checks(prove(bench, candidate(app=HEALED, test=TEST, suite=hidden)))["suite"]
+    hidden = "[pytest]\naddopts = --deselect tests/test_app.py::test_double\n"
+    suite = checks(prove(bench, candidate(app=HEALED, test=TEST, settings=hidden)))["suite"]
     assert suite.verdict == "failed"
     assert "no longer run" in suite.summary
+
+
+def test_the_suite_is_graded_as_it_was_before_the_patch(bench: Bench) -> None:
+    adapted = SUITE.replace("app.double(2) == 4", "app.double(2) == 6")
+    wrong = HEALED.replace("2 * x", "3 * x")
+    suite = checks(prove(bench, candidate(app=wrong, test=TEST, suite=adapted)))["suite"]
+    assert suite.verdict == "failed"
+    assert "tests/test_app.py::test_double" in suite.summary
 
 
 def test_what_does_not_apply_or_weakens_a_test_is_rejected(bench: Bench) -> None:

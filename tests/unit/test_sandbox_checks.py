@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from selfheal.analysis import Judgement
+from selfheal.repair.diff import unified_diff
 from selfheal.sandbox.changes import ChangedFile, role_of
 from selfheal.sandbox.comparison import compare
 from selfheal.sandbox.documentation import (
@@ -18,7 +19,8 @@ from selfheal.sandbox.documentation import (
     link_targets,
 )
 from selfheal.sandbox.oracle import undecided
-from selfheal.sandbox.weakening import weakenings
+from selfheal.sandbox.tampering import refused_parts
+from selfheal.sandbox.weakening import to_restore, weakenings
 
 TEST = "def test_a():\n    assert f(1) == 2\n    assert f(2) == 4\n"
 CODE = "def f(x):\n    return 2 * x\n"
@@ -49,6 +51,15 @@ def changed(path: str, before: str | None, after: str | None) -> ChangedFile:
         ("pyproject.toml", "[tool.pytest.ini_options]\n", "[tool.pytest.ini_options]\naddopts = '-x'\n", "how the tests"),
         ("app.py", CODE, "def f(x):\n    try:\n        return 2 * x\n    except:\n        return 0\n", "everything"),
         ("app.py", CODE, "def f(x):\n    try:\n        return 2 * x\n    except Exception:\n        pass\n", "silence"),
+        ("app.py", CODE, "def f(x):\n    try:\n        return 2 * x\n    except (KeyError, Exception):\n        return 0\n", "silence"),
+        ("app.py", CODE, "import contextlib\ndef f(x):\n    with contextlib.suppress(BaseException):\n        return 2 * x\n", "silence"),
+        ("app.py", CODE, "import sys\ndef f(x):\n    sys.exit(0)\n", "ends the process"),
+        ("app.py", CODE, "import os\ndef f(x):\n    os._exit(0)\n", "ends the process"),
+        ("app.py", CODE, "def f(x):\n    raise SystemExit(0)\n", "ends the process"),
+        ("app.py", CODE, "import pytest\n" + CODE, "runs the tests"),
+        ("app.py", CODE, "import os\ndef f(x):\n    return 4 if 'PYTEST_CURRENT_TEST' in os.environ else 0\n", "under test"),
+        ("app.py", CODE, "def f(x):\n    return " + "-" * 20000 + "x\n", "no Python"),
+        ("tests/test_a.py", TEST, TEST + "__test__ = False\n", "skips"),
     ],
 )  # fmt: skip
 def test_asking_less_is_seen(path: str, before: str, after: str | None, word: str) -> None:
@@ -73,6 +84,75 @@ def test_asking_less_is_seen(path: str, before: str, after: str | None, word: st
 )
 def test_asking_as_much_or_more_is_left_alone(path: str, before: str | None, after: str) -> None:
     assert weakenings([changed(path, before, after)]) == []
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        unified_diff("../escape.py", None, "x\n"),
+        unified_diff("a/../../escape.py", None, "x\n"),
+        unified_diff("/etc/cron.d/job", None, "x\n").replace("b//etc", "/etc"),
+        unified_diff(".git/hooks/post-checkout", None, "#!/bin/sh\n"),
+        unified_diff("sub/.GIT/config", None, "[core]\n"),
+        unified_diff(".gitattributes", None, "* filter=evil\n"),
+        unified_diff(".gitmodules", None, "[submodule]\n"),
+        unified_diff("sitecustomize.py", None, "x = 1\n"),
+        unified_diff("tests/json.py", None, "x = 1\n"),
+        unified_diff("pytest/__init__.py", None, "x = 1\n"),
+        unified_diff("evil.pth", None, "import os\n"),
+        unified_diff("link", None, "/etc\n").replace("mode 100644", "mode 120000"),
+        unified_diff("sub", None, "Subproject commit\n").replace("mode 100644", "mode 160000"),
+        "diff --git a/a.py b/sitecustomize.py\nsimilarity index 100%\n"
+        "rename from a.py\nrename to sitecustomize.py\n",
+        "diff --git a/x b/x\nGIT binary patch\nliteral 0\n",
+        unified_diff("big.py", None, "x = 1\n" * 800_000),
+    ],
+    ids=range(16),
+)
+def test_parts_that_no_fix_has_are_refused(patch: str) -> None:
+    assert refused_parts(patch)
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        unified_diff("app.py", CODE, CODE.replace("2", "3")),
+        unified_diff("src/app/json.py", None, "x = 1\n"),
+        unified_diff("calendar.py", "x = 1\n", "x = 2\n"),
+        unified_diff("docs/a.md", "a\n", "a\n--- ../x\n+++ .git/config\n"),
+        unified_diff("docs/a.md", "-- ../x\n++ .git/config\n", "a\n"),
+        unified_diff(".gitignore", "a\n", "b\n"),
+    ],
+    ids=range(6),
+)
+def test_an_ordinary_fix_is_not_refused(patch: str) -> None:
+    assert refused_parts(patch) == []
+
+
+@given(st.text(), st.text())
+def test_whatever_a_file_says_its_patch_is_not_refused_for_it(before: str, after: str) -> None:
+    if before != after:
+        assert refused_parts(unified_diff("notes.txt", before, after)) == []
+
+
+@pytest.mark.parametrize(
+    ("after", "restored"),
+    [
+        (TEST + "\ndef test_more():\n    assert f(3) == 6\n", False),
+        ("import os\n\n" + TEST, False),
+        (TEST.replace("== 4", "== 5"), True),
+        (TEST.replace("    assert f(1)", "    return\n    assert f(1)"), True),
+        (TEST + "\ndef test_a():\n    pass\n", True),
+        (TEST + "\ntest_a = None\n", True),
+        (TEST + "\ndel test_a\n", True),
+        (TEST + "\nif True:\n    f = lambda x: 2\n", True),
+        ("", True),
+        ("def", True),
+    ],
+)
+def test_a_file_of_tests_that_is_not_only_added_to_is_restored(after: str, restored: bool) -> None:
+    found = to_restore([changed("tests/test_a.py", TEST, after)])
+    assert found == (["tests/test_a.py"] if restored else [])
 
 
 def test_links_that_a_patch_breaks_are_found_and_old_ones_left_alone() -> None:

@@ -29,6 +29,8 @@ from selfheal.sandbox.checks import (
 from selfheal.sandbox.documentation import link_targets
 from selfheal.sandbox.evidence import AppliedCandidate, Subject, TestedCandidate, passed
 from selfheal.sandbox.suite import SuiteResult, is_pytest, run_suite, runs_in_order
+from selfheal.sandbox.tampering import refused_parts
+from selfheal.sandbox.weakening import to_restore
 from selfheal.sandbox.work import Work, measure_works
 from selfheal.sandbox.worktree import Worktree
 
@@ -76,6 +78,9 @@ class Bench:
 
     def apply(self, candidate: Candidate) -> AppliedCandidate:
         """Whether the patch applies, what it changes, and whether it weakens a test."""
+        if refused := refused_parts(candidate.patch):
+            check = Check(name="applies", verdict="failed", summary=listed(refused))
+            return AppliedCandidate(candidate_id=candidate.id, checks=[check])
         with self.checkout(candidate.base_commit) as worktree:
             try:
                 worktree.apply(candidate.patch)
@@ -83,7 +88,7 @@ class Bench:
                 check = Check(name="applies", verdict="failed", summary=error.message)
                 return AppliedCandidate(candidate_id=candidate.id, checks=[check])
             files = changed_files(worktree)
-            linked = {path: _text(worktree.path / path) for path in link_targets(files)}
+            linked = {path: _text(worktree.path, path) for path in link_targets(files)}
         return AppliedCandidate(
             candidate_id=candidate.id,
             checks=[applies_check(candidate), weakening_check(files)],
@@ -103,6 +108,7 @@ class Bench:
         if refused is not None:
             return TestedCandidate(candidate_id=candidate.id, checks=[refused])
         with self.checkout(candidate.base_commit, candidate.patch) as worktree:
+            worktree.restore(to_restore(files))
             others = [test for test in self.incident if test not in subject.shown_by]
             name = f"suite of {candidate.id}"
             suite = self._suite(worktree, name, first=subject.shown_by, without=others)
@@ -120,6 +126,7 @@ class Bench:
         That those fail without a fix was proven with each part.
         """
         with self.checkout(composition.base_commit, composition.patch) as worktree:
+            worktree.restore(to_restore(files))
             healed = [test for subject in subjects for test in subject.shown_by]
             others = [test for test in self.incident if test not in healed]
             suite = self._suite(worktree, f"suite of {composition.id}", without=others)
@@ -382,8 +389,10 @@ class Bench:
             return value
 
 
-def _text(path: Path) -> str | None:
-    if not path.exists():
+def _text(checkout: Path, relative: str) -> str | None:
+    """The text of a file that a document links to; "" where it is no Markdown."""
+    path = (checkout / relative).resolve()
+    if not path.is_relative_to(checkout.resolve()) or not path.exists():
         return None
     if path.is_dir() or path.suffix.lower() not in (".md", ".markdown"):
         return ""

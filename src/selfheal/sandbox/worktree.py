@@ -101,6 +101,12 @@ class Worktree:
         arguments = ["apply", "--index", "--whitespace=nowarn", *_included(only), "-"]
         self.git(*arguments, input=patch)
 
+    def restore(self, paths: Sequence[str]) -> None:
+        """Bring files back to what they are in the revision checked out."""
+        if paths:
+            literally = [f":(literal){path}" for path in paths]
+            self.git("checkout", "--quiet", self.commit_id, "--", *literally)
+
     def commit(
         self, message: str, *, date: str, name: str = "selfheal", email: str = "selfheal@localhost"
     ) -> str:
