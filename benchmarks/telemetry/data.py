@@ -219,7 +219,7 @@ def write_logs(folder: Path, lines: int, files: int) -> None:
         kind = kinds[number % len(kinds)]
         with (folder / f"{kind.__name__.strip('_')}-{number:03}.log").open("w") as output:
             for line in range(count):
-                moment = FIRST_NS // 10**9 + number * 3600 + line
+                moment = FIRST_NS // 10**9 + number * 60 + line // 20
                 hour, minute, second = moment // 3600 % 24, moment // 60 % 60, moment % 60
                 clock = f"{hour:02}:{minute:02}:{second:02}"
                 output.write(kind(chance, clock) + "\n")

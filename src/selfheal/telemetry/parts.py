@@ -56,7 +56,7 @@ def join(parts: Sequence[Path], columns: Mapping[str, ColumnType], target: Path)
     with target.open("wb") as output:
         output.write(_MAGIC)
         for part in parts:
-            groups += _copied(part, output)
+            groups += [group for group in _copied(part, output) if _value(group, _ROWS)]
         if "id" in columns and groups:
             numbers = target.with_suffix(".numbers")
             _write_numbers([_value(group, _ROWS) for group in groups], numbers)

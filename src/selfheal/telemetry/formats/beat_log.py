@@ -88,10 +88,15 @@ _STATEMENTS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
                        r"(?: \(plugin: (?P<plugin>[^)]*)\))?"),
     )
 )  # fmt: skip
-_LEADS = re.compile(
-    r"(?:BeatExecutor|DataBaton|EventBus|ExecutionQueue|MovementExecutor|PerformanceTracker"
-    r"|SequenceExecutor|Request ID|Event|Emit|Completed|Beat|Movement|Sequence Complete)\b"
-)
+_WORDS = ("BeatExecutor", "DataBaton", "EventBus", "ExecutionQueue", "MovementExecutor",
+          "PerformanceTracker", "SequenceExecutor", "Request ID", "Event", "Emit", "Completed",
+          "Beat", "Movement", "Sequence Complete")  # fmt: skip
+_LEADS = re.compile(rf"(?:{'|'.join(_WORDS)})\b")
+# By the words that a line begins with, the statements that may begin so.
+_LED = {
+    word: [(name, one) for name, one in _STATEMENTS if re.search(rf"\b{word}\b", one.pattern)]
+    for word in _WORDS
+}
 _FIELD = re.compile(r"(?:^| )(seq|beat|event|handler|plugin|req)=")
 _FIELD_NAMES = {
     "seq": "beat.sequence",
@@ -215,9 +220,10 @@ def _taken_apart(text: str) -> _Line:
 
 def _statement(text: str) -> tuple[str, dict[str, str]] | None:
     """What a line says, as (name, arguments); None where it is only a message."""
-    if not _LEADS.match(text):
+    lead = _LEADS.match(text)
+    if lead is None:
         return None
-    for name, pattern in _STATEMENTS:
+    for name, pattern in _LED[lead[0]]:
         if match := pattern.match(text):
             return name, {key: value for key, value in match.groupdict().items() if value}
     return None

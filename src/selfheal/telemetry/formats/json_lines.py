@@ -7,11 +7,16 @@ text, as lists of structlog's `dict_tracebacks`, or as plain lines between the o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-from selfheal.telemetry.formats.attributes import integer_or_none, take, text_or_none
+from selfheal.telemetry.formats.attributes import (
+    integer_or_none,
+    json_value,
+    places_of,
+    taken_out,
+    text_or_none,
+)
 from selfheal.telemetry.formats.events import (
     MALFORMED,
     NOBODY,
@@ -52,6 +57,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "release": ("service.version", "release", "version", "service_version"),
     "instance": ("service.instance.id", "instance", "service_instance_id"),
 }
+_COLUMNS = tuple(KEYS)
+_PLACES = places_of(KEYS)
 _TELLING = frozenset((*KEYS["time"], *KEYS["severity"], "message", "msg", "event"))
 # The standard library's numbers; structlog, bunyan and pino write 10 to 60.
 _LEVEL_NUMBERS = {10: "debug", 20: "info", 30: "warn", 40: "error", 50: "fatal"}
@@ -90,7 +97,7 @@ def read(lines: Lines, sink: Sink) -> None:
 
 def _read_line(text: str, line: int, sink: Sink) -> None:
     try:
-        record = json.loads(text)
+        record = json_value(text)
     except (ValueError, RecursionError) as error:
         sink.refuse(line, f"not JSON: {malformed(error)}")
         return
@@ -106,7 +113,9 @@ def _read_line(text: str, line: int, sink: Sink) -> None:
 def add_record(record: dict[str, Any], line: int, sink: Sink) -> None:
     """Add one log record, given with the keys of its library."""
     record = dict(record)
-    values = {column: take(record, names) for column, names in KEYS.items()}
+    values: dict[str, Any] = dict.fromkeys(KEYS)
+    for position, value in taken_out(record, _PLACES).items():
+        values[_COLUMNS[position]] = value
     body = text_or_none(values["body"])
     trace_id = identifier(values["trace_id"], 16)
     add_log(

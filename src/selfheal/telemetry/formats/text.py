@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 from selfheal.telemetry.formats.events import (
     NOBODY,
@@ -84,6 +85,7 @@ def records(lines: Lines, sink: Sink, begins: Callable[[str], bool]) -> Iterator
         yield began, record
 
 
+@lru_cache(maxsize=16)  # the line that began a record is looked at again when it is added
 def _matched(text: str) -> re.Match[str] | None:
     return _RECORD.match(text) or _LEVEL_FIRST.match(text)
 

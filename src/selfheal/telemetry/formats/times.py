@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Any
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -46,6 +47,7 @@ def time_ns(value: Any) -> int | None:
         return None
 
 
+@lru_cache(maxsize=4096)
 def access_time_ns(text: str) -> int | None:
     """The time of an access log, as ``01/May/2024:12:00:00 +0200``.
 
@@ -71,16 +73,27 @@ def _from_text(text: str) -> int | None:
         if match := _USUAL.fullmatch(text):
             # datetime holds microseconds; what is finer is added by hand.
             day, clock, fraction, zone = match.groups()
-            offset = "+00:00" if zone in (None, "Z", "UTC") else zone
-            moment = datetime.fromisoformat(f"{day}T{clock}{offset}")
-            nanoseconds = int((fraction or "").ljust(9, "0"))
-            return _in_range((moment - _EPOCH) // _SECOND * 10**9 + nanoseconds)
+            nanoseconds = int(fraction.ljust(9, "0")) if fraction else 0
+            return _in_range(_seconds(day, clock, zone) * 10**9 + nanoseconds)
         moment = datetime.fromisoformat(text.replace(" UTC", "+00:00"))
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
         return _in_range((moment - _EPOCH) // _MICROSECOND * 1000)
     except (ValueError, OverflowError):
         return _from_number(text)
+
+
+def _seconds(day: str, clock: str, zone: str | None) -> int:
+    hour, minute, second = int(clock[:2]), int(clock[3:5]), int(clock[6:])
+    if hour > 23 or minute > 59 or second > 59:
+        raise ValueError("no time of a day")
+    return _midnight(day, zone) + 3600 * hour + 60 * minute + second
+
+
+@lru_cache(maxsize=256)
+def _midnight(day: str, zone: str | None) -> int:
+    offset = "+00:00" if zone in (None, "Z", "UTC") else zone
+    return (datetime.fromisoformat(f"{day}T00:00:00{offset}") - _EPOCH) // _SECOND
 
 
 def _from_number(text: str) -> int | None:
