@@ -84,6 +84,10 @@ def _made(site: Site, near: ast.AST) -> Iterator[Atom]:
         fade = 1 / (1 + 0.25 * rank)
         for atom, weight in of_one(text, kind):
             yield atom, weight * fade
+    for rank, (text, kind) in enumerate(subjects[:5]):
+        for type_ in site.scope.module.types[:3] if kind not in (NUMBER, BOOL) else ():
+            yield f"isinstance({text}, {type_})", 0.6 / (1 + 0.25 * rank)
+            yield f"not isinstance({text}, {type_})", 0.5 / (1 + 0.25 * rank)
     for rank, (one, kind) in enumerate(subjects):
         fade = 1 / (1 + 0.25 * rank)
         for other, other_kind in subjects:

@@ -162,7 +162,7 @@ _VALUES = ("AssertionError", "Failed")
 
 def _distinct(ordered: Iterable[_Scored]) -> Iterator[CodeEdit]:
     seen: set[str] = set()
-    originals: dict[Piece, str | None] = {}
+    originals: dict[Piece, tuple[Piece, str | None]] = {}
     for each in ordered:
         edit = _edit(each, originals)
         if edit is not None and edit.fingerprint not in seen:
@@ -170,13 +170,14 @@ def _distinct(ordered: Iterable[_Scored]) -> Iterator[CodeEdit]:
             yield edit
 
 
-def _edit(each: _Scored, originals: dict[Piece, str | None]) -> CodeEdit | None:
+def _edit(each: _Scored, originals: dict[Piece, tuple[Piece, str | None]]) -> CodeEdit | None:
     site, draft = each.site, each.draft
     piece, body_only = piece_of(site.scope, site.statement, draft.splices)
     if piece not in originals:
-        originals[piece] = fingerprint(piece.compiled(()))
+        originals[piece] = piece, fingerprint(piece.compiled(()))
+    piece, original = originals[piece]
     code = fingerprint(piece.compiled(draft.splices))
-    if code is None or code == originals[piece]:
+    if code is None or code == original:
         return None
     function = site.scope.changed
     if function is not None and not body_only:

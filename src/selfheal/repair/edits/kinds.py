@@ -99,9 +99,10 @@ class Kinds:
     def guess(self, node: ast.expr) -> str | None:
         """The kind of an expression, else what its name is mostly used for."""
         kind = self.of(node)
-        if kind is None and isinstance(node, ast.Name | ast.Attribute):
+        if kind in (None, COLLECTION) and isinstance(node, ast.Name | ast.Attribute):
             name = node.id if isinstance(node, ast.Name) else node.attr
-            return _GUESSES.get(name, _GUESSES.get(name.rpartition("_")[2]))
+            guess = _GUESSES.get(name, _GUESSES.get(name.rpartition("_")[2]))
+            return guess if kind is None or guess == TEXT else kind
         return kind
 
     def _of_operation(self, node: ast.BinOp) -> str | None:

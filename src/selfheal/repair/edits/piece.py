@@ -6,7 +6,9 @@ import ast
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import CodeType
+from typing import Literal
 
 from selfheal.repair.edit import Splice, spliced
 from selfheal.repair.edits.blocks import extent, movable
@@ -29,8 +31,13 @@ class Piece:
     def key(self) -> str:
         return f"{self.path}:{self.start}:{self.stop}"
 
+    @cached_property
+    def clean(self) -> bool:
+        """Whether the compiler has nothing to say of the original."""
+        return self._compiled(self.text[self.start : self.stop], "error") is not None
+
     def compiled(self, splices: Sequence[Splice], first_line: int = 1) -> CodeType | None:
-        """The code after an edit; None where it does not compile."""
+        """The code after an edit; None where it does not compile, or not without a warning."""
         inside = [
             each.model_copy(
                 update={"start": each.start - self.start, "stop": each.stop - self.start}
@@ -38,18 +45,26 @@ class Piece:
             for each in splices
             if self.start <= each.start and each.stop <= self.stop
         ]
-        lines = "\n" * max(first_line - 1 - self.head.count("\n"), 0)
         try:
             body = spliced(self.text[self.start : self.stop], inside)
-            text = lines + self.head + body.removeprefix("\ufeff")
+        except ValueError:
+            return None
+        return self._compiled(body, "error" if self.clean else "ignore", first_line)
+
+    def _compiled(
+        self, body: str, warned: Literal["error", "ignore"], first_line: int = 1
+    ) -> CodeType | None:
+        lines = "\n" * max(first_line - 1 - self.head.count("\n"), 0)
+        text = lines + self.head + body.removeprefix("\ufeff")
+        try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
+                warnings.simplefilter(warned)
                 code: CodeType = compile(
                     text, self.path, "exec", flags=self.flags, dont_inherit=True
                 )
-            return code
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
+        except (SyntaxError, ValueError, Warning, RecursionError, MemoryError):
             return None
+        return code
 
 
 def piece_of(scope: Scope, statement: ast.stmt, splices: Sequence[Splice]) -> tuple[Piece, bool]:

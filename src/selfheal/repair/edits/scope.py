@@ -58,6 +58,26 @@ class Module:
         return {each.name: each for each in self.source.functions()}
 
     @cached_property
+    def unused(self) -> list[str]:
+        """Functions of the module level that nothing in the file mentions."""
+        used = {node.id for node in ast.walk(self.source.tree) if isinstance(node, ast.Name)}
+        return [
+            node.name
+            for node in self.source.tree.body
+            if isinstance(node, FUNCTIONS) and node.name not in used
+        ]
+
+    @cached_property
+    def types(self) -> list[str]:
+        """What the file asks for by isinstance, in order."""
+        found = [
+            ast.unparse(node.args[1])
+            for node in self.calls.get("isinstance", ())
+            if len(node.args) == 2
+        ]
+        return list(dict.fromkeys(found))
+
+    @cached_property
     def names(self) -> list[str]:
         """What the module level binds, in order."""
         found: list[str] = []
@@ -208,6 +228,15 @@ class Scope:
                 if isinstance(parent, ast.Assign) and isinstance(parent.value, ast.Constant):
                     constant.add(node.attr)  # type: ignore[attr-defined]
         return frozenset(name for name in constant if counts[name] == 1)
+
+    @cached_property
+    def own_unread(self) -> frozenset[str]:
+        """Attributes of self that the class sets and does not read."""
+        read: set[str] = set()
+        for node in ast.walk(self.class_) if self.class_ is not None else ():
+            if self._is_own(node) and isinstance(node.ctx, ast.Load):  # type: ignore[attr-defined]
+                read.add(node.attr)  # type: ignore[attr-defined]
+        return frozenset(self.own_attributes) - read
 
     def _is_own(self, node: ast.AST) -> bool:
         """An attribute of self."""

@@ -173,7 +173,7 @@ def change_sign(site: Site) -> Iterator[Draft]:
         )
         key = isinstance(parent, ast.Lambda) and node is parent.body
         key = key or (isinstance(parent, ast.Tuple) and isinstance(site.parent(parent), ast.Lambda))
-        if key or (placed and site.scope.kinds.of(node) == "number"):
+        if key or (placed and site.scope.kinds.guess(node) == NUMBER):
             yield site.draft(node, f"-{site.within(node, 13)}", 0.4, "lacks a minus sign")
 
 
@@ -190,8 +190,14 @@ def add_operand(site: Site) -> Iterator[Draft]:
         names = [each for each in site.scope.locals if each not in used | {"self", "cls"}]
         names = [each for each in names if kinds.guess(ast.Name(each)) == NUMBER or each in unread]
         names.sort(key=lambda each: each not in unread)
-        for rank, name in enumerate(names[:5]):
-            weight = 1.5 if name in unread else 0.8 / (1 + 0.2 * rank)
+        named = [(name, name in unread) for name in names[:5]]
+        for name, kind in site.scope.own_attributes.items():
+            if kind in (None, NUMBER) and f".{name}" not in text:
+                sure = kind == NUMBER or kinds.guess(ast.Name(name)) == NUMBER
+                if sure or name in site.scope.own_unread:
+                    named.append((f"{site.scope.self_name}.{name}", name in site.scope.own_unread))
+        for rank, (name, forgotten) in enumerate(named[:8]):
+            weight = 1.5 if forgotten else 0.8 / (1 + 0.2 * rank)
             for sign, factor in (("+", 1.0), ("-", 0.8), ("*", 0.7)):
                 yield site.draft(
                     node, f"{text} {sign} {name}", weight * factor, f"lacks `{sign} {name}`"

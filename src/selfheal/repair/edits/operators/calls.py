@@ -39,7 +39,7 @@ _FAMILIES = tuple(
 
 
 _WRAPPERS: dict[str | None, tuple[str, ...]] = {
-    NUMBER: ("abs({})", "int({})", "max({}, 0)", "max({}, 1)", "str({})", "round({})", "float({})", "math.ceil({})"),
+    NUMBER: ("abs({})", "int({})", "max({}, 0)", "max({}, 1)", "str({})", "round({})", "round({}, 2)", "float({})", "math.ceil({})"),
     TEXT: ("{}.strip()", "{}.lower()", "int({})", "len({})", "{}.upper()", "float({})", "{}.split()", "list({})", "str({})", "{}.rstrip()", "{}.lstrip()"),
     LIST: ("len({})", "list({})", "sorted({})", "set({})", "tuple({})", "{}.copy()", "reversed({})", "sum({})", "max({})", "min({})", "any({})", "all({})", "enumerate({})"),
     DICT: ("{}.items()", "{}.values()", "len({})", "dict({})", "{}.copy()", "list({})", "sorted({})", "{}.keys()"),
@@ -101,7 +101,7 @@ def _takes(function: ast.FunctionDef | ast.AsyncFunctionDef, call: ast.Call) -> 
 
 def add_call(site: Site) -> Iterator[Draft]:
     """A value is put through a function first: a coercion, a copy, one used elsewhere."""
-    used = [name for name, _ in site.scope.module.wrappers.most_common(12)]
+    used = _one_argument(site)
     for node in site.loads(
         ast.Name, ast.Attribute, ast.Subscript, ast.Call, ast.BinOp, ast.GeneratorExp
     ):
@@ -117,12 +117,25 @@ def add_call(site: Site) -> Iterator[Draft]:
             inner = text if pattern.endswith("({})") or "({}," in pattern else site.within(node, 16)
             wrong = f"lacks the call `{pattern.format('…')}` around `{text}`"
             yield site.draft(node, pattern.format(inner), 0.9 / (1 + 0.12 * rank), wrong)
-        for name in used:
-            if name not in ("print", "super", "type") and not text.startswith(f"{name}("):
-                yield site.draft(
-                    node, f"{name}({text})", 0.45, f"lacks the call of `{name}` on `{text}`"
-                )
+        for name, weight in used.items():
+            if not text.startswith(f"{name}("):
+                wrong = f"lacks the call of `{name}` on `{text}`"
+                yield site.draft(node, f"{name}({text})", weight, wrong)
     yield from _missing_parentheses(site)
+
+
+def _one_argument(site: Site) -> dict[str, float]:
+    """Functions of one argument: those that nothing calls first, then those called elsewhere."""
+    module, own = site.scope.module, site.scope.function
+    found = {
+        name: 0.9
+        for name in module.unused
+        if module.functions[name] is not own and len(parameters(module.functions[name])) == 1
+    }
+    for name, _ in module.wrappers.most_common(12):
+        if name not in ("print", "super", "type"):
+            found.setdefault(name, 0.45)
+    return found
 
 
 def _wrappers(site: Site, node: ast.expr) -> tuple[str, ...]:

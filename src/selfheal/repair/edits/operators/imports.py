@@ -6,6 +6,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import product
 
 from selfheal.repair.edit import Splice
 from selfheal.repair.edits.kinds import EMPTY
@@ -146,9 +147,9 @@ def first_value(site: Site) -> Iterator[Draft]:
         return
     for name in sorted({name for text in site.hints.messages for name in _UNBOUND.findall(text)}):
         if name in site.scope.locals and name not in site.scope.parameters:
-            first = _first(function)
-            for value, weight in _firsts(site, name):
-                splice = site.source.insert_before(first, [f"{name} = {value}"])
+            places = [_first(function), *_loop_starts(site)]
+            for place, (value, weight) in product(places, _firsts(site, name)):
+                splice = site.source.insert_before(place, [f"{name} = {value}"])
                 yield Draft((splice,), weight, f"reads `{name}` before it has a value")
     for name, attribute in sorted(
         {found for text in site.hints.messages for found in _ATTRIBUTE.findall(text)}
@@ -165,6 +166,15 @@ def first_value(site: Site) -> Iterator[Draft]:
         for value, weight in _firsts(site, attribute, [each.arg for each in maker.args.args]):
             splice = site.source.insert_after(maker.body[-1], [f"{own}.{attribute} = {value}"])
             yield Draft((splice,), weight, f"reads `{attribute}`, which {name} does not set")
+
+
+def _loop_starts(site: Site) -> list[ast.stmt]:
+    """The first statements of the loops around the statement."""
+    return [
+        node.body[0]
+        for node in site.source.ancestors(site.statement)
+        if isinstance(node, ast.For | ast.While) and site.source.insertable(node.body[0])
+    ][:3]
 
 
 def _firsts(site: Site, name: str, names: Sequence[str] = ()) -> Iterator[tuple[str, float]]:

@@ -142,6 +142,50 @@ def containers(site: Site) -> Iterator[Draft]:
             yield site.draft(node, site.text(elements[0]), 0.5, "has a container too many")
 
 
+def members(site: Site) -> Iterator[Draft]:
+    """A display of constants with one too many or one too few."""
+    for node in site.of(ast.List, ast.Tuple, ast.Set):
+        elements: list[ast.expr] = node.elts  # type: ignore[attr-defined]
+        if not elements or not all(isinstance(_bare(each), ast.Constant) for each in elements):
+            continue
+        texts = [site.text(each) for each in elements]
+        whole = site.text(node)
+        left, right = (
+            whole[: whole.find(texts[0])],
+            whole[whole.rfind(texts[-1]) + len(texts[-1]) :],
+        )
+        wrong = f"has the wrong members in `{whole}`"
+        for position in range(len(texts)) if len(texts) > 1 else ():
+            rest = [*texts[:position], *texts[position + 1 :]]
+            end = "," + right if isinstance(node, ast.Tuple) and len(rest) == 1 else right
+            yield site.draft(node, left + ", ".join(rest) + end, 0.6, wrong)
+        for other in _more(site, elements):
+            if other not in texts:
+                yield site.draft(node, left + ", ".join([*texts, other]) + right, 0.8, wrong)
+
+
+def _bare(node: ast.expr) -> ast.expr:
+    return node.operand if isinstance(node, ast.UnaryOp) else node
+
+
+def _more(site: Site, elements: list[ast.expr]) -> list[str]:
+    """Numbers beside those that are there, or texts of the file and of the failures."""
+    values = [ast.literal_eval(each) for each in elements]
+    if all(type(each) is int for each in values):
+        return [
+            str(each)
+            for each in dict.fromkeys(
+                [0, max(values) + 1, min(values) - 1, *(each + 1 for each in values)]
+            )
+        ][:6]
+    if all(isinstance(each, str) for each in values):
+        return [
+            repr(each)
+            for each in dict.fromkeys([*sorted(site.hints.names), *site.scope.module.strings])
+        ][:8]
+    return []
+
+
 OPERATORS = (
     Operator(
         "number",
@@ -170,6 +214,16 @@ OPERATORS = (
         empties,
         (OperatorExample("def f():\n    return []\n", "def f():\n    return {}\n", 2),),
         fits={"AttributeError": 1.5, "TypeError": 1.5, "": 0.8},
+    ),
+    Operator(
+        "members",
+        0.25,
+        members,
+        (
+            OperatorExample("def f(a):\n    return a in (-1, 1)\n", "def f(a):\n    return a in (-1, 1, 0)\n", 2),
+            OperatorExample("def f(a):\n    return a in ('x', 'y')\n", "def f(a):\n    return a in ('x',)\n", 2),
+        ),
+        fits={"": 0.5, "KeyError": 0.8},
     ),
     Operator(
         "container",

@@ -256,6 +256,19 @@ def target_order(site: Site) -> Iterator[Draft]:
                 yield Draft(splices, 1.0, wrong)
 
 
+def index_order(site: Site) -> Iterator[Draft]:
+    """``a[i][j]`` with its indices the other way round."""
+    for node in site.of(ast.Subscript):
+        assert isinstance(node, ast.Subscript)
+        inner = node.value
+        if isinstance(inner, ast.Subscript):
+            splices = (
+                site.replace(inner.slice, site.text(node.slice)),
+                site.replace(node.slice, site.text(inner.slice)),
+            )
+            yield Draft(splices, 1.0, f"has the indices of `{site.text(node)}` swapped")
+
+
 OPERATORS = (
     Operator(
         "variable",
@@ -302,6 +315,13 @@ OPERATORS = (
         0.25,
         other_expression,
         (OperatorExample("def f(a):\n    b = a.strip()\n    g(b)\n    return a\n", "def f(a):\n    b = a.strip()\n    g(b)\n    return a.strip()\n", 4),),
+    ),
+    Operator(
+        "index_order",
+        0.3,
+        index_order,
+        (OperatorExample("def f(a, i, j):\n    return a[i][j]\n", "def f(a, i, j):\n    return a[j][i]\n", 2),),
+        fits={"IndexError": 1.5, "KeyError": 1.5, "": 0.5},
     ),
     Operator(
         "order",

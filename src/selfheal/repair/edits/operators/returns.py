@@ -48,6 +48,7 @@ def _at_the_end(site: Site) -> Iterator[Draft]:
     values = [*bound[:6], *site.scope.returned[:3], "True", "False", "None"]
     if site.scope.self_name:
         values.insert(1, site.scope.self_name)
+        values[4:4] = [f"{site.scope.self_name}.{name}" for name in site.scope.own_attributes][:5]
     for rank, value in enumerate(dict.fromkeys(values)):
         weight = 1.0 / (1 + 0.2 * rank)
         yield from site.after([f"return {value}"], weight, f"ends without returning `{value}`")

@@ -239,13 +239,14 @@ def _beside(site: Site) -> list[ast.stmt]:
     if not isinstance(chain, ast.If):
         return []
     own = set(map(id, site.block))
-    return [
+    found: list[ast.stmt] = [
         each
         for each in ast.walk(chain)
         if isinstance(each, ast.Assign | ast.AugAssign | ast.Expr)
         and id(each) not in own
         and each.lineno == each.end_lineno
-    ][:COPIES]
+    ]
+    return found[:COPIES]
 
 
 def flush(site: Site) -> Iterator[Draft]:

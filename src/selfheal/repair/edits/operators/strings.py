@@ -208,7 +208,7 @@ def _other_formats(head: str, precision: str | None, kind: str) -> Iterator[str]
             yield f"{head}.{other}{kind or 'f'}"
     if head:
         yield f"{precision or ''}{kind}"
-    for sign in ("0", ">", "<", ","):
+    for sign in ("+", "0", ">", "<", ","):
         if not head.startswith(sign):
             yield f"{sign}{head}{precision or ''}{kind}"
 
