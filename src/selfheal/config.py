@@ -53,12 +53,25 @@ class TestsConfig(Section):
     timeout_seconds: float = Field(default=300.0, gt=0)
 
 
+def _without_password(url: str) -> str:
+    return re.sub(r"(?<=://)([^/@:]*):[^/]*@", r"\1@", url)
+
+
 class TelemetryConfig(Section):
-    """`paths` are files and folders; relative ones are relative to where selfheal was started."""
+    """`paths` are files and folders; relative ones are relative to where selfheal was started.
+
+    One may be ``clickhouse://user@host:port/database`` (see `selfheal.store.clickhouse`) or
+    a folder that ``selfheal ingest`` fills. A password is taken from the environment variable
+    CLICKHOUSE_PASSWORD; one in a URL is not written down, and so not there when phases run.
+    """
 
     paths: list[str] = Field(default_factory=list)
     format: str = "auto"
     refused_listed: int = Field(default=100, ge=0)
+
+    @field_serializer("paths")
+    def _without_passwords(self, paths: list[str]) -> list[str]:
+        return [_without_password(path) for path in paths]
 
 
 class StoreConfig(Section):
@@ -73,7 +86,7 @@ class StoreConfig(Section):
 
     @field_serializer("url")
     def _without_password(self, url: str | None) -> str | None:
-        return re.sub(r"(?<=://)([^/@:]*):[^/]*@", r"\1@", url) if url else url
+        return _without_password(url) if url else url
 
 
 Grade = Literal["low", "medium", "high", "critical"]

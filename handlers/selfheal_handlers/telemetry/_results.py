@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from selfheal.artifacts import Model
+from selfheal.store.pinning import Pinned
+from selfheal.telemetry.extract import Found
 
 
 class ParseRequest(Model):
@@ -15,6 +17,22 @@ class ParseRequest(Model):
     @property
     def summary(self) -> str:
         return f"{len(self.paths)} path{'s'[: len(self.paths) != 1]}, format {self.format}"
+
+
+class Located(Model):
+    """Where the telemetry is: files to read, a folder that grows, or a database.
+
+    Beside a database, files hold coverage.
+    """
+
+    files: Found | None = None
+    growing: str | None = None
+    database: Pinned | None = None
+
+    @property
+    def summary(self) -> str:
+        parts = [one.summary for one in (self.database, self.files) if one is not None]
+        return "; ".join([*parts, *([self.growing] if self.growing else [])])
 
 
 class ParseReport(Model):

@@ -1,4 +1,4 @@
-"""Beat 2 of parse: the files, with their sizes, hashes and formats."""
+"""Beat 2 of parse: the files, with their sizes, hashes and formats, or the database."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from selfheal.contract import handler
-from selfheal.telemetry.extract import Found, find
+from selfheal.store.places import locate
 from selfheal_handlers.telemetry._examples import telemetry_folder
-from selfheal_handlers.telemetry._results import ParseRequest
+from selfheal_handlers.telemetry._results import Located, ParseRequest
 
 
 def example(folder: Path) -> dict[str, Any]:
@@ -18,8 +18,12 @@ def example(folder: Path) -> dict[str, Any]:
     }
 
 
-@handler("load_log_files", kind="stage-crew", version="2", example=example)
-def load_log_files(parse_telemetry_requested: ParseRequest) -> Found:
-    """Find the files at and below the requested paths and recognise each by its bytes."""
+@handler("load_log_files", kind="stage-crew", version="3", example=example)
+def load_log_files(parse_telemetry_requested: ParseRequest) -> Located:
+    """Find the files at and below the requested paths, recognised by their bytes.
+
+    Of a database the window is pinned: rows that come later are another run's.
+    """
     request = parse_telemetry_requested
-    return find([Path(path) for path in request.paths], format=request.format)
+    files, growing, database = locate(request.paths, format=request.format)
+    return Located(files=files, growing=growing, database=database)

@@ -8,12 +8,13 @@ from typing import Any
 from selfheal.artifacts import Dataset, Telemetry
 from selfheal.contract import Workspace, handler
 from selfheal.standalone import FolderWorkspace
+from selfheal.store.places import keep
 from selfheal.telemetry.extract import Extracted
 from selfheal.telemetry.ingest import counts
 from selfheal.telemetry.normalize import connect
 from selfheal.telemetry.statistics import Aggregates, aggregate
-from selfheal.telemetry.store import store
 from selfheal_handlers.telemetry._examples import extracted_and_normalized
+from selfheal_handlers.telemetry._results import Located
 
 
 def example(folder: Path) -> dict[str, Any]:
@@ -21,6 +22,7 @@ def example(folder: Path) -> dict[str, Any]:
     with connect(extracted.dataset, normalized) as connection:
         figures = aggregate(connection)
     return {
+        "load_log_files": Located(),
         "extract_telemetry_events": extracted,
         "normalize_telemetry_data": normalized,
         "aggregate_telemetry_metrics": figures,
@@ -29,17 +31,27 @@ def example(folder: Path) -> dict[str, Any]:
 
 
 @handler(
-    "store_telemetry_database", kind="stage-crew", version="2", writes="telemetry", example=example
+    "store_telemetry_database", kind="stage-crew", version="3", writes="telemetry", example=example
 )
 def store_telemetry_database(
+    load_log_files: Located,
     extract_telemetry_events: Extracted,
     normalize_telemetry_data: Dataset,
     aggregate_telemetry_metrics: Aggregates,
     workspace: Workspace,
 ) -> Telemetry:
-    """Write the normalised dataset to ``dataset/`` of the run and describe it."""
+    """Write the normalised dataset to ``dataset/`` of the run and describe it.
+
+    Where the rows lie in a database, the dataset says where, and holds errors and coverage.
+    """
     extracted, figures = extract_telemetry_events, aggregate_telemetry_metrics
-    dataset = store(extracted.dataset, normalize_telemetry_data, workspace.run_folder, "dataset")
+    dataset = keep(
+        load_log_files.database,
+        extracted.dataset,
+        normalize_telemetry_data,
+        base=workspace.run_folder,
+        path="dataset",
+    )
     return Telemetry(
         sources=extracted.sources,
         refused=extracted.refused,

@@ -22,7 +22,8 @@ def configure(parser: ArgumentParser) -> None:
         "--telemetry",
         nargs="+",
         metavar="PATH",
-        help="files and folders of telemetry, gzip too",
+        help="files and folders of telemetry, gzip too; a folder of selfheal ingest; or "
+        "clickhouse://user@host:8123/database, where the rows are asked and left",
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--phase", choices=PHASES, metavar="PHASE", help="run one phase only")
@@ -131,8 +132,15 @@ def find_repository(named: Path | None, first: str, last: str) -> Path | None:
 
 
 def check_telemetry(project: Project) -> None:
-    """Raises TelemetryError where a path is missing or a named file is no telemetry."""
+    """Raises TelemetryError where a path is missing or a named file is no telemetry.
+
+    Databases and folders that grow are asked when they are read.
+    """
+    from selfheal.store.pinning import is_address
+    from selfheal.store.places import is_growing
     from selfheal.telemetry.extract import find
 
     settings = project.settings.telemetry
-    find([Path(path) for path in settings.paths], format=settings.format)
+    files = [path for path in settings.paths if not (is_address(path) or is_growing(path))]
+    if files or not settings.paths:
+        find([Path(path) for path in files], format=settings.format)

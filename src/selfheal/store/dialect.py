@@ -37,6 +37,7 @@ SETTINGS: Mapping[str, int | str] = {
     "formatdatetime_parsedatetime_m_is_month_name": 0,
     "count_distinct_implementation": "uniqExact",
     "distributed_product_mode": "global",
+    "joined_subquery_requires_alias": 0,
 }
 _NUMBERS: Mapping[str, str] = {
     "DOUBLE": "Float64",
@@ -413,7 +414,9 @@ def _end_of_window(_: Rewrite, node: exp.Expr) -> exp.Expr:
 
 def _length(_: Rewrite, node: exp.Expr) -> exp.Expr:
     # DuckDB has one name for both; only a list that is made right here is known to be one.
-    is_list = isinstance(node.this, exp.Anonymous) and str(node.this.this) == "arrayMap"
+    is_list = isinstance(node.this, exp.Array) or (
+        isinstance(node.this, exp.Anonymous) and str(node.this.this) == "arrayMap"
+    )
     return _function("length", node.this) if is_list else node
 
 
@@ -456,8 +459,26 @@ def _logical(function: str) -> Callable[[Rewrite, exp.Expr], exp.Expr]:
 
 def _by_name(_: Rewrite, node: exp.Expr) -> exp.Expr:
     """Functions that sqlglot has no class for."""
-    if str(node.this).lower() == "make_timestamp_ns":
+    name = str(node.this).lower()
+    if name == "make_timestamp_ns":
         return _function("fromUnixTimestamp64Nano", *node.expressions, exp.Literal.string("UTC"))
+    return _function(_NAMES[name], *node.expressions) if name in _NAMES else node
+
+
+_NAMES = {"isfinite": "isFinite", "list_sort": "arraySort", "list_distinct": "arrayDistinct"}
+
+
+def _replaced(_: Rewrite, node: exp.Expr) -> exp.Expr:
+    everywhere = "g" in str(getattr(node.args.get("modifiers"), "name", "") or "")
+    name = "replaceRegexpAll" if everywhere else "replaceRegexpOne"
+    return _function(name, node.this, node.expression, node.args["replacement"])
+
+
+def _attributes_or(_: Rewrite, node: exp.Expr) -> exp.Expr:
+    """``coalesce(attributes, '')``: all attributes as one text."""
+    column = node.this
+    if isinstance(column, exp.Column) and column.name.lower() == "attributes":
+        return _function("toJSONString", column)
     return node
 
 
@@ -490,6 +511,8 @@ OVERRIDES: Mapping[type[exp.Expr], Callable[[Rewrite, Any], exp.Expr]] = {
     exp.LogicalOr: _logical("max"),
     exp.LogicalAnd: _logical("min"),
     exp.Anonymous: _by_name,
+    exp.Coalesce: _attributes_or,
+    exp.RegexpReplace: _replaced,
     exp.Filter: _filter,
     exp.Like: _like_attributes,
     exp.Bracket: _slice,

@@ -20,6 +20,7 @@ from selfheal.store.model import Period, moment
 from selfheal.store.remote import RemoteConnection
 from selfheal.telemetry.model import EXTRACTED, SPANS
 
+_TABLES = ("spans", "logs", "metrics")
 _MENTIONS = """
 SELECT origin, time_ns, service, release, operation, logger, trace_id, span_id, exception_type,
     exception_message, stacktrace, escaped
@@ -64,10 +65,8 @@ class Pinned(Model):
 
     def dataset(self, files: Dataset) -> Dataset:
         """The dataset of these tables and of those in `files`."""
-        handle = Dataset(
-            path=files.path, tables={**self.tables, **files.tables}, remote=self.remote
-        )
-        return handle.located(files.folder.parent) if files.path else handle
+        tables = {**self.tables, **files.tables}
+        return files.model_copy(update={"tables": tables, "remote": self.remote})
 
 
 def is_address(path: str) -> bool:
@@ -88,7 +87,7 @@ def pin(url: str) -> Pinned:
         if newest is None:
             raise TelemetryError("the database holds no telemetry.", where=store.place)
         period = _window(store.options, newest)
-        tables = {}
+        tables = {name: DatasetTable(file="", rows=0, sha256="") for name in _TABLES}
         for name, sql in store.layout.contents(period).items():
             rows, last, hashed = store.run(sql)[1][0]
             content = f"{name} {rows} {last} {hashed}"

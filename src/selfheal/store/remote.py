@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 from selfheal.artifacts.dataset import Dataset
 from selfheal.errors import InvalidInput, TelemetryError
 from selfheal.store.model import Period
+from selfheal.telemetry.model import DATASET, arrow_schema
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,7 +49,14 @@ class RemoteConnection:
         self._made: dict[str, exp.Query] = {}
         self._columns: list[str] = []
         self._rows: list[tuple[Any, ...]] | None = None
+        self._complete()
         self._check(dataset)
+
+    def _complete(self) -> None:
+        """Tables of the event model that are nowhere are empty ones."""
+        for name, columns in DATASET.items():
+            if name not in self._here and name not in self._store.layout.sources():
+                self.register(name, arrow_schema(columns).empty_table())
 
     def _check(self, dataset: Dataset) -> None:
         """That the database still has as many rows in the window; old ones may have expired."""
@@ -144,6 +152,12 @@ class RemoteConnection:
             name: np.asarray(values, dtype=object if _is_text(values) else None)
             for name, values in zip(self._columns, columns, strict=True)
         }
+
+    def register(self, name: str, table: pa.Table) -> Self:
+        """Name an Arrow table, which is here."""
+        self._local.register(name, table)
+        self._here.add(name.lower())
+        return self
 
     def sql(self, query: str, params: Any = ()) -> Self:
         """As DuckDB's: the relation of a query, for `to_arrow_table`."""
