@@ -162,10 +162,18 @@ class Serving:
 
 
 class Errors:
-    """A pytest plugin that keeps the exception of the test that ran last, unittest's too."""
+    """A pytest plugin that keeps the exception of the test that ran last, unittest's too.
+
+    `below` says that a part of it failed: the reports of subtests go to the hook alone, and
+    nothing else does here, as tests are run without logging.
+    """
 
     def __init__(self) -> None:
         self.last: list[Any] | None = None
+        self.below = False
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        self.below = self.below or bool(report.failed)
 
     def pytest_exception_interact(self, node: Any, call: Any) -> None:
         if call.excinfo is None:
@@ -208,7 +216,7 @@ def run_items(
 
     for number, item in enumerate(items):
         following = items[number + 1] if number + 1 < len(items) else None
-        errors.last = None
+        errors.last, errors.below = None, False
         _limit_time(limits.get(item.nodeid, DEFAULT_SECONDS), overtime if survey else None)
         tell([item.nodeid])
         begun = time.process_time()
@@ -217,7 +225,7 @@ def run_items(
         reports = runtestprotocol(item, log=False, nextitem=following)
         seen = watch.stop() if survey else ([], [])
         spent = time.process_time() - begun
-        outcome = outcome_of(reports)
+        outcome = "failed" if errors.below else outcome_of(reports)
         tell([item.nodeid, outcome, round(spent, 4), errors.last, *seen])
         if outcome == "failed" and not survey:
             break

@@ -64,7 +64,7 @@ def search_all(
     tests = sorted({test for problem in problems for test in problem.failing_tests})
     try:
         with lanes.lane() as lane:
-            survey = survey_of(lane, tests)
+            survey = survey_of(lane, tests, guarding_tests(problems))
     except ServerEnded as error:
         reason = f"the tests could not be run in forks: {error}"
         return [_unavailable(_told(problem), reason) for problem in problems]
@@ -75,6 +75,12 @@ def search_all(
             search(problem, given.get(problem.diagnosis.id, ()), lanes, config, own, seeds)
         )
     return reports
+
+
+def guarding_tests(problems: Sequence[Problem]) -> list[str]:
+    """The passing tests that run what diagnosis suspects."""
+    given = (problem.diagnosis.evidence.get("guarding_tests") or () for problem in problems)
+    return sorted({str(test) for tests in given for test in tests})
 
 
 def search(

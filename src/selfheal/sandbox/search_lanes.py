@@ -26,7 +26,9 @@ from selfheal.sandbox.worktree import Worktree
 
 SURVEY_SECONDS = 5.0
 FAILING_SECONDS = 3.0
-SURVEY_WALL = 60.0
+SURVEY_WALL = 45.0
+# Passing tests that are watched: enough to refuse most wrong edits, few beside a large suite.
+WATCHED = 150
 LEAST_LIMIT, LIMIT_FACTOR, MOST_LIMIT = 1.0, 5.0, 20.0
 GUARDS = 300
 TRIES = 2
@@ -153,23 +155,23 @@ class Lane:
             file.write_bytes(data)
 
 
-def survey_of(lane: Lane, failing: Sequence[str]) -> Survey:
-    """Run all tests without a change; the incident's first, and those twice.
+def survey_of(lane: Lane, failing: Sequence[str], guards: Sequence[str] = ()) -> Survey:
+    """Run tests without a change: the incident's, twice, then `guards` and those near by.
 
     Raises ServerEnded where there is no way to run them.
     """
     try:
-        return _survey(lane, failing)
+        return _survey(lane, failing, guards)
     except _NeedsPlugins:
         lane.with_plugins()
-        return _survey(lane, failing)
+        return _survey(lane, failing, guards)
 
 
 class _NeedsPlugins(Exception):
     """Tests fail for want of a plugin."""
 
 
-def _survey(lane: Lane, failing: Sequence[str]) -> Survey:
+def _survey(lane: Lane, failing: Sequence[str], guards: Sequence[str]) -> Survey:
     server = lane.server("collected")
     known = set(server.collected)
     wanted = [name for test in failing for name in matching(test, server.collected)]
@@ -180,7 +182,7 @@ def _survey(lane: Lane, failing: Sequence[str]) -> Survey:
         server, [t for t in steady if results[t].outcome == "failed"], FAILING_SECONDS, SURVEY_WALL
     )
     steady = [test for test in steady if again.get(test, results[test]).outcome != "passed"]
-    others = [test for test in server.collected if test not in set(wanted)]
+    others = watched(server.collected, wanted, guards)
     results |= _run_all(server, others, SURVEY_SECONDS, SURVEY_WALL)
     if server.plugins == NO_PLUGINS and any(map(_lacks_plugin, results.values())):
         raise _NeedsPlugins
@@ -192,6 +194,19 @@ def _survey(lane: Lane, failing: Sequence[str]) -> Survey:
         imported=server.imported,
         unsurveyed=len(known) - len(results),
     )
+
+
+def watched(collected: Sequence[str], failing: Sequence[str], guards: Sequence[str]) -> list[str]:
+    """The passing tests to watch: `guards`, then those nearest to a failing one, then the rest."""
+    places = [number for number, test in enumerate(collected) if test in set(failing)]
+    known = set(guards)
+
+    def order(number: int) -> tuple[bool, int, int]:
+        near = min((abs(number - place) for place in places), default=0)
+        return collected[number] not in known, near, number
+
+    numbers = sorted(set(range(len(collected))) - set(places), key=order)
+    return [collected[number] for number in numbers[:WATCHED]]
 
 
 def _lacks_plugin(ran: Ran) -> bool:
