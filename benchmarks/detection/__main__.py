@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import time
 
-from benchmarks.detection import change_points, orders, releases, streams
+from benchmarks.detection import change_points, orders, releases, roots, streams
 
 PARTS = {
     "change-points": lambda scale: change_points.run(round(200 * scale)),
     "releases": lambda scale: releases.run(round(200 * scale)),
     "orders": lambda scale: orders.run(round(50 * scale)),
+    "roots": lambda scale: roots.run(round(8 * scale)),
     "streams": lambda scale: streams.run(round(10 * scale)),
 }
 

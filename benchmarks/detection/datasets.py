@@ -17,18 +17,21 @@ START = 1_714_564_800_000_000_000
 MINUTE = 60_000_000_000
 
 
-def write(folder: Path, spans: Mapping[str, Any]) -> Dataset:
-    """A dataset under `folder` whose spans have these columns (arrays, or one value for all)."""
-    length = max(len(values) for values in spans.values() if not isinstance(values, str))
+def write(folder: Path, spans: Mapping[str, Any], **others: Mapping[str, Any]) -> Dataset:
+    """A dataset under `folder` whose spans have these columns (arrays, or one value for all).
+
+    `others` are the columns of other tables, by the table's name.
+    """
     target = folder / "dataset"
     target.mkdir(parents=True)
+    given = {"spans": spans, **others}
     for name, columns in DATASET.items():
         schema = arrow_schema(columns)
-        rows = length if name == "spans" else 0
-        arrays = {
-            field.name: _column(spans.get(field.name) if rows else None, field.type, rows)
-            for field in schema
-        }
+        told = given.get(name, {})
+        rows = max(
+            (len(column) for column in told.values() if not isinstance(column, str)), default=0
+        )
+        arrays = {field.name: _column(told.get(field.name), field.type, rows) for field in schema}
         parquet.write_table(pa.table(arrays, schema=schema), target / f"{name}.parquet")
     return describe(folder, "dataset")
 

@@ -11,6 +11,7 @@ from recording import Recording
 from selfheal.analysis import DetectionData, judge
 from selfheal.analysis.aggregate import aggregate
 from selfheal.analysis.errors import detect_errors
+from selfheal.analysis.messages import detect_messages
 from selfheal.analysis.objectives import detect_objectives, read_objectives
 from selfheal.analysis.performance import detect_performance
 from selfheal.analysis.releases import compare
@@ -169,3 +170,34 @@ def test_the_service_where_it_begins_is_named_first(
 
 def test_on_a_healthy_window_nobody_is_accused(tmp_path: Path) -> None:
     assert anomalies(tmp_path, "nothing").roots == []
+
+
+def ranked(folder: Path, recording: Recording) -> Anomalies:
+    data = detection(recording.dataset(folder))
+    config = DetectConfig()
+    found = [detect_errors(data, config), detect_messages(data, config)]
+    return aggregate([one for each in found for one in each.anomalies], data, config)
+
+
+def test_errors_that_were_always_there_accuse_nobody(tmp_path: Path) -> None:
+    recording = Recording()
+    chain(recording, "1.0", 0, "failing payments")
+    found = ranked(tmp_path, recording)
+    assert {one.service for one in found.anomalies} >= {"payments"}
+    assert found.roots == []
+
+
+def test_a_new_error_in_the_logs_accuses_its_service_before_those_that_call_it(
+    tmp_path: Path,
+) -> None:
+    recording = Recording()
+    chain(recording, "1.0", 0, "nothing")
+    for number in range(60):
+        for service, text in (("payments", "bank pool exhausted"), ("orders", "payment was odd")):
+            recording.log("1.0", number, "INFO", "all is well", service=service)
+            if number >= 36:
+                recording.log("1.0", number, "ERROR", text, service=service)
+    found = ranked(tmp_path, recording)
+    assert [root.service for root in found.roots] == ["payments", "orders"]
+    assert found.roots[0].evidence["logs"] == 1.0
+    assert found.roots[1].evidence["logs"] == 0.0

@@ -131,12 +131,16 @@ class Template(NamedTuple):
         return max(1.0, (float(self.facts["squares"]) / buckets - mean * mean) / mean)
 
     @property
+    def asked(self) -> bool:
+        """Whether it is a question at all: of errors and warnings, and of what was steady."""
+        return self.facts["level"] != "other" or self._steady()
+
+    @property
     def change(self) -> Change | None:
         """What there is to test; None where the counts do not differ that way."""
         if self.facts["level"] == "error" and self.after >= MINIMUM_NEW and self._comes_late():
             return "new"
-        steady = self.facts["buckets_before"] >= STEADY * self.totals["buckets_before"]
-        if not self.after and steady:
+        if not self.after and self._steady():
             return "vanished"
         higher = self.rates[1] > MINIMUM_RISE * self.rates[0] > 0
         return "rising" if higher and self.facts["level"] != "other" else None
@@ -147,6 +151,10 @@ class Template(NamedTuple):
             self.before / max(self.exposure[0], 1.0),
             self.after / max(self.exposure[1], 1.0),
         )
+
+    def _steady(self) -> bool:
+        least = max(STEADY * self.totals["buckets_before"], 1)
+        return bool(self.facts["buckets_before"] >= least)
 
     def _comes_late(self) -> bool:
         return self._share_before() >= LEAST_BEFORE if self.alone else self.before == 0
@@ -230,22 +238,34 @@ def detect_messages(data: DetectionData, config: DetectConfig) -> Findings:
     """The templates that are new, risen or gone, for every service that logs."""
     anomalies: list[Anomaly] = []
     undecided: list[Undecided] = []
-    for comparison in data.comparisons:
-        every = templates_of(data.dataset, comparison, config)
-        # A release may say the same in other words.
-        reworded = {one.facts["logger"] for one in every if not one.alone and one.before == 0}
-        changed = [one for one in every if one.change]
-        adjusted = benjamini_hochberg([one.p_value for one in changed])
-        for template, p_value in zip(changed, adjusted, strict=True):
-            if p_value > config.significance:
-                if template.change == "new":
-                    undecided.append(_open(template, "which a rare older one explains as well"))
-            elif template.change == "vanished" and template.facts["logger"] in reworded:
-                undecided.append(
-                    _open(template, "and its logger has new ones: other words, or lost")
-                )
-            else:
-                anomalies.append(_anomaly(template, p_value, comparison, config))
+    services = [(one, templates_of(data.dataset, one, config)) for one in data.comparisons]
+    asked = [
+        (comparison, template)
+        for comparison, every in services
+        for template in every
+        if template.asked
+    ]
+    adjusted = benjamini_hochberg([template.p_value for _, template in asked])
+    # A release may say the same in other words.
+    reworded = {
+        (comparison.service, template.facts["logger"])
+        for comparison, every in services
+        for template in every
+        if not template.alone and template.before == 0
+    }
+    for (comparison, template), p_value in zip(asked, adjusted, strict=True):
+        if template.change is None:
+            continue
+        if p_value > config.significance:
+            if template.change == "new":
+                undecided.append(_open(template, "which a rare older one explains as well"))
+        elif (
+            template.change == "vanished"
+            and (comparison.service, template.facts["logger"]) in reworded
+        ):
+            undecided.append(_open(template, "and its logger has new ones: other words, or lost"))
+        else:
+            anomalies.append(_anomaly(template, p_value, comparison, config))
     return Findings(anomalies=anomalies, undecided=undecided)
 
 

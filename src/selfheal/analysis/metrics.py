@@ -1,6 +1,8 @@
 """Metrics of the telemetry: each series through the streaming detector, release by release.
 
-A gauge is taken as it is; of a sum that only grows, what it grew by.
+A gauge is taken as it is; of a sum that only grows, what it grew by. Of many series some
+have rare values by chance: the alarm limit is such that of all values that are judged,
+`FALSE_ALARMS` are expected to be false.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from selfheal.analysis.model import Comparison, DetectionData, Findings
-from selfheal.analysis.series import WARM_UP, Reading, deviations
+from selfheal.analysis.series import RISK, WARM_UP, Reading, alarms
 from selfheal.artifacts import Anomaly, Dataset
 from selfheal.artifacts.anomalies import Detector
 from selfheal.artifacts.canonical import short_id
@@ -20,6 +22,8 @@ from selfheal.telemetry.statistics import UNKNOWN, iso, significant
 DETECTOR = "metric_series"
 _SEVERITIES: dict[str | None, Severity] = {"level": "medium", "flat": "medium", "spike": "low"}
 _LISTED = 20
+# Expected in all series together, for each of the two tails of the detector.
+FALSE_ALARMS = 0.05
 
 _POINTS = f"""
 WITH points AS (
@@ -39,15 +43,26 @@ ORDER BY name, instance, attributes, time_ns
 
 def detect_metrics(data: DetectionData) -> Findings:
     """The series of the judged releases that left their usual course."""
-    anomalies = [
-        anomaly
+    series = [
+        (comparison, where, points)
         for comparison in data.comparisons
-        for anomaly in _of_service(data.dataset, comparison)
+        for where, points in _series(data.dataset, comparison)
     ]
+    judged = sum(len(points) - WARM_UP for _, _, points in series)
+    risk = min(RISK, FALSE_ALARMS / max(judged, 1))
+    anomalies = []
+    for comparison, where, points in series:
+        pairs = ((point["time_ns"] / 1e9, point["value"]) for point in points)
+        found = list(alarms(pairs, risk=risk))
+        if found:
+            anomalies.append(_anomaly(comparison, where, points, found))
     return Findings(anomalies=anomalies)
 
 
-def _of_service(dataset: Dataset, comparison: Comparison) -> Iterator[Anomaly]:
+def _series(
+    dataset: Dataset, comparison: Comparison
+) -> Iterator[tuple[dict[str, str], list[dict[str, Any]]]]:
+    """Each series that is long enough: its names, and its points in time."""
     rows = dataset.rows(
         _POINTS,
         {
@@ -56,14 +71,9 @@ def _of_service(dataset: Dataset, comparison: Comparison) -> Iterator[Anomaly]:
             "least": 2 * WARM_UP,
         },
     )
-    series = itertools.groupby(rows, lambda row: (row["name"], row["instance"], row["attributes"]))
-    for (name, instance, attributes), points in series:
-        listed = list(points)
-        pairs = ((point["time_ns"] / 1e9, point["value"]) for point in listed)
-        found = list(deviations(pairs))
-        if found:
-            where = {"metric": name, "instance": instance, "attributes": attributes}
-            yield _anomaly(comparison, where, listed, found)
+    names = ("name", "instance", "attributes")
+    for key, points in itertools.groupby(rows, lambda row: [row[name] for name in names]):
+        yield dict(zip(("metric", "instance", "attributes"), key, strict=True)), list(points)
 
 
 def _anomaly(

@@ -228,6 +228,33 @@ def deviations(
             yield reading
 
 
+def alarms(
+    points: Iterable[tuple[float, float]], *, risk: float = RISK, warm_up: int = WARM_UP
+) -> Iterator[Reading]:
+    """The alarms of a series that is there as a whole: known is what became of each.
+
+    A jump begins as a spike does. One that is still off after `RECENT` values is a change
+    of level.
+    """
+    detector = SeriesDetector(risk=risk, warm_up=warm_up)
+    begun: Reading | None = None
+    off = 0
+    for time, value in points:
+        reading = detector.update(time, value)
+        if reading.deviation is not None or detector.alarm is None:
+            if begun is not None:
+                yield _known(begun, off)
+            begun, off = (reading, 0) if reading.deviation is not None else (None, 0)
+        off += reading.score >= 0.5
+    if begun is not None:
+        yield _known(begun, off)
+
+
+def _known(begun: Reading, off: int) -> Reading:
+    lasted = begun.deviation == "spike" and off >= RECENT
+    return begun._replace(deviation="level") if lasted else begun
+
+
 def read_csv(file: Path) -> Iterator[tuple[float, float]]:
     """`timestamp,value` rows: ISO 8601 (UTC where no zone is given) or seconds, ms or ns since 1970.
 
