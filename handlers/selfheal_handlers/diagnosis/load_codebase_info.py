@@ -8,6 +8,7 @@ from typing import Any
 
 from selfheal.artifacts import Telemetry
 from selfheal.codebase.history import History
+from selfheal.codebase.index_cache import StoredFacts
 from selfheal.config import DiagnoseConfig, TestsConfig
 from selfheal.contract import Workspace, handler
 from selfheal.diagnosis.failing_tests import is_failing_test, reported_nodes
@@ -45,7 +46,8 @@ def load_codebase_info(
     lines that each executes.
     """
     history = History(workspace.repository) if workspace.repository else None
-    codebase = load_codebase(history, load_anomalies, telemetry, config)
+    cache = StoredFacts(workspace.artifacts_folder / "cache" / "code-index.sqlite")
+    codebase = load_codebase(history, load_anomalies, telemetry, config, cache)
     if history is None or not any(map(is_failing_test, load_anomalies.anomalies)):
         return codebase
     return with_spectra(history, codebase, _spectra(load_anomalies, codebase, tests, workspace))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import Literal
+from typing import Literal, Protocol
+
+from pydantic import Field
 
 from selfheal.artifacts.model import Model
 from selfheal.codebase.history import History
@@ -20,6 +22,8 @@ _TEST_FILE = re.compile(r"(^|/)(tests?/|conftest\.py$|test_[^/]*\.py$|[^/]*_test
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 ScopeNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+# Nodes without any below them, which most nodes have one of.
+_LEAVES = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop)
 
 
 class Definition(Model):
@@ -50,6 +54,28 @@ class Broken(Model):
     reason: str
 
 
+class FileFacts(Model):
+    """What the index knows of one file: of code its definitions and imports, of a document its words."""
+
+    definitions: list[Definition] = Field(default_factory=list)
+    imports: dict[str, str] = Field(default_factory=dict)
+    words: list[str] = Field(default_factory=list)
+    broken: Broken | None = None
+    parsed: bool = False
+
+
+class FactsCache(Protocol):
+    """Facts of files by path and id of content."""
+
+    def known(self, blobs: Mapping[str, str]) -> dict[str, FileFacts]:
+        """The facts of those of some files (path → blob id) that are stored."""
+        ...
+
+    def add(self, blobs: Mapping[str, str], facts: Mapping[str, FileFacts]) -> None:
+        """Store facts by path, under the blob ids of `blobs`."""
+        ...
+
+
 class CodeIndex(Model):
     """`definitions` by file and line; `imports` maps each file's local names to dotted origins.
 
@@ -64,42 +90,50 @@ class CodeIndex(Model):
     broken: list[Broken]
 
     @classmethod
-    def build(cls, history: History, sha: str, *, vendored: Sequence[str] = ()) -> CodeIndex:
-        """The index of a commit, from git's objects. Paths that hold a `vendored` part are left out."""
-        blobs = [
-            (path, blob)
+    def build(
+        cls,
+        history: History,
+        sha: str,
+        *,
+        vendored: Sequence[str] = (),
+        cache: FactsCache | None = None,
+    ) -> CodeIndex:
+        """The index of a commit, from git's objects. Paths that hold a `vendored` part are left out.
+
+        What a `cache` knows of a file's content is neither read nor parsed again.
+        """
+        blobs = {
+            path: blob
             for path, blob in history.blobs(sha)
             if path.endswith((".py", *DOCUMENT_SUFFIXES)) and not is_vendored(path, vendored)
-        ]
-        texts = history.texts([blob for _, blob in blobs])
-        named = zip((path for path, _ in blobs), texts, strict=True)
-        return cls.of({path: text for path, text in named if text is not None})
+        }
+        known = cache.known(blobs) if cache else {}
+        missing = sorted(blobs.keys() - known.keys())
+        texts = history.texts([blobs[path] for path in missing])
+        new = {
+            path: facts_of(path, text)
+            for path, text in zip(missing, texts, strict=True)
+            if text is not None
+        }
+        if cache:
+            cache.add(blobs, new)
+        return cls.joined(known | new)
 
     @classmethod
     def of(cls, texts: Mapping[str, str]) -> CodeIndex:
         """The index of some files, given as path → text."""
-        definitions: list[Definition] = []
-        imports: dict[str, dict[str, str]] = {}
-        documents: dict[str, list[str]] = {}
-        broken: list[Broken] = []
-        for path, text in sorted(texts.items()):
-            if not path.endswith(".py"):
-                documents[path] = sorted({word.rstrip(".:-") for word in _WORD.findall(text)})
-                continue
-            try:
-                tree = ast.parse(text)
-            except (SyntaxError, ValueError, RecursionError) as error:
-                line = getattr(error, "lineno", None) or 1
-                broken.append(Broken(file=path, line=line, reason=str(error)))
-                continue
-            definitions += definitions_of(path, tree)
-            imports[path] = _imports(path, tree)
+        return cls.joined({path: facts_of(path, text) for path, text in texts.items()})
+
+    @classmethod
+    def joined(cls, facts: Mapping[str, FileFacts]) -> CodeIndex:
+        """The index of files of which the facts are known, by path."""
+        ordered = sorted(facts.items())
         return cls(
-            files=sorted(texts),
-            definitions=definitions,
-            imports=imports,
-            documents=documents,
-            broken=broken,
+            files=[path for path, _ in ordered],
+            definitions=[found for _, item in ordered for found in item.definitions],
+            imports={path: item.imports for path, item in ordered if item.parsed},
+            documents={path: item.words for path, item in ordered if not path.endswith(".py")},
+            broken=[item.broken for _, item in ordered if item.broken is not None],
         )
 
     @cached_property
@@ -264,12 +298,47 @@ def is_vendored(file: str, vendored: Sequence[str]) -> bool:
     return any(f"/{part.strip('/')}/" in f"/{file}" for part in vendored if part.strip("/"))
 
 
-def definitions_of(file: str, tree: ast.Module) -> list[Definition]:
-    """The definitions of one parsed file in the order of their lines."""
-    return sorted(
-        (_definition(file, name, node, parent) for name, node, parent in scopes(tree)),
-        key=lambda found: (found.first_line, found.line),
-    )
+def facts_of(path: str, text: str) -> FileFacts:
+    """What the index keeps of one file."""
+    if not path.endswith(".py"):
+        return FileFacts(words=sorted({word.rstrip(".:-") for word in _WORD.findall(text)}))
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError) as error:
+        line = getattr(error, "lineno", None) or 1
+        return FileFacts(broken=Broken(file=path, line=line, reason=str(error)))
+    definitions, imports = _walk(path, tree)
+    return FileFacts(definitions=definitions, imports=imports, parsed=True)
+
+
+def _walk(path: str, tree: ast.Module) -> tuple[list[Definition], dict[str, str]]:
+    """The definitions of one parsed file in the order of their lines, and its imports, in one pass."""
+    found: list[tuple[str, ScopeNode, bool, dict[str, None]]] = []
+    imports: dict[str, str] = {}
+    calls: dict[str, None] = {}
+    pending: list[tuple[ast.AST, str, bool, dict[str, None]]] = [(tree, "", False, calls)]
+    while pending:
+        node, prefix, in_class, calls = pending.pop()
+        if isinstance(node, SCOPES):
+            calls = {}
+            found.append((f"{prefix}{node.name}", node, in_class, calls))
+            prefix, in_class = f"{prefix}{node.name}.", isinstance(node, ast.ClassDef)
+        elif isinstance(node, ast.Call):
+            calls[dotted(node.func)] = None
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            imports |= _imported_names(path, node)
+            continue
+        children: list[ast.AST] = []
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if isinstance(value, list):
+                children += [child for child in value if isinstance(child, ast.AST)]
+            elif isinstance(value, ast.AST) and not isinstance(value, _LEAVES):
+                children.append(value)
+        pending += [(child, prefix, in_class, calls) for child in reversed(children)]
+    definitions = [_definition(path, *item) for item in found]
+    definitions.sort(key=lambda item: (item.first_line, item.line))
+    return definitions, dict(sorted(imports.items()))
 
 
 def scopes(
@@ -305,10 +374,8 @@ def dotted(node: ast.AST) -> str:
 
 
 def _definition(
-    file: str, qualified_name: str, node: ScopeNode, parent: ast.AST | None
+    file: str, qualified_name: str, node: ScopeNode, in_class: bool, calls: Iterable[str]
 ) -> Definition:
-    calls = (dotted(found.func) for found in own_nodes(node) if isinstance(found, ast.Call))
-    in_class = isinstance(parent, ast.ClassDef)
     kind: Literal["function", "method", "class"] = "method" if in_class else "function"
     return Definition(
         file=file,
@@ -319,34 +386,28 @@ def _definition(
         line=node.lineno,
         last_line=node.end_lineno or node.lineno,
         decorators=[ast.unparse(item) for item in node.decorator_list],
-        calls=list(dict.fromkeys(call for call in calls if call != "?")),
+        calls=[call for call in calls if call != "?"],
     )
 
 
-def _imports(file: str, tree: ast.Module) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _imported_names(file: str, node: ast.Import | ast.ImportFrom) -> dict[str, str]:
+    """The local names that an import statement binds, with their dotted origins."""
+    if isinstance(node, ast.Import):
+        return {
+            alias.asname or alias.name.split(".")[0]: (
+                alias.name if alias.asname else alias.name.split(".")[0]
+            )
+            for alias in node.names
+        }
     package = module_of(file).split(".")
     if not file.endswith("__init__.py"):
         package = package[:-1]
-    for node in _statements(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                found[alias.asname or alias.name.split(".")[0]] = (
-                    alias.name if alias.asname else alias.name.split(".")[0]
-                )
-        elif isinstance(node, ast.ImportFrom):
-            above = package[: len(package) - node.level + 1] if node.level else []
-            base = ".".join([*above, *((node.module or "").split(".") if node.module else [])])
-            for alias in node.names:
-                found[alias.asname or alias.name] = f"{base}.{alias.name}" if base else alias.name
-    return dict(sorted(found.items()))
-
-
-def _statements(node: ast.AST) -> Iterator[ast.AST]:
-    for child in ast.iter_child_nodes(node):
-        if not isinstance(child, ast.expr):
-            yield child
-            yield from _statements(child)
+    above = package[: len(package) - node.level + 1] if node.level else []
+    base = ".".join([*above, *((node.module or "").split(".") if node.module else [])])
+    return {
+        alias.asname or alias.name: f"{base}.{alias.name}" if base else alias.name
+        for alias in node.names
+    }
 
 
 def _grouped(items: Sequence[Definition], keys: Sequence[str]) -> dict[str, list[Definition]]:

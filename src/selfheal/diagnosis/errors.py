@@ -21,6 +21,9 @@ from selfheal.diagnosis.model import Cause, CodeRange
 from selfheal.diagnosis.suspects import change_size
 from selfheal.diagnosis.traffic import InputHistory, earlier_failures, input_history
 
+# The share of an operation's requests from which a failure counts as one of every request.
+ALWAYS = 0.9
+
 
 def explain_error(
     anomaly: Anomaly, span: CodeRange, dataset: Dataset, config: DiagnoseConfig
@@ -35,9 +38,10 @@ def explain_error(
     traces = _trace_ids(anomaly.evidence)
     inputs = input_history(dataset, traces, span.pair.baseline)
     evidence = _evidence(anomaly.evidence, failure, span, suspects, inputs)
-    verdict, reason = _conviction(suspects, pins, inputs, config) or _abstention(
-        failure, span, inputs
-    )
+    convicted = None
+    if not _intermittent(anomaly.evidence, failure):
+        convicted = _conviction(suspects, pins, inputs, config)
+    verdict, reason = convicted or _abstention(failure, span, inputs)
     if verdict in ("no_code_cause", "traffic_mix"):
         follows = earlier_failures(dataset, traces, str(anomaly.evidence.get("fingerprint")))
         if follows:
@@ -59,6 +63,14 @@ def explain_error(
         good_commit=span.good,
         bad_commit=span.bad,
         evidence=evidence,
+    )
+
+
+def _intermittent(evidence: Mapping[str, Any], failure: Failure) -> bool:
+    """Whether something was not reached though the same code reaches it in other requests."""
+    share = evidence.get("share")
+    return (
+        is_unreachable(failure.exception_type) and isinstance(share, int | float) and share < ALWAYS
     )
 
 
@@ -101,7 +113,7 @@ def _abstention(
     if is_unreachable(failure.exception_type):
         return (
             "dependency",
-            f"{failure.exception_type} at {place}: what is called there was not reached, and no commit between the releases changes the call.",
+            f"{failure.exception_type} at {place}: what is called there was not reached, and the code that calls it is not shown to be at fault.",
         )
     if span.good is None and span.pair.baseline is None:
         return (

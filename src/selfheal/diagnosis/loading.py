@@ -9,7 +9,7 @@ from selfheal.artifacts.dataset import Dataset
 from selfheal.artifacts.telemetry import Release, Telemetry
 from selfheal.codebase.changes import CommitChange, changes_between
 from selfheal.codebase.history import History
-from selfheal.codebase.index import CodeIndex, Definition, is_test, is_vendored
+from selfheal.codebase.index import CodeIndex, Definition, FactsCache, is_test, is_vendored
 from selfheal.codebase.requirements import is_manifest
 from selfheal.config import DiagnoseConfig
 from selfheal.diagnosis.model import AnomalySet, BlameRange, Codebase, CodeRange, ReleasePair
@@ -21,7 +21,11 @@ CALL_DEPTH = 4
 
 
 def load_codebase(
-    history: History | None, anomalies: AnomalySet, telemetry: Telemetry, config: DiagnoseConfig
+    history: History | None,
+    anomalies: AnomalySet,
+    telemetry: Telemetry,
+    config: DiagnoseConfig,
+    cache: FactsCache | None = None,
 ) -> Codebase:
     """The code ranges of all compared releases. Without a repository, ranges that say so.
 
@@ -40,7 +44,7 @@ def load_codebase(
     )
     return Codebase(
         ranges=[
-            _load_range(history, pair, telemetry.releases, named, config)
+            _load_range(history, pair, telemetry.releases, named, config, cache)
             for pair in anomalies.pairs
         ]
     )
@@ -75,6 +79,7 @@ def _load_range(
     releases: Sequence[Release],
     named: _Named,
     config: DiagnoseConfig,
+    cache: FactsCache | None,
 ) -> CodeRange:
     gaps: list[str] = []
     bad = _commit_of(history, pair, pair.candidate, releases, gaps)
@@ -85,7 +90,7 @@ def _load_range(
         gaps.append("the telemetry names no release, so HEAD is taken for what runs")
     if bad is None:
         return CodeRange(pair=pair, good=good, gaps=gaps, index=CodeIndex.of({}))
-    index = CodeIndex.build(history, bad, vendored=config.vendored)
+    index = CodeIndex.build(history, bad, vendored=config.vendored, cache=cache)
     changes = _changes(history, good, bad, config.vendored)
     files = _relevant_files(index, changes, named)
     texts = history.texts([f"{bad}:{file}" for file in files])
