@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,9 @@ from selfheal.analysis.releases import compare
 from selfheal.analysis.series import SeriesDetector, deviations, read_csv
 from selfheal.analysis.statistics.tail import Tail
 from selfheal.errors import TelemetryError
+from selfheal.telemetry import ingest
+from selfheal.telemetry.formats import value_rows as value_rows_format
+from selfheal.telemetry.sources import Head
 
 START = 1_714_521_600.0
 
@@ -174,3 +178,55 @@ def test_gauges_of_the_telemetry_are_watched(tmp_path: Path) -> None:
     assert (
         "2024-05-01T01:23:20" <= anomaly.evidence["deviations"][-1]["at"] <= "2024-05-01T01:25:40"
     )
+
+
+def value_rows(folder: Path, name: str, rows: list[str]) -> Path:
+    file = folder / name
+    file.write_text("\n".join(rows) + "\n")
+    return file
+
+
+def test_a_csv_of_values_is_telemetry_and_its_level_shift_is_found(tmp_path: Path) -> None:
+    generator = np.random.default_rng(3)
+    rows = ["timestamp,value"]
+    for minute in range(900):
+        at = datetime(2024, 5, 1, tzinfo=UTC) + timedelta(minutes=minute)
+        value = 50 + generator.normal(0, 2) + (25 if minute >= 700 else 0)
+        # Every fiftieth is missing: no line, or no value.
+        if minute % 100:
+            rows.append(f"{at:%Y-%m-%d %H:%M:%S},{'' if minute % 50 == 0 else round(value, 3)}")
+    ingested = ingest([value_rows(tmp_path, "cpu_load.csv", rows)], tmp_path, "dataset")
+    assert ingested.refused.total == 0
+    dataset = ingested.dataset
+    data = DetectionData(dataset=dataset, comparisons=compare(dataset))
+    (anomaly,) = detect_metrics(data).anomalies
+    assert (anomaly.operation, anomaly.evidence["violation"]) == ("cpu_load", "level")
+    assert (anomaly.first_seen or "")[:16] == "2024-05-01T11:41"
+
+
+def test_rows_of_several_values_are_series_by_the_names_of_their_head(tmp_path: Path) -> None:
+    rows = [
+        "time,cart.cpu,cart.mem",
+        "1714564800,0.5,1",
+        "1714564860,,2",
+        "1714564920,x,3",
+        "soon,1,1",
+    ]
+    ingested = ingest([value_rows(tmp_path, "data.csv", rows)], tmp_path, "dataset")
+    query = "SELECT name, value, time_ns FROM metrics ORDER BY name, time_ns"
+    told = [(row["name"], row["value"]) for row in ingested.dataset.rows(query)]
+    assert told == [("cart.cpu", 0.5), ("cart.mem", 1.0), ("cart.mem", 2.0)]
+    assert [refused.line for refused in ingested.refused.listed] == [4, 5]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a,b\nc,d\n",
+        "timestamp,level,message\n2024-05-01 12:00:00,INFO,hello\n",
+        "1,2\n3,4\n",
+        "time,value\n",
+    ],
+)
+def test_other_tables_are_no_series(text: str) -> None:
+    assert not value_rows_format.is_series(Head.of(text.encode()))

@@ -16,6 +16,8 @@ WITH seen AS (
     SELECT service, release, time_ns, time_ns, false FROM errors WHERE time_ns IS NOT NULL
     UNION ALL
     SELECT service, release, time_ns, time_ns, false FROM logs WHERE time_ns IS NOT NULL
+    UNION ALL
+    SELECT service, release, time_ns, time_ns, false FROM metrics WHERE time_ns IS NOT NULL
 )
 SELECT coalesce(service, '{UNKNOWN}') AS service, coalesce(release, '{UNKNOWN}') AS version,
     min(time_ns) AS start_ns, max(last_ns) AS end_ns, count(*) FILTER (entry) AS requests
