@@ -8,7 +8,7 @@ from typing import Any
 from selfheal.analysis.behaviour import detect_behaviour
 from selfheal.analysis.declared_order import detect_declared
 from selfheal.analysis.invariants import detect_invariants
-from selfheal.analysis.model import DetectionData
+from selfheal.analysis.model import DetectionData, asked
 from selfheal.analysis.state import detect_state
 from selfheal.analysis.topics import detect_topics
 from selfheal.analysis.traffic import detect_traffic
@@ -36,6 +36,6 @@ def detect_behavioral_anomalies(
         detect_invariants,
         detect_traffic,
     ):
-        findings = detect(load_telemetry_data, config)
+        findings = asked(detect, load_telemetry_data, config)
         found += [*findings.anomalies, *findings.undecided]
     return found

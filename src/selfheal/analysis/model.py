@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
@@ -11,6 +11,8 @@ from selfheal.analysis.declared import DeclaredFlow
 from selfheal.analysis.promises import Promises
 from selfheal.artifacts import Anomaly, Dataset, Model
 from selfheal.artifacts.anomalies import DataWindow, Undecided
+from selfheal.config import DetectConfig
+from selfheal.errors import InvalidInput
 from selfheal.telemetry.statistics import iso
 
 JudgementState = Literal["anomalous", "quiet", "inconclusive", "no_data"]
@@ -92,6 +94,32 @@ class Findings(Model):
 
     anomalies: list[Anomaly] = Field(default_factory=list)
     undecided: list[Undecided] = Field(default_factory=list)
+
+
+def asked(
+    detect: Callable[[DetectionData, DetectConfig], Findings],
+    data: DetectionData,
+    config: DetectConfig,
+) -> Findings:
+    """What a detector finds, or that its question cannot be put where the rows lie.
+
+    A question that has no equivalent in the SQL of a database is open, not answered with no.
+    """
+    try:
+        return detect(data, config)
+    except InvalidInput as error:
+        if data.dataset.remote is None:
+            raise
+        return Findings(
+            undecided=[
+                Undecided(
+                    detector=detect.__name__.removeprefix("detect_"),
+                    operation=data.dataset.remote.url,
+                    reason=f"unavailable there: {error.message}",
+                    needed="the rows as files: selfheal run --telemetry PATH",
+                )
+            ]
+        )
 
 
 class Judgement(NamedTuple):

@@ -99,9 +99,7 @@ class Source:
     @cached_property
     def connection(self) -> duckdb.DuckDBPyConnection:
         """One connection for all of a report's questions, on all cores."""
-        connection = self.dataset.connect()
-        connection.execute("RESET threads")
-        return connection
+        return self.dataset.connect(threads=None)
 
     def rows(
         self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()

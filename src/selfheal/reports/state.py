@@ -27,7 +27,7 @@ _VERB = r"(?is)^\s*(?:WITH\b.*?\)\s*)?(INSERT|REPLACE|UPDATE|DELETE|MERGE|TRUNCA
 _KEYS = """
     SELECT {step} AS step, coalesce(service, 'unknown') AS service,
         coalesce(release, 'unknown') AS release, trace_id, {time} AS time_ns, source, line,
-        {words} AS change, unnest(from_json(attributes -> '$."state.{change}"', '["VARCHAR"]')) AS key,
+        {words} AS change, unnest(from_json(attributes ->> '$."state.{change}"', '["VARCHAR"]')) AS key,
         'stated' AS kind
     FROM {table} AS t WHERE attributes LIKE '%"state.{change}"%'{once}
 """

@@ -103,7 +103,7 @@ class ClickHouseStore:
                 settings=self._settings,
                 external_data=_external(external or {}),
             )
-            columns = result.column_names or self._columns(statement, values)
+            columns = result.column_names or self._columns(statement, values, external or {})
         except DatabaseError as error:
             raise InvalidInput(
                 f"the statement cannot be run: {_short(error)}.", where=self.place
@@ -112,10 +112,15 @@ class ClickHouseStore:
             raise ServiceError(f"no answer: {_short(error)}.", where=self.place) from error
         return list(columns), result.result_rows
 
-    def _columns(self, statement: str, values: dict[str, Any]) -> list[str]:
+    def _columns(
+        self, statement: str, values: dict[str, Any], external: Mapping[str, pa.Table]
+    ) -> list[str]:
         """The columns of a statement. An answer without rows comes without them."""
         described = self._client.query(
-            f"DESCRIBE ({statement})", parameters=values, settings=self._settings
+            f"DESCRIBE ({statement})",
+            parameters=values,
+            settings=self._settings,
+            external_data=_external(external),
         )
         return [name for name, *_ in described.result_rows]
 
