@@ -66,7 +66,9 @@ def spans(count: int) -> Iterator[Span]:
         duration = 1_000_000 + int(chance.expovariate(1e-7))
         common = (route, path, 500 if failed else 200, failed, number)
         release = f"1.{number * 4 // max(count, 1)}"
-        yield Span(trace_id, root, "", service, release, f"GET {route}", 2, start, duration, *common)
+        yield Span(
+            trace_id, root, "", service, release, f"GET {route}", 2, start, duration, *common
+        )
         for below in range(min(SPANS_PER_TRACE, count - number) - 1):
             span_id = f"{bits(64) | 1:016x}"
             part = duration // 5 - bits(12)

@@ -159,7 +159,7 @@ changes = st.lists(
 
 def changed(content: bytes, cuts: list[tuple[int, int, bytes]]) -> bytes:
     for at, size, piece in cuts:
-        place = at % len(content)
+        place = at % (len(content) + 1)
         content = content[:place] + piece + content[place + size :]
     return content
 

@@ -23,7 +23,9 @@ from selfheal.telemetry.formats import (
     otlp_binary,
     pytest_output,
     serilog,
+    span_lines,
     text,
+    value_rows,
 )
 from selfheal.telemetry.formats.recognition import (
     has_json_line,
@@ -76,8 +78,10 @@ READERS: tuple[Reader, ...] = (
     Reader("lcov", starts_with(lcov.begins_tracefile), lcov.read),
     Reader("clickhouse-json", has_json_line(clickhouse.is_row), clickhouse.read_json, ANYWHERE),
     Reader("serilog-compact", has_json_line(serilog.is_compact), serilog.read_compact, ANYWHERE),
+    Reader("span-lines", has_json_line(span_lines.is_span), span_lines.read, span_lines.DIVIDE),
     Reader("json-lines", has_json_line(json_lines.is_record), json_lines.read, json_lines.DIVIDE),
     Reader("clickhouse-tsv", starts_with(clickhouse.begins_table), clickhouse.read_tsv),
+    Reader("value-rows", value_rows.is_series, value_rows.read),
     Reader("beat-log", has_line(beat_log.is_beat_line), beat_log.read),
     Reader("pytest", has_line(pytest_output.is_output), pytest_output.read),
     Reader("access-log", has_line(access_log.is_request), access_log.read, ANYWHERE),
