@@ -35,6 +35,7 @@ from selfheal.repair.strategies import (
     restore_setting,
     revert,
     running_total,
+    small_edits,
     sort_few,
 )
 from selfheal.repair.strategies.base import Strategy
@@ -47,6 +48,7 @@ STRATEGIES: tuple[Strategy, ...] = (
     guard_zero_division.STRATEGY,
     guard_conversion.STRATEGY,
     handle_exception.STRATEGY,
+    small_edits.STRATEGY,
     batch_queries.STRATEGY,
     index_join.STRATEGY,
     membership_set.STRATEGY,
