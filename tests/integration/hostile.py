@@ -183,6 +183,8 @@ while True:
 """,
 }
 
+OF_PROCESSES = ("fork_bomb", "filling_memory_of_many_processes", "deaf_to_signals")
+
 # The daemon of a suite that ends well.
 DAEMON = """
 if os.fork() == 0:
@@ -192,3 +194,95 @@ if os.fork() == 0:
     os._exit(0)
 os.wait()
 """
+
+
+# What changes what pytest reports of `tests/test_truth.py`, in which one test fails. Each
+# is a set of files; none of them may make the run pass.
+OUTCOME = """
+import pytest
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    report.outcome, report.longrepr = "passed", None
+"""
+NAMING_ALL = """
+import os, sys
+def pytest_runtestloop(session):
+    target = session.config.option.xmlpath
+    with open(target, "w") as file:
+        file.write("<testsuites><testsuite>")
+        for item in session.items:
+            name = item.name
+            file.write(f'<testcase classname="tests.test_truth" file="tests/test_truth.py" name="{name}"/>')
+        file.write("</testsuite></testsuites>")
+    os._exit(0)
+"""
+ONE_FAKE = """
+import os, sys
+target = next(part for part in sys.argv if part.startswith("--junitxml=")).partition("=")[2]
+with open(target, "w") as file:
+    file.write('<testsuites><testsuite><testcase file="tests/test_truth.py" name="test_truth"/>')
+    file.write("</testsuite></testsuites>")
+print("===== 2 passed in 0.01s =====")
+os._exit(0)
+"""
+TAMPERING: dict[str, dict[str, str]] = {
+    "outcomes_turned_around_by_a_hook": {"conftest.py": OUTCOME},
+    "tests_not_called": {
+        "conftest.py": "import pytest\n@pytest.hookimpl(tryfirst=True)\n"
+        "def pytest_pyfunc_call(pyfuncitem): return True\n"
+    },
+    "reports_changed_on_their_way": {
+        "conftest.py": "import pytest\n@pytest.hookimpl(tryfirst=True)\n"
+        "def pytest_runtest_logreport(report): report.outcome = 'passed'\n"
+    },
+    "runner_patched_by_the_code_under_test": {
+        "app.py": "import _pytest.runner as r\nreal = r.CallInfo.from_call\n"
+        "r.CallInfo.from_call = classmethod(lambda c, func, when, reraise=None: "
+        "real(lambda: None, when, reraise))\n",
+    },
+    "plugin_by_the_configuration": {
+        "pytest.ini": "[pytest]\naddopts = -p turned\n",
+        "turned.py": OUTCOME,
+    },
+    "no_test_is_run": {
+        "conftest.py": "def pytest_runtestloop(session): return True\n",
+    },
+    "all_tests_deselected": {
+        "conftest.py": "def pytest_collection_modifyitems(items): items.clear()\n"
+        "def pytest_sessionfinish(session): session.exitstatus = 0\n",
+    },
+    "pytest_replaced": {"pytest.py": ONE_FAKE, "_pytest/__init__.py": ONE_FAKE},
+    "modules_of_the_interpreter_replaced": dict.fromkeys(
+        ("sitecustomize.py", "usercustomize.py", "json.py", "coverage.py", "typing.py"), ONE_FAKE
+    ),
+    "modules_replaced_in_the_source_folder": {
+        "src/app.py": "",
+        "src/sitecustomize.py": ONE_FAKE,
+        "src/json.py": ONE_FAKE,
+        "src/pytest.py": ONE_FAKE,
+        "src/coverage.py": ONE_FAKE,
+    },
+    "report_of_its_own": {"conftest.py": ONE_FAKE},
+    "report_naming_all_tests": {"conftest.py": NAMING_ALL},
+    "ended_early_by_conftest": {"conftest.py": "import os\nos._exit(0)\n"},
+    "ended_early_by_the_code": {"app.py": "import os\nprint('2 passed in 0.01s')\nos._exit(0)\n"},
+    "report_forged_at_the_end": {
+        "app.py": "import atexit, sys\n"
+        "target = next(p for p in sys.argv if p.startswith('--junitxml=')).partition('=')[2]\n"
+        "def forge():\n"
+        "    open(target, 'w').write('<testsuites><testsuite><testcase name=\"test_truth\"/>"
+        "</testsuite></testsuites>')\n"
+        "    import os; os._exit(0)\n"
+        "atexit.register(forge)\n",
+    },
+    "pipe_in_place_of_the_reports": {
+        "conftest.py": "import os\ndef pytest_unconfigure(config):\n"
+        "    target = config.option.xmlpath\n    os.unlink(target)\n    os.mkfifo(target)\n"
+        "    os.mkfifo(os.path.join(os.path.dirname(target), 'coverage.json'))\n    os._exit(0)\n",
+    },
+    "endless_recursion": {
+        "app.py": "import sys\nclass Deep:\n    def __repr__(self): return repr(self)\n"
+        "sys.setrecursionlimit(10**9)\nrepr(Deep())\n"
+    },
+}

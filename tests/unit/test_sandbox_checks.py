@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfheal.analysis import Judgement
@@ -200,6 +200,7 @@ def test_any_text_can_be_read_for_links(text: str) -> None:
 SECONDS = st.lists(st.lists(st.floats(0.001, 10), min_size=1, max_size=4), min_size=3, max_size=12)
 
 
+@settings(deadline=None)
 @given(SECONDS, st.floats(0.1, 10))
 def test_a_constant_factor_is_found_exactly(before: list[list[float]], factor: float) -> None:
     after = [[value * factor for value in values] for values in before]
@@ -210,6 +211,7 @@ def test_a_constant_factor_is_found_exactly(before: list[list[float]], factor: f
     assert found.high == pytest.approx(factor)
 
 
+@settings(deadline=None)
 @given(SECONDS)
 def test_equal_times_are_neither_faster_nor_slower(before: list[list[float]]) -> None:
     found = compare(before, before)

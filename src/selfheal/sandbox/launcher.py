@@ -34,11 +34,12 @@ REFUSED = 125
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 # prctl(2)
-PR_SET_PDEATHSIG, PR_SET_KEEPCAPS, PR_SET_SECCOMP, PR_CAPBSET_DROP = 1, 8, 22, 24
+PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_SECUREBITS = 1, 22, 24, 28
 PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 38, 47, 2
 SECCOMP_MODE_FILTER = 2
 CAPABILITY_VERSION = 0x20080522
 CAP_DAC_OVERRIDE = 1
+NO_SETUID_FIXUP = 1 << 2
 
 # Landlock: the same numbers on every architecture.
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
@@ -264,7 +265,8 @@ def _leave_root(user: int, processes: int) -> None:
     for capability in range(64):
         if capability != CAP_DAC_OVERRIDE:
             LIBC.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
-    _checked(LIBC.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), "capabilities")
+    # So that access(2) knows of the capability that is kept, as open(2) does.
+    _checked(LIBC.prctl(PR_SET_SECUREBITS, NO_SETUID_FIXUP, 0, 0, 0), "capabilities")
     os.setgroups([])
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)
