@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from selfheal.repair.edits import Operator, Suspect, propose_edits, read_hints
@@ -31,3 +33,8 @@ def test_every_operator_has_an_example_and_a_name_of_its_own():
     assert all(operator.examples for operator in OPERATORS)
     names = [operator.name for operator in OPERATORS]
     assert len(names) == len(set(names))
+
+
+def test_the_document_names_every_operator():
+    text = (Path(__file__).parents[2] / "docs" / "repair.md").read_text(encoding="utf-8")
+    assert [name for name in (each.name for each in OPERATORS) if f"`{name}`" not in text] == []

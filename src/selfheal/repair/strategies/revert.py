@@ -63,10 +63,15 @@ def _ranges(change: FileChange, place: Place) -> list[tuple[int, int]]:
 
 
 def propose_commit(problem: Problem) -> Iterator[Edit]:
-    """The whole commit, tests included, where nothing has changed its lines since."""
+    """The whole commit, tests included, where nothing has changed its lines since.
+
+    Where tests show the trouble, those of the commit stay: they are what has to pass.
+    """
     for suspect in problem.suspects:
         files: dict[str, str | None] = {}
         for change in suspect.files:
+            if problem.failing_tests and is_test(change.path_now):
+                continue
             now = problem.sources.get(change.path_now)
             if change.before is None and now == change.after:
                 files[change.path_now] = None
