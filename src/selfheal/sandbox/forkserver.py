@@ -37,6 +37,7 @@ LINE_LIMIT = 128 * MEGABYTE
 # but some suites need theirs, or name options of plugins in their configuration; coverage and
 # processes of their own are then turned off where those plugins are there.
 NO_PLUGINS = 0
+UNKNOWN_OPTION = "unrecognized arguments"
 PLUGINS: tuple[tuple[Mapping[str, str], tuple[str, ...]], ...] = (
     ({"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, ()),
     ({}, ("--no-cov", "-n0")),
@@ -258,6 +259,8 @@ def started(server: ForkServer, wanted: Sequence[str]) -> ForkServer:
     """
     reason = ""
     for plugins in range(server.plugins, len(PLUGINS)):
+        if plugins > NO_PLUGINS + 1 and UNKNOWN_OPTION not in reason:
+            break
         trial = ForkServer(
             server.worktree,
             server.tests,

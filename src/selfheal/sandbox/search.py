@@ -3,7 +3,8 @@
 Generate and validate, as in GenProg (Le Goues et al., TSE 2012) and its deterministic
 successors: edits in the order of likelihood (`selfheal.repair.edits`), first alone, then
 pairs where one alone made progress. What is counted is the budget, not time, so that a
-repetition tries the same: attempts go out in chunks, and only whole chunks are judged.
+repetition tries the same: attempts go out in chunks that grow, and only whole chunks are
+judged.
 An edit for which the tests pass is plausible; it is proven by the validate phase.
 """
 
@@ -36,7 +37,7 @@ from selfheal.sandbox.search_model import (
 )
 from selfheal.sandbox.search_plan import Planner
 
-CHUNK = 64
+FIRST_CHUNK, MOST_CHUNK = 16, 128
 MOST_WORKERS = 4
 KEPT = 6
 PROGRESSED, POOL = 20, 300
@@ -161,8 +162,9 @@ class _Search:
     def _sweep(self, attempts: Iterable[Attempt], limit: int) -> list[tuple[Attempt, Plan]]:
         """Judge attempts by exchanging functions; those that need an import are given back."""
         later: list[tuple[Attempt, Plan]] = []
-        source = islice(attempts, limit)
-        while chunk := list(islice(source, CHUNK)):
+        source, size = islice(attempts, limit), FIRST_CHUNK
+        while chunk := list(islice(source, size)):
+            size = min(2 * size, MOST_CHUNK)
             self.proposed += len(chunk)
             quick = []
             for attempt in chunk:

@@ -29,7 +29,8 @@ FAILING_SECONDS = 3.0
 SURVEY_WALL = 45.0
 # Passing tests that are watched: enough to refuse most wrong edits, few beside a large suite.
 WATCHED = 150
-LEAST_LIMIT, LIMIT_FACTOR, MOST_LIMIT = 1.0, 5.0, 20.0
+LEAST_LIMIT, LIMIT_FACTOR, MOST_LIMIT = 0.3, 10.0, 20.0
+UNKNOWN_SECONDS = 0.1
 GUARDS = 300
 TRIES = 2
 
@@ -252,7 +253,7 @@ def limit_of(survey: Survey, test: str) -> float:
     own = survey.results.get(test)
     if own is not None and own.outcome == "timed_out":
         spent = [each for each in spent if each < own.seconds]
-    return min(LEAST_LIMIT + LIMIT_FACTOR * max(spent, default=1.0), MOST_LIMIT)
+    return min(LEAST_LIMIT + LIMIT_FACTOR * max(spent, default=UNKNOWN_SECONDS), MOST_LIMIT)
 
 
 def guards_of(survey: Survey, regions: Sequence[Region]) -> list[str]:

@@ -1,0 +1,157 @@
+"""Planted faults in small repositories are found by running their failing tests."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from selfheal import config
+from selfheal.artifacts.diagnosis import Diagnosis, Impact
+from selfheal.repair import Problem, edited
+from selfheal.sandbox.search import search_all
+from selfheal.sandbox.search_lanes import Lanes
+from selfheal.sandbox.search_model import SearchReport
+
+NO_IMPACT = Impact(severity="low", affected_requests=0, all_requests=0, share=0, explanation="")
+
+
+def searched(
+    folder: Path, files: Mapping[str, str], *failing: str, **limits: int
+) -> tuple[SearchReport, list[str]]:
+    """The report, and the plausible edits as the texts of the files that they change."""
+    repository = folder / "repository"
+    for name, text in files.items():
+        (repository / name).parent.mkdir(parents=True, exist_ok=True)
+        (repository / name).write_text(text)
+    script = "git init -q . && git add . && git -c user.name=a -c user.email=a@b commit -qm one"
+    subprocess.run(["sh", "-c", script], cwd=repository, check=True)
+    diagnosis = Diagnosis(
+        id="diagnosis",
+        anomaly_ids=[],
+        kind="error",
+        service="s",
+        operation="o",
+        title="t",
+        verdict="code_cause",
+        reason="",
+        locations=[],
+        suspect_commits=[],
+        root_service="s",
+        impact=NO_IMPACT,
+        complexity="low",
+        recommendations=[],
+        evidence={"failing_tests": list(failing)},
+    )
+    problem = Problem(diagnosis=diagnosis, base_commit="HEAD", sources=dict(files))
+    tests = config.TestsConfig()
+    with Lanes(repository, "HEAD", folder / "lanes", tests, failing, count=2, seconds=120) as lanes:
+        (report,) = search_all([problem], {}, lanes, config.SearchConfig(**limits))
+    texts = [
+        text
+        for edit in report.plausible
+        for text in edited(edit, problem.sources).values()
+        if text is not None
+    ]
+    return report, texts
+
+
+def test_a_wrong_operator_in_a_src_layout_with_unittest_and_a_suite_that_was_red(
+    tmp_path: Path,
+) -> None:
+    code = "def total(prices, limit):\n    return sum(p for p in prices if p < limit)\n"
+    suite = """\
+import unittest
+from prices.sums import total
+
+class Sums(unittest.TestCase):
+    def test_limit_counts(self):
+        self.assertEqual(total([1, 2, 3], 2), 3)
+
+    def test_small(self):
+        self.assertEqual(total([1, 2], 9), 3)
+
+    def test_red_for_long(self):
+        self.assertEqual(total([1], 9), 2)
+"""
+    files = {"src/prices/__init__.py": "", "src/prices/sums.py": code, "tests/test_sums.py": suite}
+    report, texts = searched(tmp_path, files, "tests/test_sums.py::Sums::test_limit_counts")
+
+    assert code.replace("<", "<=") in texts
+    assert report.told.guards == 1
+    assert not report.told.cut
+
+
+def test_a_loop_without_end_in_a_method(tmp_path: Path) -> None:
+    code = """\
+class Queue:
+    def __init__(self, items):
+        self.items = list(items)
+
+    def drain(self, stop):
+        taken = []
+        while len(self.items) >= stop:
+            taken.append(self.items.pop(0)) if self.items else None
+        return taken
+
+    def size(self):
+        return len(self.items)
+"""
+    suite = """\
+from tasks import Queue
+
+def test_drains_all():
+    assert Queue([1, 2]).drain(0) == [1, 2]
+
+def test_size():
+    assert Queue([1]).size() == 1
+"""
+    files = {"tasks.py": code, "test_tasks.py": suite}
+    report, texts = searched(tmp_path, files, "test_tasks.py::test_drains_all", enough=1)
+
+    assert code.replace(">= stop", "> stop") in texts
+    told = {reason for each in report.told.ledger for reason in each.fell}
+    assert told
+
+
+def test_a_constant_of_a_module_is_changed_where_the_tests_import_it_anew(tmp_path: Path) -> None:
+    code = "LIMIT = 3\n\n\ndef allowed(n):\n    return n < LIMIT\n\n\nALLOWED = [allowed(n) for n in range(5)]\n"
+    suite = "from limits import ALLOWED\n\ndef test_allowed():\n    assert ALLOWED == [True] * 4 + [False]\n"
+    files = {"limits.py": code, "tests/test_limits.py": suite, "conftest.py": ""}
+    report, texts = searched(tmp_path, files, "tests/test_limits.py::test_allowed", imports=40)
+
+    assert report.told.unavailable is None
+    assert not any("test_" in path for edit in report.plausible for path in edit.files)
+    assert all(text.startswith("LIMIT") for text in texts)
+
+
+def test_tests_that_pass_here_are_no_reproducer(tmp_path: Path) -> None:
+    files = {"app.py": "def one():\n    return 1\n", "test_app.py": "def test_one():\n    pass\n"}
+    report, _ = searched(tmp_path, files, "test_app.py::test_one")
+
+    assert report.told.unavailable == "the failing tests do not fail here, or not each time"
+
+
+def test_a_suite_that_does_not_collect_is_told(tmp_path: Path) -> None:
+    files = {
+        "conftest.py": "raise RuntimeError\n",
+        "test_app.py": "def test_one():\n    assert 0\n",
+    }
+    report, _ = searched(tmp_path, files, "test_app.py::test_one")
+
+    assert report.told.unavailable is not None
+    assert report.told.unavailable.startswith("the tests could not be run in forks")
+
+
+@pytest.mark.parametrize("candidates", [30])
+def test_a_search_that_is_repeated_finds_the_same(tmp_path: Path, candidates: int) -> None:
+    code = "def last(values):\n    return values[len(values)]\n"
+    suite = "from ends import last\n\ndef test_last():\n    assert last([1, 2]) == 2\n"
+    files = {"ends.py": code, "test_ends.py": suite}
+    one = searched(tmp_path / "one", files, "test_ends.py::test_last", candidates=candidates)
+    two = searched(tmp_path / "two", files, "test_ends.py::test_last", candidates=candidates)
+
+    assert one == two
+    assert one[1]
