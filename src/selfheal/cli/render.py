@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Telemetry,
         Validation,
     )
+    from selfheal.artifacts.patch import Search
 
 SHOWN_OPERATIONS = 40
 
@@ -135,7 +136,29 @@ def validation(payload: Validation) -> str:
             if result.checks
             else "  no checks"
         )
+    for search in payload.searches:
+        blocks += ["", *_search(search)]
     return _blocks(*blocks, f"\nisolation: {payload.isolation}")
+
+
+def _search(search: Search) -> list[str]:
+    """What a search tried, and why it fell."""
+    if search.unavailable:
+        return [f"search for {search.diagnosis_id}: none, {search.unavailable}"]
+    head = (
+        f"search for {search.diagnosis_id}: {search.tried} of {search.proposed} edits run, "
+        f"{search.plausible} made {len(search.tests)} failing tests pass; {search.note}"
+    )
+    rows = [
+        (
+            f"  {each.strategy}",
+            f"{each.tried} tried",
+            f"{each.plausible} plausible",
+            "; ".join(f"{count} × {reason}" for reason, count in each.fell.items()),
+        )
+        for each in search.ledger
+    ]
+    return [head, table(rows)] if rows else [head]
 
 
 def deployment(payload: Deployment) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from selfheal.cli.console import Console, Outcome, output_options
 from selfheal.cli.outcome import report
@@ -12,6 +12,7 @@ from selfheal.cli.project import PHASES, Project, git_top, open_project, project
 from selfheal.errors import InvalidInput, RepositoryError
 
 if TYPE_CHECKING:
+    from selfheal.artifacts import Diagnoses, Validation
     from selfheal.engine.observer import RunResult
 
 NEED_REPOSITORY = ("diagnose", "fix", "validate", "deploy")
@@ -60,7 +61,30 @@ def run(arguments: Namespace, console: Console) -> Outcome:
     repository = find_repository(arguments.repo, first, last)
     if first == "parse":
         check_telemetry(project)
-    return report(_start(arguments, project, repository, (first, last), console), console)
+    result = _start(arguments, project, repository, (first, last), console)
+    outcome = report(result, console)
+    unhealed = _unhealed(result.folder)
+    if outcome == "succeeded" and PHASES.index(last) >= PHASES.index("validate") and unhealed:
+        console.note(unhealed)
+    return outcome
+
+
+def _unhealed(folder: Path) -> str | None:
+    """What a person can do where no fix was proven: the diagnosis stands by itself."""
+    from selfheal.artifacts.envelope import read_artifact
+
+    path, diagnosis = folder / "validation.json", folder / "diagnosis.json"
+    if not path.is_file() or not diagnosis.is_file():
+        return None
+    validation = cast("Validation", read_artifact(path, "validation"))
+    if validation.selected is not None:
+        return None
+    found = cast("Diagnoses", read_artifact(diagnosis, "diagnosis"))
+    return (
+        f"no fix was proven: {validation.reason}\n"
+        f"the diagnosis is for people: {found.summary}\n"
+        "read it with: selfheal show diagnosis; what was tried: selfheal show validation"
+    )
 
 
 def _start(
