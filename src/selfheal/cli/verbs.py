@@ -47,6 +47,7 @@ VERBS: dict[str, Verb] = {
     "query": Verb("query", "ask telemetry by a shipped query or by SQL"),
     "report": Verb("report", "what production did: profiler, heatmap, timeline, errors and more"),
     "replay-trace": Verb("replay_trace", "print a captured trace as a runnable pytest file"),
+    "search": Verb("search", "find code by words, relations, shapes and meaning"),
     "beats": Verb("beats", "list the beats; beats new NAME writes one of your own"),
     "sequences": Verb("sequences", "validate sequence files, or draw their graph"),
     "config": Verb("settings", "show the settings and where each comes from, or their schema"),

@@ -128,6 +128,21 @@ class History:
         """The commits of a range by first parents alone, newest first, at most so many."""
         return self._git("rev-list", "--first-parent", f"--max-count={most}", span, "--").split()
 
+    def touched(self, sha: str, most: int) -> list[set[str]]:
+        """The files of each of the last commits, merges left out, newest first."""
+        listed = self._git(
+            "log",
+            "--no-merges",
+            f"--max-count={most}",
+            "--name-only",
+            "-z",
+            "--format=%x01",
+            sha,
+            "--",
+        )
+        commits = listed.split("\x01")[1:]
+        return [{name.strip("\n") for name in commit.split("\0")} - {""} for commit in commits]
+
     def changed_files(self, sha: str) -> list[str]:
         """The files that a commit changed against its first parent, sorted."""
         listed = self._git(

@@ -87,6 +87,9 @@ class Court:
         told = Conviction(reproducer=self.reproducer.told)
         searched = good is None
         if good is None:
+            if len(self._line(None)) < 2:
+                reason = "the history has no earlier commit"
+                return told.model_copy(update={"reason": reason})
             if self.at(self.bad) != "anomalous":
                 return told.model_copy(
                     update={"bad": self.at(self.bad), "reason": "it does not show here"}
