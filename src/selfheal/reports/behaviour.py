@@ -56,7 +56,7 @@ SELECT flow, statement, times, traces FROM (
 ORDER BY flow, traces DESC, times DESC, statement
 """
 _ERRORS = """
-SELECT e.flow, x.exception_type AS exception, any_value(x.exception_message) AS message,
+SELECT e.flow, x.exception_type AS exception, min(x.exception_message) AS message,
     count(*)::BIGINT AS times
 FROM errors AS x JOIN entries AS e ON e.trace_id = x.trace_id GROUP BY e.flow, x.exception_type
 ORDER BY ALL

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast, get_type_hints
 
-from selfheal.errors import NotFound
+from selfheal.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from selfheal.reports.model import Options, Report
@@ -66,4 +66,13 @@ def build(name: str, source: Source, options: Options | None = None) -> Report:
     from selfheal.reports.model import Options
 
     module = cast("_Module", import_module(f"selfheal.reports.{definition(name).module}"))
-    return module.build(source, options or Options())
+    try:
+        return module.build(source, options or Options())
+    except InvalidInput as error:
+        remote = source.telemetry.dataset.remote
+        if remote is None or error.where is None:
+            raise
+        # A statement has no equivalent in the SQL of the database that holds the rows.
+        kind = cast("type[Report]", get_type_hints(module.build)["return"])
+        empty = f"unavailable where the rows lie ({remote.url}): {error.message}"
+        return kind(report=name, run_id=source.run_id, empty=empty)

@@ -24,6 +24,7 @@ _OPTIONS = ("secure", "traces", "logs", "metrics", "since", "until")
 
 
 _ARROW = {
+    "null": "String",
     "string": "String",
     "large_string": "String",
     "int32": "Int32",

@@ -18,7 +18,7 @@ aggregates of nothing are NULL, a name means the column before it means an alias
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import sqlglot
@@ -260,7 +260,7 @@ def _within_group(_: Rewrite, node: exp.Expr) -> exp.Expr:
     return _parametrised("quantileExactInclusive", [function.this], key.this)
 
 
-def _parametrised(name: str, parameters: list[exp.Expr], value: exp.Expr) -> exp.Expr:
+def _parametrised(name: str, parameters: Sequence[exp.Expr], value: exp.Expr) -> exp.Expr:
     return exp.ParameterizedAgg(
         this=name, expressions=[p.copy() for p in parameters], params=[value.copy()]
     )
@@ -465,7 +465,30 @@ def _by_name(_: Rewrite, node: exp.Expr) -> exp.Expr:
     return _function(_NAMES[name], *node.expressions) if name in _NAMES else node
 
 
-_NAMES = {"isfinite": "isFinite", "list_sort": "arraySort", "list_distinct": "arrayDistinct"}
+_NAMES = {"isfinite": "isFinite", "json_valid": "isValidJSON", "hash": "cityHash64"}
+# Enough for the counts of a mode to be exact in all but absurd cases.
+_COUNTERS = 10_000
+
+
+def _mode(_: Rewrite, node: exp.Expr) -> exp.Expr:
+    numbers = [exp.Literal.number(1), exp.Literal.number(_COUNTERS)]
+    top = _parametrised("topK", numbers, node.this)
+    return _function("arrayElementOrNull", top, exp.Literal.number(1))
+
+
+def _json_text(node: exp.Expr) -> exp.Expr:
+    """The text that is cast to JSON, '' where there is none."""
+    text = node.this.this if isinstance(node.this, exp.Cast) else node.this
+    return _function("coalesce", text, exp.Literal.string(""))
+
+
+def _json_keys(_: Rewrite, node: exp.Expr) -> exp.Expr:
+    return _function("JSONExtractKeys", _json_text(node))
+
+
+def _json_type(_: Rewrite, node: exp.Expr) -> exp.Expr:
+    kind = _function("toString", _function("JSONType", _json_text(node)))
+    return _function("upper", kind)
 
 
 def _replaced(_: Rewrite, node: exp.Expr) -> exp.Expr:
@@ -512,6 +535,10 @@ OVERRIDES: Mapping[type[exp.Expr], Callable[[Rewrite, Any], exp.Expr]] = {
     exp.LogicalAnd: _logical("min"),
     exp.Anonymous: _by_name,
     exp.Coalesce: _attributes_or,
+    exp.Mode: _mode,
+    exp.JSONKeys: _json_keys,
+    exp.JSONType: _json_type,
+    exp.ArraySort: _named_function("arraySort"),
     exp.RegexpReplace: _replaced,
     exp.Filter: _filter,
     exp.Like: _like_attributes,

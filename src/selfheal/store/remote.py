@@ -203,7 +203,9 @@ def _bound(tree: exp.Query, parameters: Any) -> exp.Query:
         name = node.name or str(next(unnamed, ""))
         if name not in given:
             raise InvalidInput(f"the parameter {name} has no value.", where="SQL")
-        return exp.convert(given[name])
+        converted = exp.convert(given[name])
+        # A list without elements has no type by itself.
+        return exp.cast(converted, "VARCHAR[]") if given[name] == [] else converted
 
     bound = tree.transform(value)
     assert isinstance(bound, exp.Query)
