@@ -4,8 +4,8 @@ A topic is `messaging.destination.name` of a span or log record, or what an even
 that it was subscribed to. Who uses it is the operation around the message (of a
 subscription, the logger). Held against the release before: a topic that its user never
 used in enough good messages, by Fisher's exact test, adjusted over all (Benjamini-
-Hochberg). Held against declared sequences: a topic in a declared name space that no
-sequence declares.
+Hochberg). Held against declared sequences: a topic that no sequence declares, in a name space most of whose topics in use
+are declared.
 """
 
 from __future__ import annotations
@@ -86,6 +86,14 @@ def uses_of(
     rows = dataset.rows(_MESSAGES, scope_of(comparison))
     events = {event: flow.file for flow in declared for event in flow.events}
     spaces = {_space(event): file for event, file in sorted(events.items()) if _space(event)}
+    # Files that declare less than half of what is used in a name space do not rule it.
+    used = {row["topic"] for row in rows if row["after"]}
+    ruled = {
+        space: file
+        for space, file in spaces.items()
+        if 2 * sum(topic in events for topic in used if _space(topic) == space)
+        >= sum(_space(topic) == space for topic in used)
+    }
     found = []
     for row in rows:
         if not row["after"]:
@@ -98,7 +106,7 @@ def uses_of(
                 before=sum(one["before"] for one in own),
                 after=sum(one["after"] for one in own),
                 known=any(one["topic"] == topic and one["before"] for one in rows),
-                declared=None if topic in events else spaces.get(_space(topic)),
+                declared=None if topic in events else ruled.get(_space(topic)),
             )
         )
     return found
