@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from planted_bugs import PROGRAMS, Program
 from small_bugs import BUGS, Bug
 
 from selfheal.repair.edits import CodeEdit, Hints, Suspect, propose_edits, read_hints
@@ -87,9 +88,9 @@ def told(found: object, expected: object) -> str:
     return f"assert {found!r} == {expected!r}"
 
 
-def passing(bug: Bug) -> Iterator[tuple[int, CodeEdit]]:
+def passing(bug: Bug, limit: int = FIRST) -> Iterator[tuple[int, CodeEdit]]:
     suspects, hints = facts(bug)
-    edits = propose_edits({PATH: bug.source}, suspects, hints, FIRST)
+    edits = propose_edits({PATH: bug.source}, suspects, hints, limit)
     for number, edit in enumerate(edits, start=1):
         source = edit.apply(bug.source)
         if all(right(outcome(source, check)[0], expected) for check, expected in bug.checks):
@@ -99,3 +100,22 @@ def passing(bug: Bug) -> Iterator[tuple[int, CodeEdit]]:
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.kind)
 def test_a_small_bug_is_mended_by_one_of_the_first_edits(bug: Bug):
     assert next(passing(bug), None) is not None, f"none of the first {FIRST} edits mends it"
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+def test_programs_give_what_they_should(program: Program):
+    for check, expected in program.checks:
+        assert right(outcome(program.source, check)[0], expected), check
+    assert all(good in program.source for good, _ in program.bugs)
+
+
+@pytest.mark.parametrize("name", ["intervals", "inventory", "grid"])
+def test_most_bugs_in_larger_code_are_mended_by_one_of_the_first_edits(name: str):
+    program = next(each for each in PROGRAMS if each.name == name)
+    shown = mended = 0
+    for good, bad in program.bugs:
+        bug = Bug(name, program.source.replace(good, bad, 1), program.checks)
+        if any(not right(outcome(bug.source, check)[0], value) for check, value in bug.checks):
+            shown += 1
+            mended += next(passing(bug, 200), None) is not None
+    assert mended >= 0.75 * shown, f"{mended} of {shown}"

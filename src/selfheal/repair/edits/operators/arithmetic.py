@@ -174,7 +174,7 @@ def change_sign(site: Site) -> Iterator[Draft]:
         key = isinstance(parent, ast.Lambda) and node is parent.body
         key = key or (isinstance(parent, ast.Tuple) and isinstance(site.parent(parent), ast.Lambda))
         if key or (placed and site.scope.kinds.guess(node) == NUMBER):
-            yield site.draft(node, f"-{site.within(node, 13)}", 0.4, "lacks a minus sign")
+            yield site.draft(node, f"-{site.within(node, 13)}", 0.6, "lacks a minus sign")
 
 
 def add_operand(site: Site) -> Iterator[Draft]:

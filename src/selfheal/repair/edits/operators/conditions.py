@@ -12,7 +12,7 @@ from selfheal.repair.edits.kinds import BOOL
 from selfheal.repair.edits.model import Draft, Operator, OperatorExample
 from selfheal.repair.edits.site import Site
 
-_RISKY = (ast.Subscript, ast.Attribute, ast.Call, ast.BinOp)
+_RISKY = (ast.Subscript, ast.Attribute, ast.Call, ast.BinOp, ast.In, ast.NotIn)
 _WORD = re.compile(r"\b(and|or)\b")
 
 
@@ -113,7 +113,9 @@ def add_term(site: Site) -> Iterator[Draft]:
             found[id(value)] = value
     for test in found.values():
         text = site.text(test)
-        risky = any(isinstance(each, _RISKY) for each in ast.walk(test))
+        risky = bool(site.hints.exceptions) or any(
+            isinstance(each, _RISKY) for each in ast.walk(test)
+        )
         for atom, weight in atoms(site, test):
             if atom == text:
                 continue

@@ -145,22 +145,25 @@ def first_value(site: Site) -> Iterator[Draft]:
     function = site.scope.function
     if function is None:
         return
-    for name in sorted({name for text in site.hints.messages for name in _UNBOUND.findall(text)}):
-        if name in site.scope.locals and name not in site.scope.parameters:
-            places = [_first(function), *_loop_starts(site)]
-            for place, (value, weight) in product(places, _firsts(site, name)):
-                splice = site.source.insert_before(place, [f"{name} = {value}"])
-                yield Draft((splice,), weight, f"reads `{name}` before it has a value")
-    for name, attribute in sorted(
-        {found for text in site.hints.messages for found in _ATTRIBUTE.findall(text)}
-    ):
+    told = site.hints.messages
+    unbound = {name for text in told for name in _UNBOUND.findall(text)}
+    undefined = {name for text in told for name in _UNDEFINED.findall(text)}
+    known = undefined | set(site.scope.locals) - set(site.scope.parameters)
+    used = {node.id for node in site.scope.nodes if isinstance(node, ast.Name)}
+    for name in sorted((unbound | undefined) & known & used):
+        places = [_first(function), *_loop_starts(site)]
+        for place, (value, weight) in product(places, _firsts(site, name)):
+            splice = site.source.insert_before(place, [f"{name} = {value}"])
+            yield Draft((splice,), weight, f"reads `{name}` before it has a value")
+    yield from _first_attribute(site)
+
+
+def _first_attribute(site: Site) -> Iterator[Draft]:
+    read = {node.attr for node in site.of(ast.Attribute) if isinstance(node, ast.Attribute)}
+    told = {found for text in site.hints.messages for found in _ATTRIBUTE.findall(text)}
+    for name, attribute in sorted(told):
         maker = _initialiser(site, name)
-        used = any(
-            node.attr == attribute
-            for node in site.of(ast.Attribute)
-            if isinstance(node, ast.Attribute)
-        )
-        if maker is None or not used:
+        if maker is None or attribute not in read:
             continue
         own = maker.args.args[0].arg
         for value, weight in _firsts(site, attribute, [each.arg for each in maker.args.args]):
