@@ -189,6 +189,9 @@ REFUSED = [
     ),
     # Nobody knows how this listener is removed.
     ("remove_listener", SHAPES["listener_kept"], "subscribe"),
+    # A register for others; a default that knows a value of the time of definition.
+    ("local_state", "KNOWN = {}\ndef f(name, x):\n    KNOWN[name] = x\n", "KNOWN[name]"),
+    ("fresh_default", "def f(x, n=1):\n    def g(m=[n]):\n        m[0] += x\n    return g\n", "+="),
     ("fresh_default", "def f(x, seen=[]): seen.append(x); return seen\n", "seen"),
 ]
 

@@ -30,7 +30,7 @@ def propose(problem: Problem) -> Iterator[Edit]:
         for argument, value in defaults_of(function):
             name, text = argument.arg, source.segment(value)
             shared = changes_of(own_nodes(function), name) or escapes(function, name)
-            if not is_mutable_value(value) or not shared or "\n" in text:
+            if not is_mutable_value(value) or not shared or "\n" in text or _reads(value):
                 continue
             lines = [f"if {name} is None:", f"{source.unit}{name} = {text}"]
             yield edit(
@@ -48,6 +48,12 @@ def propose(problem: Problem) -> Iterator[Edit]:
                 parameter=name,
                 default=text,
             )
+
+
+def _reads(value: ast.expr) -> bool:
+    """Whether a default depends on values of the time of definition, which a call need not find."""
+    called = {id(node.func) for node in ast.walk(value) if isinstance(node, ast.Call)}
+    return any(isinstance(node, ast.Name) and id(node) not in called for node in ast.walk(value))
 
 
 def _annotation(source: Source, argument: ast.arg) -> list[Splice]:

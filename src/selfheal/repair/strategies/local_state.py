@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from selfheal.codebase.index import dotted, own_nodes
 from selfheal.codebase.mutation import (
+    MUTATORS,
     changes_of,
     is_mutable_value,
     local_names,
@@ -39,7 +40,7 @@ def propose(problem: Problem) -> Iterator[Edit]:
             container = is_mutable_value(value) and bool(
                 changes_of(own_nodes(owned.function), name)
             )
-            if name not in declared and not container:
+            if (name not in declared and not container) or not _read_here(owned, name):
                 continue
             alone = not _read_elsewhere(problem, owned, name)
             if alone:
@@ -56,6 +57,22 @@ def _declared(function: Function) -> dict[str, ast.Global]:
         if isinstance(node, ast.Global)
         for name in node.names
     }
+
+
+def _read_here(owned: Owned, name: str) -> bool:
+    """Whether the function uses what it puts there; what it only fills is a register for others."""
+    source = owned.source
+    for node in own_nodes(owned.function):
+        if not isinstance(node, ast.Name) or node.id != name:
+            continue
+        parent = source.parent(node)
+        if isinstance(parent, ast.AugAssign):
+            return True
+        filled = isinstance(parent, ast.Attribute) and parent.attr in MUTATORS
+        stored = isinstance(parent, ast.Subscript) and not isinstance(parent.ctx, ast.Load)
+        if isinstance(node.ctx, ast.Load) and not filled and not stored:
+            return True
+    return False
 
 
 def _read_elsewhere(problem: Problem, owned: Owned, name: str) -> bool:
