@@ -71,7 +71,9 @@ values = st.one_of(
     st.builds(
         lambda number: {"intValue": number}, st.integers(-5, 600).map(str) | st.integers(0, 9)
     ),
-    st.builds(lambda number: {"doubleValue": number}, st.floats(allow_nan=False, allow_infinity=False)),
+    st.builds(
+        lambda number: {"doubleValue": number}, st.floats(allow_nan=False, allow_infinity=False)
+    ),
     st.builds(lambda truth: {"boolValue": truth}, st.booleans()),
     st.just({"arrayValue": {"values": [{"stringValue": "a"}]}}),
     st.just({}),
@@ -382,3 +384,62 @@ def test_work_is_shared_in_order_and_errors_come_back() -> None:
 def test_what_is_no_request_is_unusual(wire: bytes) -> None:
     with pytest.raises(Unusual):
         otlp_wire.WireSpans(mock.Mock()).add([(1, wire)])
+
+
+def test_a_line_or_document_that_does_not_fit_into_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes before it is kept, and the refusal says what happened."""
+    from selfheal.telemetry import sources
+
+    monkeypatch.setattr(sources, "LONGEST_LINE", 2_000_000)
+    monkeypatch.setattr(sources, "LARGEST_DOCUMENT", 2_000_000)
+    record = '{"level": "info", "msg": "kept"}\n'
+    (tmp_path / "long.log").write_text(record * 40_000 + '{"msg": "' + "x" * 4_000_000 + '"}\n')
+    document = request_of_spans([{"name": "x" * 3_000_000}])
+    (tmp_path / "large.json").write_text(json.dumps(document, indent=1))
+    extracted = extract(find([tmp_path]), tmp_path / "out", "rows", processes=1)
+    assert [(line.file, line.line) for line in extracted.refused.listed] == [
+        ("large.json", 2), ("long.log", 40_001)
+    ]  # fmt: skip
+    assert all("MiB" in line.reason for line in extracted.refused.listed)
+    assert extracted.sources[1].events_kept == 40_000
+
+
+FLAT = {
+    "trace_id": "ab" * 16, "span_id": "cd" * 8, "parent_span_id": None, "name": "GET /",
+    "service": "shop", "version": "1.0", "kind": "SERVER", "status": "error",
+    "http.response.status_code": 500, "queue": "a",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("moments", "expected"),
+    [
+        ({"start_time": "2024-05-01T12:00:00Z", "duration_ms": 1.5}, 1.5),
+        ({"start_ns": 2**60, "duration_ns": 2_000_000}, 2.0),
+        ({"timestamp": 1714564800.0, "end_time": 1714564801.0}, 1000.0),
+        ({"end_time": "2024-05-01 12:00:00", "duration_seconds": 2}, 2000.0),
+        ({"duration_us": 1}, None),
+    ],
+)
+def test_spans_as_flat_json_lines(
+    tmp_path: Path, moments: dict[str, Any], expected: float | None
+) -> None:
+    """The key of a duration tells its unit; a duration without a time is not placed anywhere."""
+    file = tmp_path / "spans.jsonl"
+    file.write_text(json.dumps(FLAT | moments) + "\n" + '{"message": "no span"}\n')
+    found = find([file])
+    assert found.files[0].format == "span-lines"
+    extracted = extract(found, tmp_path, "rows")
+    (span,) = rows_of(extracted, "spans")
+    assert extracted.refused.total == 1
+    assert (span["service"], span["release"], span["operation"]) == ("shop", "1.0", "GET /")
+    assert (span["kind"], span["status"], span["http_status"]) == ("server", "error", 500)
+    assert (span["duration_ms"], span["attributes"]) == (expected, '{"queue":"a"}')
+
+
+def test_a_log_record_that_names_its_span_is_no_span(tmp_path: Path) -> None:
+    file = tmp_path / "app.jsonl"
+    file.write_text(json.dumps(FLAT | {"level": "info", "duration_ms": 5}) + "\n")
+    assert find([file]).files[0].format == "json-lines"

@@ -20,6 +20,7 @@ from selfheal.telemetry.sink import Sink
 from selfheal.telemetry.sources import (
     Lines,
     SourceFile,
+    TooLarge,
     Undivided,
     find_files,
     hashed,
@@ -271,6 +272,8 @@ def _read(piece: Piece, sink: Sink) -> tuple[int, int, int, int, int]:
             reader_named(piece.file.format).read(lines, sink)
         except (EOFError, OSError, zlib.error) as error:
             sink.refuse(lines.read + 1, f"the compressed data ends or breaks here: {error}")
+        except TooLarge as error:
+            sink.refuse(lines.read + 1, f"{error}; from here on the file is not read")
     return (
         lines.read - before,
         sink.events - kept,

@@ -40,6 +40,7 @@ SELECT '{table}' AS "table", id FROM (
 ) WHERE id <> first ORDER BY id
 """
 _HASHES_AT_A_TIME = 8_000_000
+_MEMORY = "600MB"
 
 _ORIGINS = """
 WITH lost AS (
@@ -214,6 +215,9 @@ def connect(extracted: Dataset, normalized: Dataset) -> duckdb.DuckDBPyConnectio
 def connect_raw(extracted: Dataset) -> duckdb.DuckDBPyConnection:
     """A connection to extracted rows, each view named ``raw_<table>``."""
     connection = extracted.connect()
+    # What does not fit spills to disk: memory does not grow with the telemetry.
+    scratch = str(extracted.folder / "spilled").replace("'", "''")
+    connection.execute(f"SET memory_limit = '{_MEMORY}'; SET temp_directory = '{scratch}'")
     for name in extracted.tables:
         connection.execute(f'ALTER VIEW "{name}" RENAME TO "raw_{name}"')
     return connection

@@ -19,6 +19,9 @@ from selfheal.artifacts.model import Model
 from selfheal.errors import TelemetryError
 
 HEAD_BYTES = 64 * 1024
+# What is read at once has to fit into memory many times over.
+LONGEST_LINE = 64 * 1024 * 1024
+LARGEST_DOCUMENT = 64 * 1024 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _BLOCK = 1024 * 1024
@@ -39,6 +42,10 @@ class Undivided(Exception):
     """A reader met what it can only read where its lines go on to the end of the file."""
 
 
+class TooLarge(Exception):
+    """A line, a document or a message is larger than what is read at once; says which."""
+
+
 class Lines:
     """The lines of a file, or of a range of it, as text, counted, without their ends.
 
@@ -56,6 +63,7 @@ class Lines:
         self.broken_bytes = 0
         self.to_the_end = to_the_end
         self._first = before == 0
+        self._together = 0
         self._file = file
 
     def __iter__(self) -> Iterator[str]:
@@ -87,6 +95,8 @@ class Lines:
             pieces.append(piece)
             length += len(piece)
             if piece and (length < size or b"\n" not in piece):
+                if length > LONGEST_LINE:
+                    raise TooLarge(f"a line is longer than {LONGEST_LINE >> 20} MiB")
                 continue
             *whole, rest = b"".join(pieces).split(b"\n")
             if not piece and rest:
@@ -105,8 +115,19 @@ class Lines:
                 self.passed_over += 1
 
     def text(self) -> str:
-        """All that is left, as one text."""
-        return "\n".join(self)
+        """All that is left, as one text. Raises TooLarge."""
+        rows: list[bytes] = []
+        for block in self.blocks():
+            rows += block
+            self.read += len(block)
+            self.measure(block)
+        return "\n".join(map(self.decoded, rows))
+
+    def measure(self, block: list[bytes]) -> None:
+        """Count lines that are kept together. Raises TooLarge where they become too many."""
+        self._together += sum(map(len, block))
+        if self._together > LARGEST_DOCUMENT:
+            raise TooLarge(f"a document is larger than {LARGEST_DOCUMENT >> 20} MiB")
 
     def binary(self) -> IO[bytes]:
         """The content as bytes, for formats without lines; their readers count messages in `read`."""

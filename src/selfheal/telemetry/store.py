@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from selfheal.telemetry.normalize import connect
 def store(extracted: Dataset, normalized: Dataset, base: Path, path: str) -> Dataset:
     """Write the normalised dataset under ``base/path`` and return its handle.
 
-    Rows stream from Parquet to Parquet; a table that normalising left as it was is
-    copied as it is. What lay in the folder before is replaced.
+    Rows stream from Parquet to Parquet; a table that normalising left as it was is taken
+    as it is. What lay in the folder before is replaced.
     """
     folder = base / path
     if folder.exists():
@@ -24,7 +25,7 @@ def store(extracted: Dataset, normalized: Dataset, base: Path, path: str) -> Dat
         for name in DATASET:
             target = folder / f"{name}.parquet"
             if _unchanged(name, normalized):
-                shutil.copyfile(extracted.folder / extracted.tables[name].file, target)
+                _linked(extracted.folder / extracted.tables[name].file, target)
                 continue
             quoted = str(target).replace("'", "''")
             # Joins of normalising may have changed the order of extraction.
@@ -34,6 +35,14 @@ def store(extracted: Dataset, normalized: Dataset, base: Path, path: str) -> Dat
                 "(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
             )
     return describe(base, path)
+
+
+def _linked(file: Path, target: Path) -> None:
+    """The same immutable file under a second name, or a copy where that cannot be."""
+    try:
+        os.link(file, target)
+    except OSError:
+        shutil.copyfile(file, target)
 
 
 def _unchanged(table: str, normalized: Dataset) -> bool:

@@ -114,6 +114,7 @@ def _read_document(
     begin = lines.read
     rows = [first]
     for rest in (block, *blocks):
+        lines.measure(rest)
         rows += map(lines.decoded, rest)
         lines.read += len(rest)
     for line, item in _one_document("\n".join(rows), begin, sink):

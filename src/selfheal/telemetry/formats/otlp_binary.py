@@ -17,14 +17,14 @@ from selfheal.telemetry.formats.otlp import read_request
 from selfheal.telemetry.formats.otlp_wire import WireSpans
 from selfheal.telemetry.otlp_protobuf import Signal, request_from_protobuf
 from selfheal.telemetry.sink import Sink
-from selfheal.telemetry.sources import HEAD_BYTES, Head, Lines
+from selfheal.telemetry.sources import HEAD_BYTES, LARGEST_DOCUMENT, Head, Lines, TooLarge
 
 Framing = Literal["whole", "fixed32", "varint"]
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
 _TOGETHER_BYTES = 1 << 20
-_LARGEST_MESSAGE = 1 << 30
+_LARGEST_MESSAGE = 1 << 28
 _DATA_OF_METRIC = {5, 7, 9, 10, 11}
 _LOG_FIELDS = {
     1: _FIXED64, 2: _VARINT, 3: _BYTES, 5: _BYTES, 6: _BYTES, 7: _VARINT, 8: _FIXED32,
@@ -134,7 +134,9 @@ def _framing(head: bytes) -> Framing | None:
 def _messages(head: bytes, file: IO[bytes], framing: Framing) -> Iterator[bytes | None]:
     """The messages of a file; None for one that is cut off."""
     if framing == "whole":
-        content = head + file.read()
+        content = head + _read(file, LARGEST_DOCUMENT)
+        if len(content) > LARGEST_DOCUMENT:
+            raise TooLarge(f"a message is larger than {LARGEST_DOCUMENT >> 20} MiB")
         if content:
             yield content
         return

@@ -129,8 +129,8 @@ class SpanColumns:
             for carrier in request.resourceSpans or ():
                 resource = self._resource[bytes(carrier.resource)]
                 for scope in carrier.scopeSpans:
+                    name = self._scope[bytes(scope.scope)]
                     if scope.spans:
-                        name = self._scope[bytes(scope.scope)]
                         runs.append(Run(len(scope.spans), line, resource, name))
                         spans += scope.spans
         if spans:

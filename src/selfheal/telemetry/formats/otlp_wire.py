@@ -123,8 +123,8 @@ class WireSpans:
                     else:
                         raise Unusual
                 _check_text(schema)
+                name = self._scope[scope]
                 if len(starts) > before:
-                    name = self._scope[scope]
                     runs.append(Run(len(starts) - before, number, resource, name))
 
     def _columns(

@@ -55,7 +55,10 @@ def read(lines: Lines, sink: Sink) -> None:
 
 
 def _fields(text: str) -> list[str]:
-    return [field.strip() for field in next(csv.reader([text]), [""])]
+    try:
+        return [field.strip() for field in next(csv.reader([text]), [""])]
+    except csv.Error:  # a return inside of a row, which then has no fields
+        return [""]
 
 
 def _is_head(fields: Sequence[str]) -> bool:
