@@ -131,7 +131,29 @@ def _named(tree: exp.Query) -> exp.Query:
                 name = exp.to_identifier(projection.name, quoted=projection.this.args.get("quoted"))
                 projection.replace(exp.Alias(this=projection.copy(), alias=name))
         _order_by_places(select)
+        _unnest_side_by_side(select)
     return tree
+
+
+def _unnest_side_by_side(select: exp.Select) -> None:
+    """Lists that are unnested together give rows side by side; in ClickHouse, each with each."""
+    lists = [one.unalias() for one in select.expressions]
+    if sum(isinstance(one, exp.Explode) for one in lists) < 2:
+        return
+    if select.args.get("from_") or not all(isinstance(one, exp.Explode) for one in lists):
+        raise InvalidInput(
+            "several lists are unnested beside other things, which has no equivalent.",
+            where="SQL",
+            hint="Unnest one list of structures.",
+        )
+    zipped = _function("arrayJoin", _function("arrayZip", *(one.this for one in lists)))
+    row = exp.to_identifier("row_")
+    places = [
+        exp.alias_(_function("tupleElement", exp.Column(this=row), exp.Literal.number(place)), name)
+        for place, name in enumerate((one.alias for one in select.expressions), 1)
+    ]
+    select.set("expressions", places)
+    select.from_(exp.Subquery(this=exp.select(exp.alias_(zipped, "row_"))), copy=False)
 
 
 def _order_by_places(select: exp.Select) -> None:
