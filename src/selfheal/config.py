@@ -180,11 +180,18 @@ class FixConfig(Section):
 
 
 class ValidateConfig(Section):
-    """Proof. `enough` passing candidates per diagnosis end the search; `repetitions` are ABBA rounds."""
+    """Proof. `enough` passing candidates per diagnosis end the search; `repetitions` are ABBA rounds.
+
+    `shuffled_runs` are of the tests that come with a fix or show its trouble, each in a
+    process and an order of its own; `mutants` says whether small faults are made in the
+    fix to see whether those tests notice.
+    """
 
     max_candidates: int = Field(default=8, ge=1)
     enough: int = Field(default=2, ge=1)
     repetitions: int = Field(default=10, ge=3)
+    shuffled_runs: int = Field(default=20, ge=0)
+    mutants: bool = True
     timeout_seconds: float = Field(default=120.0, gt=0)
     memory_megabytes: int = Field(default=2048, ge=64)
     minimum_changed_coverage: float = Field(default=0.0, ge=0, le=1)

@@ -49,9 +49,13 @@ def test_the_regression_test_fails_without_and_passes_with_the_fix(
     checks = tested.candidates["candidate-1"].checks
     assert [(check.name, check.verdict) for check in checks] == [
         ("regression_test", "passed"),
+        ("shuffled_runs", "passed"),
         ("suite", "passed"),
+        ("mutants", "passed"),
     ]
-    assert checks[1].counts["passed"] == 2
+    assert checks[1].counts == {"tests": 1, "runs": 20, "passed": 20}
+    assert checks[3].counts["killed"] > 0
+    assert checks[2].counts["passed"] == 2
     assert tested.candidates["candidate-1"].coverage == {"teahouse.py": {11: True, 12: True}}
 
 

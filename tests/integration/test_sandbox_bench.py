@@ -193,3 +193,34 @@ def test_the_repository_is_left_as_it_was(bench: Bench) -> None:
     prove(bench, candidate(app=HEALED, test=TEST))
     assert sorted(path for path in bench.repository.rglob("*") if path.is_file()) == before
     assert not list(bench.folder.glob("tree-*"))
+
+
+def test_a_new_test_that_passes_only_sometimes_is_refused(bench: Bench) -> None:
+    flaky = (
+        "import pathlib\nimport app\n\ndef test_empty():\n    assert app.first([]) is None\n"
+        "    count = pathlib.Path('count')\n    seen = len(count.read_text()) if count.exists() else 0\n"
+        "    count.write_text('x' * (seen + 1))\n    assert seen % 7 != 3\n"
+    )
+    made = checks(prove(bench, candidate(app=HEALED, test=flaky)))
+    assert made["shuffled_runs"].verdict == "failed"
+    assert made["shuffled_runs"].counts == {"tests": 1, "runs": 20, "passed": 17}
+
+
+def test_new_tests_that_lean_on_each_other_are_refused(bench: Bench) -> None:
+    leaning = (
+        "import app\nseen = []\n\ndef test_empty():\n    assert app.first([]) is None\n    seen.append(1)\n\n"
+        "def test_after():\n    assert seen\n"
+    )
+    made = checks(prove(bench, candidate(app=HEALED, test=leaning)))
+    assert made["suite"].verdict == "passed"
+    assert made["shuffled_runs"].verdict == "failed"
+
+
+def test_what_the_new_tests_do_not_notice_of_the_fix_is_told(bench: Bench) -> None:
+    asks_more = TEST + "    assert app.first([7]) == 7\n"
+    bench.config = config.ValidateConfig(timeout_seconds=30, shuffled_runs=0)
+    for test, killed, survivors in ((TEST, 1, 2), (asks_more, 3, 0)):
+        mutants = checks(prove(bench, candidate(app=HEALED, test=test)))["mutants"]
+        assert (mutants.verdict, mutants.required) == ("passed", False)
+        assert mutants.counts["killed"] == killed
+        assert len(mutants.counts["survivors"]) == survivors

@@ -21,16 +21,19 @@ from selfheal.sandbox.checks import (
     applies_check,
     exit_code_check,
     listed,
+    mutants_check,
     passes_check,
+    shuffled_check,
     state_verdict,
     tested_candidate,
     weakening_check,
 )
 from selfheal.sandbox.documentation import link_targets
 from selfheal.sandbox.evidence import AppliedCandidate, Subject, TestedCandidate, passed
+from selfheal.sandbox.mutants import Mutants, count_killed
 from selfheal.sandbox.suite import SuiteResult, is_pytest, run_suite, runs_in_order
 from selfheal.sandbox.tampering import refused_parts
-from selfheal.sandbox.weakening import to_restore
+from selfheal.sandbox.weakening import new_tests, to_restore
 from selfheal.sandbox.work import Work, measure_works
 from selfheal.sandbox.worktree import Worktree
 
@@ -111,12 +114,30 @@ class Bench:
             worktree.restore(to_restore(files))
             others = [test for test in self.incident if test not in subject.shown_by]
             name = f"suite of {candidate.id}"
-            suite = self._suite(worktree, name, first=subject.shown_by, without=others)
+            own = sorted({*subject.shown_by, *new_tests(files)})
+            suite = self._suite(worktree, name, first=subject.shown_by, without=others, repeat=own)
             checks = [self._regression(candidate, subject, suite, worktree, files)]
             if not passed(checks):
                 return TestedCandidate(candidate_id=candidate.id, checks=checks)
+            checks.append(shuffled_check(suite, self.config.shuffled_runs))
             checks.append(self._judge_suite(candidate, suite, worktree))
+            if passed(checks) and self.config.mutants:
+                checks.append(self._mutants(worktree, own, files))
         return tested_candidate(candidate, checks, suite, files)
+
+    def _mutants(
+        self, worktree: Worktree, own: Sequence[str], files: Sequence[ChangedFile]
+    ) -> Check:
+        if not runs_in_order(self.tests):
+            return mutants_check(Mutants(unavailable="the tests are not run by python -m pytest"))
+        found = count_killed(
+            worktree.path,
+            self.tests,
+            own,
+            files,
+            memory_megabytes=self.config.memory_megabytes,
+        )
+        return mutants_check(found)
 
     def prove_whole(
         self, composition: Candidate, subjects: Sequence[Subject], files: Sequence[ChangedFile]
@@ -218,12 +239,13 @@ class Bench:
         name: str,
         first: Sequence[str] = (),
         without: Sequence[str] = (),
+        repeat: Sequence[str] = (),
     ) -> SuiteResult:
         if first and is_pytest(self.tests) and not runs_in_order(self.tests):
             alone = self._run(worktree, f"{listed(first)} in {name}", select=first)
             if any(alone.outcome(test) != "passed" for test in first):
                 return alone
-        return self._run(worktree, name, first=first, without=without, coverage=True)
+        return self._run(worktree, name, first=first, without=without, repeat=repeat, coverage=True)
 
     def _run(
         self,
@@ -233,6 +255,7 @@ class Bench:
         select: Sequence[str] = (),
         first: Sequence[str] = (),
         without: Sequence[str] = (),
+        repeat: Sequence[str] = (),
         coverage: bool = False,
         timeout_seconds: float | None = None,
     ) -> SuiteResult:
@@ -242,6 +265,8 @@ class Bench:
             select=select,
             first=first,
             without=without,
+            repeat=repeat,
+            runs=self.config.shuffled_runs,
             coverage=coverage,
             timeout_seconds=timeout_seconds or self.config.timeout_seconds,
             memory_megabytes=self.config.memory_megabytes,

@@ -8,6 +8,7 @@ from selfheal.artifacts import Candidate
 from selfheal.artifacts.validation import Check, CheckVerdict
 from selfheal.sandbox.changes import ChangedFile
 from selfheal.sandbox.evidence import Subject, TestedCandidate
+from selfheal.sandbox.mutants import Mutants
 from selfheal.sandbox.suite import SuiteResult
 from selfheal.sandbox.weakening import weakenings
 
@@ -59,6 +60,35 @@ def coverage_check(tested: TestedCandidate, minimum: float) -> Check:
     why = f"{sum(lines)} of {len(lines)} changed executable lines are run by the tests"
     verdict: CheckVerdict = "passed" if enough else "failed"
     return Check(name=name, verdict=verdict, summary=why, required=required, counts=counts)
+
+
+def shuffled_check(suite: SuiteResult, wanted: int) -> Check:
+    """Whether the new tests pass again and again, in fresh processes and any order."""
+    name, found = "shuffled_runs", suite.repeated
+    if found is None or not wanted:
+        why = "no test of the patch could be run again and again"
+        return Check(name=name, verdict="unavailable", summary=why, required=False)
+    if found.passed == found.runs and found.runs < wanted:
+        why = f"the tests take too long to be run {wanted} times"
+        return Check(name=name, verdict="unavailable", summary=why, required=False)
+    counts = {"tests": found.tests, "runs": found.runs, "passed": found.passed}
+    verdict: CheckVerdict = "passed" if found.passed == wanted else "failed"
+    why = f"{found.passed} of {found.runs} shuffled runs of the new tests pass"
+    return Check(name=name, verdict=verdict, summary=why, counts=counts)
+
+
+def mutants_check(found: Mutants) -> Check:
+    """How many small faults in the changed lines the new tests notice; condemns nobody."""
+    name = "mutants"
+    if found.unavailable or not found.total:
+        why = found.unavailable or "no mutant could be tried"
+        return Check(name=name, verdict="unavailable", summary=why, required=False)
+    counts = {"killed": found.killed, "total": found.total, "survivors": found.survivors}
+    why = f"{found.killed} of {found.total} mutants of the fix are noticed by the new tests"
+    if found.survivors:
+        why += f"; not {listed(found.survivors)}"
+    verdict: CheckVerdict = "passed" if found.killed else "failed"
+    return Check(name=name, verdict=verdict, summary=why, required=False, counts=counts)
 
 
 def _of_changed_lines(

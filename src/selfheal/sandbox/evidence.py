@@ -17,12 +17,18 @@ CHECKS = (
     "applies",
     "tests_not_weakened",
     "regression_test",
+    "shuffled_runs",
     "suite",
+    "mutants",
     "changed_coverage",
     "detector",
     "speed",
     "documentation",
 )
+
+
+# What may not have been asked of a candidate that passes.
+OPTIONAL_CHECKS = ("shuffled_runs", "mutants")
 
 
 class Subject(Model):

@@ -14,7 +14,7 @@ from selfheal.artifacts.validation import Check, Composition, Result, Selection
 from selfheal.errors import InvalidInput
 from selfheal.repair.merge import combine_patches, merge_patches
 from selfheal.sandbox.changes import ChangedFile, role_of
-from selfheal.sandbox.evidence import CHECKS, Applied, Subject, verdict_of
+from selfheal.sandbox.evidence import CHECKS, OPTIONAL_CHECKS, Applied, Subject, verdict_of
 
 COMBINATIONS = 32
 
@@ -156,7 +156,10 @@ def completed(checks: Sequence[Check], skipped: str) -> list[Check]:
     why = f"not run after {first} did not pass" if first else skipped
     done = sorted(checks, key=lambda check: CHECKS.index(check.name))
     missing = [name for name in CHECKS if name not in {check.name for check in checks}]
-    absent = [Check(name=name, verdict="not_run", summary=why) for name in missing]
+    absent = [
+        Check(name=name, verdict="not_run", summary=why, required=name not in OPTIONAL_CHECKS)
+        for name in missing
+    ]
     return sorted([*done, *absent], key=lambda check: CHECKS.index(check.name))
 
 

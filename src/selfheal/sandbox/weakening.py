@@ -79,6 +79,23 @@ def _code(file: ChangedFile) -> Iterator[str]:
         yield "adds an except clause that swallows exceptions in silence"
 
 
+def new_tests(files: Sequence[ChangedFile]) -> list[str]:
+    """The pytest node ids of the tests that a patch adds, sorted."""
+    found = []
+    for file in files:
+        after = _parsed(file.after or "")
+        if file.role != "test" or after is None:
+            continue
+        before = _parsed(file.before or "")
+        known = dict(_functions(before)) if before else {}
+        found += [
+            f"{file.path}::{name.replace('.', '::')}"
+            for name, _ in _functions(after)
+            if name not in known
+        ]
+    return sorted(found)
+
+
 def to_restore(files: Sequence[ChangedFile]) -> list[str]:
     """Files of tests that were there before and that a patch does more to than add to.
 
