@@ -20,7 +20,7 @@ from samples import SAMPLES, account
 from selfheal.telemetry import plan, thrift
 from selfheal.telemetry.columns import Unusual
 from selfheal.telemetry.extract import Extracted, extract, find
-from selfheal.telemetry.formats import otlp, otlp_binary, otlp_wire
+from selfheal.telemetry.formats import otlp, otlp_binary, otlp_wire, span_lines
 from selfheal.telemetry.formats.otlp_wire import WireSpans
 from selfheal.telemetry.model import SPANS
 from selfheal.telemetry.parts import join, part_schema, writer
@@ -41,6 +41,7 @@ def slowly() -> ExitStack:
 
     stack.enter_context(mock.patch.object(otlp, "request_of", return_value=None))
     stack.enter_context(mock.patch.object(WireSpans, "add", never))
+    stack.enter_context(mock.patch.object(span_lines, "add_columns", never))
     return stack
 
 
@@ -443,3 +444,45 @@ def test_a_log_record_that_names_its_span_is_no_span(tmp_path: Path) -> None:
     file = tmp_path / "app.jsonl"
     file.write_text(json.dumps(FLAT | {"level": "info", "duration_ms": 5}) + "\n")
     assert find([file]).files[0].format == "json-lines"
+
+
+flat_values = st.one_of(
+    st.none(), st.booleans(), st.integers(-3, 3), st.sampled_from((0.0, -0.0, 1.0, 1e-7, 2**70)),
+    st.sampled_from(("", "a", "é", "claude_code.x", "SERVER", "2024-05-01T12:00:00Z")),
+    st.lists(st.integers(), max_size=1),
+)  # fmt: skip
+flat_spans = st.fixed_dictionaries(
+    {
+        "trace_id": st.sampled_from(("ab" * 16, "AB" * 16, None)),
+        "span_id": st.just("cd" * 8),
+        "name": st.one_of(st.just("GET /"), flat_values),
+        "duration_ms": st.one_of(st.integers(0, 9), st.floats(0, 9), flat_values),
+    },
+    optional={
+        "start_ns": st.one_of(
+            st.integers(10**17 - 1, 10**17 + 1), st.integers(2**63 - 2, 2**63), flat_values
+        ),
+        "end": flat_values,
+        "parent_span_id": st.sampled_from(("", None, "ef" * 8, 5)),
+        "status": flat_values,
+        "kind": flat_values,
+        "service": flat_values,
+        "http.route": flat_values,
+        "http.status_code": flat_values,
+        "a": flat_values,
+    },
+)
+
+
+@FAST
+@given(
+    some=st.lists(flat_spans, min_size=1, max_size=3),
+    repeated=st.integers(1, 2),
+    cuts=st.none() | changes,
+)
+def test_flat_spans_are_the_same_in_columns(
+    tmp_path_factory: pytest.TempPathFactory, some: list[Any], repeated: int, cuts: Any
+) -> None:
+    rows = [json.dumps(one, ensure_ascii=False) for one in some for _ in range(repeated)]
+    content = "\n".join(rows).encode()
+    same(tmp_path_factory, "span-lines", changed(content, cuts) if cuts else content)

@@ -130,11 +130,11 @@ def add_event(
     )
 
 
-_NAMES = list(SPAN_COLUMNS)
+SPAN_COLUMN_NAMES = list(SPAN_COLUMNS)
 PLACES = places_of(SPAN_COLUMNS)
-INTEGERS = frozenset((_NAMES.index("code_line"), _NAMES.index("http_status")))
+INTEGERS = frozenset((SPAN_COLUMN_NAMES.index("code_line"), SPAN_COLUMN_NAMES.index("http_status")))
 _CODE_FUNCTION, _HTTP_PATH, _HTTP_QUERY = map(
-    _NAMES.index, ("code_function", "http_path", "http_query")
+    SPAN_COLUMN_NAMES.index, ("code_function", "http_path", "http_query")
 )
 
 
@@ -149,7 +149,7 @@ def column_value(position: int, value: Any) -> Any:
 
 def _span_columns(attributes: dict[str, Any]) -> list[Any]:
     """The values of SPAN_COLUMNS in their order, taken out of the attributes."""
-    values: list[Any] = [None] * len(_NAMES)
+    values: list[Any] = [None] * len(SPAN_COLUMN_NAMES)
     for position, value in taken_out(attributes, PLACES).items():
         values[position] = column_value(position, value)
     if values[_CODE_FUNCTION] is None and "code.function" in attributes:

@@ -381,7 +381,8 @@ def _numbers(
     numbers = raw.view("<u8").ravel() * present
     if (numbers > _INT64_MAX).any():
         raise Unusual
-    return numbers.astype(np.int64)
+    signed: np.ndarray[Any, Any] = numbers.astype(np.int64)
+    return signed
 
 
 def _name(raw: bytes) -> str:
