@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from selfheal_handlers.fix._reproduce import Bench, reproduce_all
@@ -334,7 +335,7 @@ def validated(
         test=f"{made.reproducer.test_file}::{made.reproducer.test_name}",
         sessions=[problem.requests],
     )
-    given = {
+    given: dict[str, Any] = {
         "load_patch": Subjects(subjects=[subject], isolation=confinement()),
         "patch": Patch(candidates=[candidate], reproducers={subject.diagnosis_id: made.reproducer}),
         "tests": tests,

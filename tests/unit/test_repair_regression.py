@@ -127,6 +127,25 @@ def test_what_cannot_be_tested_says_why(changes: dict[str, object], words: str):
     assert words in (made.reproducer.unavailable or "")
 
 
+def test_lines_and_elements_count_where_calls_say_nothing():
+    good = Work(calls=10, lines=100, elements=50)
+    slow = problem("performance", good_work=good, bad_work=Work(calls=11, lines=900, elements=51))
+    assert budgets(slow) == {"lines": 200}
+    assert "900 executed lines" in (regression_test(slow).text or "")
+    moved = problem("performance", good_work=good, bad_work=Work(calls=11, lines=99, elements=5000))
+    assert budgets(moved) == {"elements": 100}
+
+
+@pytest.mark.parametrize(("mode", "code"), [("slow", 1), ("well", 0)])
+def test_slow_test_counts_lines(tmp_path: Path, mode: str, code: int):
+    bad = Work(calls=90, lines=400, elements=5000, status=200)
+    slow = problem(
+        "performance", good_work=Work(calls=90, lines=20, elements=60, status=200), bad_work=bad
+    )
+    made = regression_test(slow)
+    assert outcome(tmp_path, made.text, mode) == code
+
+
 def test_slowness_without_counts_is_unavailable():
     slow = problem("performance", good_work=Work(calls=10), bad_work=Work(calls=11))
     assert "does not show" in (regression_test(slow).reproducer.unavailable or "")
