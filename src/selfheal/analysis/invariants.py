@@ -191,7 +191,8 @@ def observed(
     """
     with dataset.connect() as connection:
         connection.execute(_NOTED, side_parameters(comparison))
-        for kind, sql in _ALL.items():
+        told = connection.execute("FROM noted LIMIT 1").fetchall()
+        for kind, sql in _ALL.items() if told else ():
             cursor = connection.execute(f"{sql} ORDER BY ALL")
             names = [column[0] for column in cursor.description or ()]
             for values in cursor.fetchall():
@@ -225,21 +226,26 @@ WHERE candidate AND coalesce({HANDLER}, operation) = $step AND NOT contains(coal
 def _always_changed(dataset: Dataset, comparison: Comparison) -> Iterator[Invariant]:
     """What an execution that did not fail always changed; a failed one may rightly not."""
     values = side_parameters(comparison)
-    failed = {row["step"]: row for row in dataset.rows(_FAILED, values)}
-    for change in key_changes(dataset, comparison):
+    changes = key_changes(dataset, comparison)
+    failed = {row["step"]: row for row in dataset.rows(_FAILED, values)} if changes else {}
+    for change in changes:
         lost = failed.get(change.step, {"before": 0, "after": 0})
         before = change.before - lost["before"]
         after = change.after - lost["after"]
         broken = max(after - change.changed_after, 0)
-        found: dict[str, Any] = {"first_ns": None, "last_ns": None, "trace_ids": None}
-        if broken and before > 0 and change.changed_before >= before:
-            asked = {**values, "step": change.step, "key": change.key}
-            (found,) = dataset.rows(_UNCHANGED, asked)
         yield Invariant(
             "always changed", change.step, change.key, None, MINIMUM_VALUES, before,
-            max(before - change.changed_before, 0), after, broken,
-            found["first_ns"], found["last_ns"], found["trace_ids"] or [],
+            max(before - change.changed_before, 0), after, broken, None, None, [],
         )  # fmt: skip
+
+
+def _placed(one: Invariant, dataset: Dataset, comparison: Comparison) -> Invariant:
+    """With when and in which traces it was broken, where counting did not tell."""
+    if one.kind != "always changed":
+        return one
+    asked = {**side_parameters(comparison), "step": one.step, "key": one.first}
+    (found,) = dataset.rows(_UNCHANGED, asked)
+    return one._replace(**{**found, "trace_ids": found["trace_ids"] or []})
 
 
 def detect_invariants(data: DetectionData, config: DetectConfig) -> Findings:
@@ -256,7 +262,7 @@ def detect_invariants(data: DetectionData, config: DetectConfig) -> Findings:
             if one.broken_after and p_value <= config.significance
         ]
         anomalies += [
-            _anomaly(one, p_value, comparison, config)
+            _anomaly(_placed(one, data.dataset, comparison), p_value, comparison, config)
             for one, p_value in broken
             if not _follows(one, [other for other, _ in broken])
         ]
