@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -87,6 +89,19 @@ def test_a_release_without_its_files_goes_back(place: Place) -> None:
     assert place.fleet.routing().percents[BEGIN.old] == 100
 
 
+def test_a_full_disk_goes_back(place: Place) -> None:
+    def full() -> Path:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(place.folder))
+
+    place.serve(BEGIN.old)
+    place.source = full
+    found = place.roll_out(Reverted(commit="f00"))
+    assert not found.finished
+    assert found.reason.endswith("could not be started: No space left on device")
+    assert found.rollback is not None
+    assert found.rollback["traffic"] == BEGIN.old
+
+
 def test_a_gate_that_cannot_read_is_no_data_and_goes_back_once(place: Place) -> None:
     place.serve(BEGIN.old, BEGIN.new)
     (place.fleet.telemetry / "traces.jsonl").write_text("# Notes\n")
@@ -94,6 +109,7 @@ def test_a_gate_that_cannot_read_is_no_data_and_goes_back_once(place: Place) -> 
     (step,) = found.steps
     assert (step.percent, step.gate.state) == (10, "no_data")
     assert "not telemetry" in step.gate.reason
+    assert list((place.folder / "gates").rglob("*.*")) == [], "a look leaves nothing behind"
     assert found.rollback is not None
     assert (found.rollback["revert"], found.rollback["note"]) == ("f00", "")
     assert [i.release for i in place.fleet.instances()] == [BEGIN.old]

@@ -26,6 +26,7 @@ long, and the last one, on which the old release is given up, asks for the full 
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -109,7 +110,10 @@ def watch(
     answers = Answers()
     for look in range(1, LOOKS + 1):
         time.sleep(max(0.0, began + config.step_seconds * look / LOOKS - time.monotonic()))
-        answers = ask(target, anomalies, config, scratch / str(look))
+        try:
+            answers = ask(target, anomalies, config, scratch / str(look))
+        finally:
+            shutil.rmtree(scratch / str(look), ignore_errors=True)
         looks.append({"seconds": time.monotonic() - began, "answers": answers.evidence})
         if answers.state in ("pass", "fail"):
             break

@@ -155,7 +155,7 @@ class Gates:
             scratch = self.scratch / f"step-{percent}"
             try:
                 gate, measured = watch(target, self.anomalies, self.config, scratch)
-            except SelfhealError as error:
+            except (SelfhealError, OSError) as error:
                 gate = Gate(state="no_data", judgements={}, reason=_reason(error))
                 return gate.model_dump(mode="json")
             kept = self.record(f"rollout-{percent}", measured)
@@ -214,7 +214,7 @@ def _enter(target: RolloutTarget, percent: int, effects: Effects) -> str | None:
         except ServiceError:
             # What the service printed names ports and places, which never repeat.
             return f"release {target.new} did not become healthy"
-        except SelfhealError as error:
+        except (SelfhealError, OSError) as error:
             return f"release {target.new} could not be started: {_reason(error)}"
         return ""
 
@@ -268,14 +268,17 @@ def _tried(action: Callable[[], object]) -> Callable[[], str]:
     def perform() -> str:
         try:
             action()
-        except SelfhealError as error:
+        except (SelfhealError, OSError) as error:
             return _reason(error)
         return ""
 
     return perform
 
 
-def _reason(error: SelfhealError) -> str:
+def _reason(error: SelfhealError | OSError) -> str:
+    """What went wrong, without the paths in which runs differ."""
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
     return error.message.rstrip(".")
 
 

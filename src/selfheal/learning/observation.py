@@ -8,6 +8,7 @@ the new release against the good one that the anomaly was found against.
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from collections.abc import Collection
 from pathlib import Path
@@ -101,6 +102,8 @@ def observe(
     live = ingest(files, scratch, "live").dataset
     path = str((scratch / "observed").relative_to(run_folder))
     dataset = write_tables(joined_with(recorded, live, new), run_folder, path)
+    for name in ("received", "live"):
+        shutil.rmtree(scratch / name, ignore_errors=True)
     counted = dataset.rows(
         "SELECT count(*) AS n FROM spans WHERE release = ? AND parent_span_id IS NULL", [new]
     )
