@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from selfheal.analysis.model import Comparison, DetectionData, Findings, Judgement
 from selfheal.analysis.severity import of_share
+from selfheal.analysis.sides import HANDLER, is_candidate, side_parameters
 from selfheal.analysis.statistics.multiplicity import benjamini_hochberg
 from selfheal.analysis.statistics.rates import proportion_is_higher, trials_to_see
 from selfheal.artifacts import Anomaly, Dataset
@@ -31,10 +32,6 @@ _TABLE = (
     r"|UPDATE(?:\s+OR\s+\w+)?(?:\s+ONLY)?|DELETE\s+FROM|MERGE\s+INTO|TRUNCATE(?:\s+TABLE)?)"
     r"[\s(\"`\[]*([\w.$]+)"
 )
-_SIDE = f"""CASE WHEN $baseline IS NOT NULL
-        THEN CASE coalesce(release, '{UNKNOWN}') WHEN $candidate THEN true WHEN $baseline THEN false END
-        WHEN coalesce(release, '{UNKNOWN}') = $candidate AND {{time}} IS NOT NULL
-        THEN {{time}} >= $middle_ns END"""
 _WRITES = r"(?i)^\s*(?:WITH|INSERT|REPLACE|UPDATE|DELETE|MERGE|TRUNCATE)\b"
 _LISTS = " || ".join(
     f"""coalesce(from_json(attributes ->> '$."state.{change}"', '["VARCHAR"]'), [])"""
@@ -42,9 +39,6 @@ _LISTS = " || ".join(
 )
 # Reading JSON costs more than looking for a word in it.
 _STATED = f"""CASE WHEN attributes LIKE '%"state.%' THEN {_LISTS} ELSE [] END"""
-_HANDLER = (
-    """CASE WHEN attributes LIKE '%"beat.handler"%' THEN attributes ->> '$."beat.handler"' END"""
-)
 # One row per execution of a step that changed something: `keys` is what.
 _CHANGED = f"""
 CREATE TEMP TABLE changed AS
@@ -54,8 +48,8 @@ WITH written AS (
         FROM spans WHERE regexp_matches(db_statement, $writes)
     ) WHERE name <> '' GROUP BY ALL
 ), of_spans AS (
-    SELECT coalesce({_HANDLER}, operation) AS step,
-        {_SIDE.format(time="start_ns")} AS candidate, s.trace_id, start_ns AS time_ns,
+    SELECT coalesce({HANDLER}, operation) AS step,
+        {is_candidate("start_ns")} AS candidate, s.trace_id, start_ns AS time_ns,
         {_STATED} || coalesce(w.tables, []) AS keys, false AS logged
     FROM spans AS s LEFT JOIN written AS w
         ON w.trace_id = s.trace_id AND w.parent_span_id = s.span_id
@@ -64,7 +58,7 @@ WITH written AS (
 ), of_logs AS (
     SELECT coalesce(attributes ->> '$."beat.handler"', attributes ->> '$."beat.event"', logger)
             AS step,
-        {_SIDE.format(time="time_ns")} AS candidate, l.trace_id, time_ns, {_STATED} AS keys,
+        {is_candidate("time_ns")} AS candidate, l.trace_id, time_ns, {_STATED} AS keys,
         true AS logged
     FROM logs AS l
     WHERE coalesce(service, '{UNKNOWN}') = $service AND attributes LIKE '%"state.%'
@@ -77,7 +71,7 @@ WHERE candidate IS NOT NULL AND step IS NOT NULL
 # those that only logs tell of.
 _CHANGES = f"""
 WITH ran AS (
-    SELECT coalesce({_HANDLER}, operation) AS step, {_SIDE.format(time="start_ns")} AS candidate
+    SELECT coalesce({HANDLER}, operation) AS step, {is_candidate("start_ns")} AS candidate
     FROM spans WHERE coalesce(service, '{UNKNOWN}') = $service AND db_statement IS NULL
     UNION ALL
     SELECT step, candidate FROM changed WHERE logged
@@ -123,14 +117,8 @@ class KeyChange(NamedTuple):
 
 def key_changes(dataset: Dataset, comparison: Comparison) -> list[KeyChange]:
     """Every key that a step of the service changes on either side."""
-    middle = (comparison.candidate.start_ns + comparison.candidate.end_ns) // 2
+    scope = side_parameters(comparison)
     with dataset.connect(threads=None) as connection:
-        scope = {
-            "service": comparison.service,
-            "baseline": comparison.baseline.version if comparison.baseline else None,
-            "candidate": comparison.candidate.version,
-            "middle_ns": middle,
-        }
         connection.execute(_CHANGED, {**scope, "table": _TABLE, "writes": _WRITES})
         cursor = connection.execute(_CHANGES, scope)
         names = [column[0] for column in cursor.description or ()]
