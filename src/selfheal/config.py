@@ -165,7 +165,7 @@ class SearchConfig(Section):
     candidates: int = Field(default=4000, ge=0)
     pairs: int = Field(default=1000, ge=0)
     imports: int = Field(default=60, ge=0)
-    enough: int = Field(default=4, ge=1)
+    enough: int = Field(default=3, ge=1)
     seconds: float = Field(default=240.0, gt=0)
     workers: int = Field(default=0, ge=0)
 

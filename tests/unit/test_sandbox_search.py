@@ -134,8 +134,8 @@ def test_limits_follow_the_slowest_test_that_passes_in_the_file() -> None:
     hanging = ran("t::a", "timed_out", 3.0, None, (4,))
     survey = Survey(("t::a",), (), {**SURVEY.results, "t::a": hanging}, frozenset())
 
-    assert limit_of(survey, "t::a") == pytest.approx(0.3 + 10 * 0.2)
-    assert limit_of(survey, "elsewhere::x") == pytest.approx(0.3 + 10 * 0.1)
+    assert limit_of(survey, "t::a") == pytest.approx(0.2 + 10 * 0.2)
+    assert limit_of(survey, "elsewhere::x") == pytest.approx(0.2 + 10 * 0.1)
 
 
 def test_a_part_of_the_survey_takes_no_other_failing_test_for_a_guard() -> None:

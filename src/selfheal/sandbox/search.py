@@ -37,7 +37,7 @@ from selfheal.sandbox.search_model import (
 )
 from selfheal.sandbox.search_plan import Planner
 
-FIRST_CHUNK, MOST_CHUNK = 16, 128
+FIRST_CHUNK, MOST_CHUNK = 16, 64
 MOST_WORKERS = 4
 KEPT = 6
 PROGRESSED, POOL = 20, 300

@@ -29,7 +29,7 @@ FAILING_SECONDS = 3.0
 SURVEY_WALL = 45.0
 # Passing tests that are watched: enough to refuse most wrong edits, few beside a large suite.
 WATCHED = 150
-LEAST_LIMIT, LIMIT_FACTOR, MOST_LIMIT = 0.3, 10.0, 20.0
+LEAST_LIMIT, LIMIT_FACTOR, MOST_LIMIT = 0.2, 10.0, 20.0
 UNKNOWN_SECONDS = 0.1
 GUARDS = 300
 TRIES = 2
