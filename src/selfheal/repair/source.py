@@ -220,12 +220,12 @@ def last_line(node: ast.stmt) -> int:
 
 def walk_own(function: ast.AST) -> Iterator[ast.AST]:
     """The nodes of a function without those of functions and classes defined in it."""
-    pending = list(ast.iter_child_nodes(function))
+    pending = list(ast.iter_child_nodes(function))[::-1]
     while pending:
-        node = pending.pop(0)
+        node = pending.pop()
         yield node
         if not isinstance(node, (*FUNCTIONS, ast.ClassDef)):
-            pending = list(ast.iter_child_nodes(node)) + pending
+            pending += list(ast.iter_child_nodes(node))[::-1]
 
 
 def names_in(node: ast.AST) -> set[str]:

@@ -30,16 +30,19 @@ class Module:
         return self._scopes[function]
 
     def statement_at(self, line: int) -> ast.stmt | None:
-        """The innermost statement on a line; None for a line within none of them."""
-        found: ast.stmt | None = None
-        for node in ast.walk(self.source.tree):
-            if (
-                isinstance(node, ast.stmt)
-                and node.lineno <= line <= (node.end_lineno or node.lineno)
-                and (found is None or node.lineno >= found.lineno)
-            ):
-                found = node
-        return found
+        """The innermost statement on a line, of several the last; None where there is none."""
+        return self._statements.get(line)
+
+    @cached_property
+    def _statements(self) -> dict[int, ast.stmt]:
+        found = [node for node in ast.walk(self.source.tree) if isinstance(node, ast.stmt)]
+        found.sort(key=lambda each: each.lineno)
+        lines: dict[int, ast.stmt] = {}
+        for node in found:
+            lines.update(
+                dict.fromkeys(range(node.lineno, (node.end_lineno or node.lineno) + 1), node)
+            )
+        return lines
 
     @cached_property
     def flags(self) -> int:
@@ -56,6 +59,15 @@ class Module:
     def functions(self) -> dict[str, Function]:
         """The functions and methods by their own names; of several with one name, the last."""
         return {each.name: each for each in self.source.functions()}
+
+    @cached_property
+    def raised(self) -> list[str]:
+        """The exceptions that the file raises by a call, in order."""
+        return [
+            ast.unparse(node.exc.func)
+            for node in ast.walk(self.source.tree)
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)
+        ]
 
     @cached_property
     def unused(self) -> list[str]:
@@ -228,6 +240,16 @@ class Scope:
                 if isinstance(parent, ast.Assign) and isinstance(parent.value, ast.Constant):
                     constant.add(node.attr)  # type: ignore[attr-defined]
         return frozenset(name for name in constant if counts[name] == 1)
+
+    @cached_property
+    def own_names(self) -> list[str]:
+        """The attributes of self that the class uses and that are no methods of it."""
+        if self.class_ is None:
+            return []
+        methods = {each.name for each in self.class_.body if isinstance(each, ast.FunctionDef)}
+        used = [node for node in ast.walk(self.class_) if self._is_own(node)]
+        names = [node.attr for node in used]  # type: ignore[attr-defined]
+        return [name for name in dict.fromkeys(names) if name not in methods]
 
     @cached_property
     def own_unread(self) -> frozenset[str]:

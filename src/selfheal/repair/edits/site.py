@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 
@@ -33,12 +34,12 @@ class Site:
     def expressions(self) -> list[ast.expr]:
         """The expressions of the statement that have a place of their own, outermost first."""
         found: list[ast.expr] = []
-        pending: list[ast.AST] = list(self._header())
+        pending: list[ast.AST] = list(self._header())[::-1]
         while pending:
-            node = pending.pop(0)
+            node = pending.pop()
             if isinstance(node, ast.expr) and self._readable(node):
                 found.append(node)
-            pending = list(ast.iter_child_nodes(node)) + pending
+            pending += list(ast.iter_child_nodes(node))[::-1]
         return found
 
     def _header(self) -> Iterator[ast.AST]:
@@ -206,9 +207,14 @@ class Site:
         return None
 
 
-@lru_cache(maxsize=4096)
+_PLAIN = re.compile(r"(?!\d*(?:not|lambda|await|yield)\b)[\w.]+(?:\([\w., ]*\)|\[[\w., ]*\])?")
+
+
+@lru_cache(maxsize=16_384)
 def precedence(text: str) -> int:
     """How strongly an expression binds; 0 for what is no expression by itself."""
+    if _PLAIN.fullmatch(text):
+        return PRIMARY
     try:
         node = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError):

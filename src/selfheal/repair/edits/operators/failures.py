@@ -82,11 +82,7 @@ def translate(site: Site) -> Iterator[Draft]:
     indent, unit, end = source.indent(node), source.unit, source.newline
     text = reindented(source, [node], indent + unit)
     module = set(site.scope.module.names)
-    raised = [
-        ast.unparse(each.exc.func)
-        for each in ast.walk(source.tree)
-        if isinstance(each, ast.Raise) and isinstance(each.exc, ast.Call)
-    ]
+    raised = site.scope.module.raised
     targets = [
         each
         for each in dict.fromkeys([*wanted, *raised])

@@ -156,19 +156,7 @@ def _attributes(site: Site, base: ast.expr) -> list[str]:
     if not isinstance(base, ast.Name):
         return []
     if base.id == site.scope.self_name and site.scope.class_ is not None:
-        methods = {
-            each.name for each in site.scope.class_.body if isinstance(each, ast.FunctionDef)
-        }
-        return list(
-            dict.fromkeys(
-                node.attr
-                for node in ast.walk(site.scope.class_)
-                if isinstance(node, ast.Attribute)
-                and isinstance(node.value, ast.Name)
-                and node.value.id == base.id
-                and node.attr not in methods
-            )
-        )
+        return site.scope.own_names
     return [
         name
         for name in site.scope.module.attributes.get(base.id, ())
