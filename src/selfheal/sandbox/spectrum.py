@@ -7,13 +7,15 @@ failing tests ran. What did not end in its time is left out and told in the note
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from selfheal.codebase.index import is_test
 from selfheal.config import TestsConfig
 from selfheal.diagnosis.spectrum import Block, Halt, Spectrum
 from selfheal.sandbox import spectrum_runner
@@ -23,6 +25,8 @@ from selfheal.sandbox.suite import interpreter
 # Enough to see what failing tests share; more cost time and tell the same.
 MOST_FAILING = 60
 WITNESSES = 30
+# Suites of more files than this are not run as a whole.
+MOST_FILES = 25
 TEST_SECONDS = 10.0
 _ARGUMENTS = (
     *("-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:flaky"),
@@ -55,7 +59,8 @@ def measure_spectrum(
     """Run `reported` (node ids; a file stands for all its tests) and then the other tests.
 
     Each of the two runs may take the configured time of the suite; if the others take
-    longer, those of the files with failing tests are taken alone.
+    longer, those of the files with failing tests are taken alone. Of a large suite the
+    others are the tests of files that name the code which failing tests ran.
     """
     measurement = _Measurement(worktree, tests, memory_megabytes, test_seconds)
     chosen = sorted(set(reported))[:MOST_FAILING]
@@ -153,18 +158,42 @@ def _others(
     include: Sequence[str],
     notes: list[str],
 ) -> _Run | None:
-    """The run of the tests that were not reported, all of them or those of the same files."""
-    whole = measurement.run((), None, broken, include)
-    if whole.found is not None:
-        return whole
+    """The run of tests that were not reported, in files that tell something of the same code."""
+    telling = _telling(measurement.worktree, files, include)
+    wide = measurement.run(telling, None, broken, include)
+    if wide.found is not None:
+        return wide
     near = measurement.run(files, None, broken, include)
     if near.found is None:
         notes.append(f"passing tests could not be measured: {measurement.why(near.done)}")
         return None
+    those = f"{len(telling)} files" if telling else "all"
     notes.append(
-        f"passing tests are those of {', '.join(files)}: of all, {measurement.why(whole.done)}"
+        f"passing tests are those of {', '.join(files)}: of {those}, {measurement.why(wide.done)}"
     )
     return near
+
+
+def _telling(worktree: Path, files: Sequence[str], ran: Sequence[str]) -> list[str]:
+    """The test files to be measured: none named for all, else those that name the code that ran.
+
+    Those of the failing tests come first, then those that name most of the modules.
+    """
+    every = sorted(
+        path.relative_to(worktree).as_posix()
+        for path in worktree.rglob("*.py")
+        if path.name.startswith("test_") or path.name.endswith("_test.py")
+    )
+    every = [file for file in every if file not in files and is_test(file)]
+    if len(every) + len(files) <= MOST_FILES:
+        return []
+    modules = {PurePosixPath(file).stem for file in ran if not is_test(file)} - {"__init__"}
+    named: dict[str, int] = {}
+    for file in every:
+        words = set(re.findall(r"\w+", (worktree / file).read_text("utf-8", "replace")))
+        named[file] = len(words & modules)
+    ranked = sorted(every, key=lambda file: (-named[file], file))
+    return [*files, *(file for file in ranked[: MOST_FILES - len(files)] if named[file])]
 
 
 def _joined(failing: _Run, others: _Run | None, broken: Sequence[str]) -> dict[str, Any]:
