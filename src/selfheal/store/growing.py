@@ -28,6 +28,7 @@ from selfheal.store.manifest import (
     sync,
     writing,
 )
+from selfheal.store.merging import merge, mergeable
 from selfheal.store.parts import Growing, Parts
 from selfheal.telemetry.extract import Found, extract, find
 from selfheal.telemetry.formats import AUTO
@@ -264,7 +265,22 @@ class _Addition:
             entries=self._ledger.entries,
         )
 
+    def _merge(self) -> None:
+        """One part of many settled ones, in the place of the first of them."""
+        unsettled = {entry.rest for entry in self._ledger.entries if entry.rest}
+        many = mergeable(list(self._parts.values()), unsettled)
+        if not many:
+            return
+        self._made += 1
+        merged = merge(self._folder, many, f"{self._made:06}")
+        gone = {part.id for part in many}
+        self._parts = {
+            merged.id: merged,
+            **{name: part for name, part in self._parts.items() if name not in gone},
+        }
+
     def _commit(self) -> None:
+        self._merge()
         manifest = self._manifest(self._before.generation + 1)
         tables = normalize(Parts.of(self._folder, manifest))
         folder = self._folder / "normalized"

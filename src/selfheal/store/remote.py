@@ -110,7 +110,7 @@ class RemoteConnection:
         shipped = {name: self._arrow(name) for name in self._shipped(query)}
         statement = translate_tree(query, self._store.layout, {}, self._period, self._made)
         self._columns, rows = self._store.run(statement, external=shipped)
-        self._rows = [tuple(map(_plain, row)) for row in rows]
+        self._rows = _as_text(self._columns, rows)
         return self
 
     def _shipped(self, query: exp.Query) -> list[str]:
@@ -212,15 +212,18 @@ def _bound(tree: exp.Query, parameters: Any) -> exp.Query:
     return bound
 
 
-def _plain(value: Any) -> Any:
-    """A value as DuckDB would give it: attributes are JSON text, arrays lists."""
-    match value:
-        case dict():
-            return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
-        case tuple():
-            return list(value)
-        case _:
-            return value
+def _as_text(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
+    """The rows with attributes as JSON text, as they are in files."""
+    maps = {place for place, name in enumerate(columns) if name == "attributes"}
+    return [
+        tuple(
+            json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+            if place in maps and isinstance(value, Mapping)
+            else value
+            for place, value in enumerate(row)
+        )
+        for row in rows
+    ]
 
 
 def _is_text(values: Sequence[Any]) -> bool:
