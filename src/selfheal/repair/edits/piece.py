@@ -12,8 +12,9 @@ from typing import Literal
 
 from selfheal.repair.edit import Splice, spliced
 from selfheal.repair.edits.blocks import extent, movable
+from selfheal.repair.edits.definitions import head_of
 from selfheal.repair.edits.model import CodeEdit
-from selfheal.repair.edits.scope import Scope, head_of
+from selfheal.repair.edits.scope import Scope
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,18 @@ import __future__
 
 import ast
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 
+from selfheal.repair.edits.definitions import (
+    head_of,
+    is_member,
+    last_name,
+    outermost,
+    parameters,
+    qualified_name,
+    ranked,
+)
 from selfheal.repair.edits.kinds import Kinds
 from selfheal.repair.edits.model import ChangedFunction
 from selfheal.repair.source import FUNCTIONS, Function, Source, first_line, names_bound, walk_own
@@ -112,7 +121,7 @@ class Module:
             and len(node.args) == 1
             and not node.keywords
             and not isinstance(node.args[0], ast.Starred | ast.GeneratorExp)
-            and (isinstance(node.func, ast.Name) or _is_member(node.func))
+            and (isinstance(node.func, ast.Name) or is_member(node.func))
         )
 
     @cached_property
@@ -365,50 +374,3 @@ class Scope:
         if outer.body[0].lineno == outer.lineno:
             return self.source.span(outer.body[0])[0]
         return self.source.line_start(outer.body[0].lineno)
-
-
-def outermost(source: Source, function: Function) -> Function:
-    around = [each for each in source.ancestors(function) if isinstance(each, FUNCTIONS)]
-    return around[-1] if around else function
-
-
-def head_of(source: Source, outer: ast.stmt) -> str:
-    """Lines that give a method its classes, and so its cells and its qualified name."""
-    indent = source.indent(outer)
-    around = [each for each in source.ancestors(outer) if isinstance(each, ast.ClassDef)]
-    lines = [f"class {each.name}:\n" for each in reversed(around[: len(indent)])]
-    if indent and not lines:
-        lines = ["if True:\n"]
-    return "".join(f"{indent[:depth]}{line}" for depth, line in enumerate(lines))
-
-
-def qualified_name(source: Source, function: Function) -> str:
-    """Python's ``__qualname__``."""
-    parts = [function.name]
-    for around in source.ancestors(function):
-        if isinstance(around, FUNCTIONS):
-            parts += ["<locals>", around.name]
-        elif isinstance(around, ast.ClassDef):
-            parts.append(around.name)
-    return ".".join(reversed(parts))
-
-
-def parameters(function: Function) -> list[str]:
-    arguments = function.args
-    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-    return [each.arg for each in (*every, arguments.vararg, arguments.kwarg) if each is not None]
-
-
-def last_name(node: ast.expr) -> str | None:
-    """``c`` of ``a.b.c``."""
-    if isinstance(node, ast.Name):
-        return node.id
-    return node.attr if isinstance(node, ast.Attribute) else None
-
-
-def ranked(counts: Counter[str]) -> Iterator[tuple[str, int]]:
-    return iter(sorted(counts.items(), key=lambda each: (-each[1], each[0])))
-
-
-def _is_member(node: ast.expr) -> bool:
-    return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)

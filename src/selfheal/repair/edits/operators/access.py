@@ -6,10 +6,10 @@ import ast
 import re
 from collections.abc import Iterator
 
+from selfheal.repair.edits.definitions import last_name
 from selfheal.repair.edits.kinds import COLLECTION, DICT, EMPTY, NUMBER, TEXT
 from selfheal.repair.edits.model import Draft, Operator, OperatorExample
 from selfheal.repair.edits.operators.arithmetic import symbol
-from selfheal.repair.edits.scope import last_name
 from selfheal.repair.edits.site import Site
 
 _ATTRIBUTE = re.compile(r"has no attribute '(\w+)'")

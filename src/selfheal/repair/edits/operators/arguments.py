@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from selfheal.repair.edit import Splice
+from selfheal.repair.edits.definitions import last_name, parameters
 from selfheal.repair.edits.model import Draft, Operator, OperatorExample
-from selfheal.repair.edits.scope import last_name, parameters
 from selfheal.repair.edits.site import Site
 
 

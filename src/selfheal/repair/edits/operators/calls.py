@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from selfheal.repair.edits.definitions import last_name, parameters
 from selfheal.repair.edits.kinds import BOOL, DICT, LIST, NUMBER, SET, TEXT, TUPLE
 from selfheal.repair.edits.model import Draft, Operator, OperatorExample
 from selfheal.repair.edits.operators.names import likely, similarity
-from selfheal.repair.edits.scope import last_name, parameters
 from selfheal.repair.edits.site import Site
 from selfheal.repair.source import names_in
 
