@@ -64,12 +64,25 @@ def detected(folder: Path, spoil: Spoil | None, seed: int = 0) -> tuple[Dataset,
     return dataset, detect_invariants(data, CONFIG).anomalies
 
 
+def together(*spoils: Spoil) -> Spoil:
+    def spoil(number: int, state: State) -> None:
+        for one in spoils:
+            one(number, state)
+
+    return spoil
+
+
 @pytest.mark.parametrize(
     ("spoil", "expected"),
     [
-        (lose("name"), {"name is always present"}),
-        (put("handled", lambda number, _: number - 9), {"handled never decreases"}),
-        (put("total", lambda _, state: state["total"] + 1), {"owed = total"}),
+        (
+            together(
+                lose("name"),
+                put("handled", lambda number, _: number - 9),
+                put("total", lambda _, state: state["total"] + 1),
+            ),
+            {"name is always present", "handled never decreases", "owed = total"},
+        ),
         (put("paid", lambda _, state: state["owed"] + 7), {"paid ≤ owed", "paid ≤ total"}),
         (put("paid", lambda _, state: -5 * state["items"]), {"paid never negative"}),
     ],
@@ -90,7 +103,7 @@ def test_a_broken_invariant_is_named(tmp_path: Path, spoil: Spoil, expected: set
 
 def test_free_values_break_nothing(tmp_path: Path) -> None:
     found = []
-    for seed in range(3):
+    for seed in range(2):
         folder = tmp_path / str(seed)
         folder.mkdir()
         found += detected(folder, None, seed)[1]

@@ -149,7 +149,7 @@ def test_one_burst_of_a_rare_error_is_an_open_question(tmp_path: Path) -> None:
 MESSAGES = st.lists(st.lists(WORDS, min_size=1, max_size=6).map(" ".join), min_size=1, max_size=12)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(messages=MESSAGES)
 def test_every_message_fits_the_pattern_of_its_template(messages: list[str]) -> None:
     with duckdb.connect() as connection:
