@@ -24,7 +24,7 @@ def example(_folder: Path) -> Mapping[str, Any]:
     return {**proposed(), "config": FixConfig()}
 
 
-@handler("create_patch", kind="pure", example=example)
+@handler("create_patch", kind="pure", version="2", example=example)
 def create_patch(
     load_diagnosis: FixMaterial,
     generate_code_fix: CodeFixes,

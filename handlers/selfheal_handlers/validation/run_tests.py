@@ -11,7 +11,7 @@ from selfheal_handlers.validation._bench import bench_of
 from selfheal_handlers.validation._examples import run_tests as example
 
 
-@handler("run_tests", kind="stage-crew", example=example)
+@handler("run_tests", kind="stage-crew", version="2", example=example)
 def run_tests(
     load_patch: Subjects,
     apply_patch: Applied,
