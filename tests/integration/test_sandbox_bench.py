@@ -224,3 +224,17 @@ def test_what_the_new_tests_do_not_notice_of_the_fix_is_told(bench: Bench) -> No
         assert (mutants.verdict, mutants.required) == ("passed", False)
         assert mutants.counts["killed"] == killed
         assert len(mutants.counts["survivors"]) == survivors
+
+
+def test_a_test_that_fails_now_and_then_without_the_patch_is_flaky(bench: Bench) -> None:
+    """It fails twice with the patch, and on the unpatched release by turns."""
+    by_turns = (
+        "\nimport pathlib\ndef test_by_turns():\n    count = pathlib.Path('turn')\n"
+        "    seen = len(count.read_text()) if count.exists() else 0\n"
+        "    count.write_text('x' * (seen + 1))\n    assert app.first([1, 2]) == 2 or seen % 2 == 0\n"
+    )
+    shell = "cat >> tests/test_app.py && git -c user.name=a -c user.email=a@b commit -qam two"
+    subprocess.run(["sh", "-c", shell], cwd=bench.repository, check=True, input=by_turns.encode())
+    assert bench._unsteady("HEAD", ["tests/test_app.py::test_by_turns"])
+    assert not bench._unsteady("HEAD", ["tests/test_app.py::test_double"])
+    assert not bench._unsteady("HEAD", ["tests/test_app.py::test_known_failure"])

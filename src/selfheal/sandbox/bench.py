@@ -25,6 +25,7 @@ from selfheal.sandbox.checks import (
     passes_check,
     shuffled_check,
     state_verdict,
+    suite_check,
     tested_candidate,
     weakening_check,
 )
@@ -40,6 +41,8 @@ from selfheal.sandbox.worktree import Worktree
 T = TypeVar("T")
 
 RERUN_AT_MOST = 20
+# Flaky tests are few: a patch that breaks more has broken them.
+UNSTEADY_AT_MOST = 3
 # A test that fails by not ending is given this long without the fix, and with it.
 HANGING_SECONDS = 20.0
 
@@ -373,36 +376,38 @@ class Bench:
             if not runner.is_among(test, list(self.incident))
         ]
         broken = self._confirmed(candidate, fresh, worktree)
-        ran = {*suite.passed, *suite.failed, *suite.errors, *suite.skipped}
-        lost = sorted(set(known.passed) - ran)
-        counts = {
-            "passed": len(suite.passed) + len(fresh) - len(broken),
-            "skipped": len(suite.skipped),
-            "new_failures": len(broken),
-            "known_failures": len(suite.broken & known.broken),
-        }
-        if broken:
-            why = f"{len(broken)} tests fail that passed before: {listed(broken)}"
-        elif lost:
-            why = f"{len(lost)} tests are no longer run: {listed(lost)}"
-        elif not suite.passed:
-            why = "no test passes"
-        else:
-            why = f"{counts['passed']} tests pass, no new failure"
-            if counts["known_failures"]:
-                why += f", {counts['known_failures']} failed before and still do"
-            return Check(name=name, verdict="passed", summary=why, counts=counts)
-        return Check(name=name, verdict="failed", summary=why, counts=counts)
+        flaky = self._unsteady(candidate.base_commit, broken)
+        return suite_check(suite, known, fresh, [test for test in broken if test not in flaky])
 
     def _confirmed(
         self, candidate: Candidate, fresh: Sequence[str], worktree: Worktree
     ) -> list[str]:
         """Those new failures that fail again on their own: the others are flaky."""
-        rerunnable = fresh and len(fresh) <= RERUN_AT_MOST and all("::" in test for test in fresh)
-        if not rerunnable:
+        if not _rerunnable(fresh):
             return list(fresh)
         again = self._run(worktree, f"new failures of {candidate.id}", select=fresh)
         return [test for test in fresh if again.outcome(test) != "passed"]
+
+    def _unsteady(self, commit: str, tests: Sequence[str]) -> list[str]:
+        """Those tests that alone and without any patch sometimes pass and sometimes fail."""
+
+        def look(test: str) -> bool:
+            with self.checkout(commit) as worktree:
+                found = self._run(worktree, f"{test} at {commit}", select=[test], repeat=[test])
+            seen = {found.outcome(test) == "passed"}
+            if found.repeated is not None:
+                passed, runs = found.repeated.passed, found.repeated.runs
+                seen |= {True} if passed else set()
+                seen |= {False} if passed < runs else set()
+            return len(seen) == 2
+
+        if not _rerunnable(tests) or len(tests) > UNSTEADY_AT_MOST:
+            return []
+        return [
+            test
+            for test in tests
+            if self._once(("unsteady", commit, test), lambda test=test: look(test))  # type: ignore[misc]
+        ]
 
     def _once(self, key: tuple[Any, ...], compute: Callable[[], T]) -> T:
         with self._guard:
@@ -412,6 +417,10 @@ class Bench:
                 self._known[key] = compute()
             value: T = self._known[key]
             return value
+
+
+def _rerunnable(tests: Sequence[str]) -> bool:
+    return 0 < len(tests) <= RERUN_AT_MOST and all("::" in test for test in tests)
 
 
 def _text(checkout: Path, relative: str) -> str | None:

@@ -62,6 +62,40 @@ def coverage_check(tested: TestedCandidate, minimum: float) -> Check:
     return Check(name=name, verdict=verdict, summary=why, required=required, counts=counts)
 
 
+def suite_check(
+    suite: SuiteResult, known: SuiteResult, fresh: Sequence[str], broken: Sequence[str]
+) -> Check:
+    """Whether the suite lost nothing beside what it lacks without the patch.
+
+    `known` is the suite without the patch, `fresh` are the tests that failed only with it;
+    `broken` of them are held against it, the others do not fail every time.
+    """
+    name = "suite"
+    ran = {*suite.passed, *suite.failed, *suite.errors, *suite.skipped}
+    lost = sorted(set(known.passed) - ran)
+    unsteady = sorted(set(fresh) - set(broken))
+    counts = {
+        "passed": len(suite.passed) + len(unsteady),
+        "skipped": len(suite.skipped),
+        "new_failures": len(broken),
+        "known_failures": len(suite.broken & known.broken),
+    }
+    if broken:
+        why = f"{len(broken)} tests fail that passed before: {listed(broken)}"
+    elif lost:
+        why = f"{len(lost)} tests are no longer run: {listed(lost)}"
+    elif not suite.passed:
+        why = "no test passes"
+    else:
+        why = f"{counts['passed']} tests pass, no new failure"
+        if counts["known_failures"]:
+            why += f", {counts['known_failures']} failed before and still do"
+        if unsteady:
+            why += f", flaky: {listed(unsteady)}"
+        return Check(name=name, verdict="passed", summary=why, counts=counts)
+    return Check(name=name, verdict="failed", summary=why, counts=counts)
+
+
 def shuffled_check(suite: SuiteResult, wanted: int) -> Check:
     """Whether the new tests pass again and again, in fresh processes and any order."""
     name, found = "shuffled_runs", suite.repeated
