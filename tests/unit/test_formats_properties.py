@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from samples import SAMPLES, account, only, read, written
+from pyarrow import parquet
+from samples import SAMPLES, account, read, written
 
 from selfheal.errors import TelemetryError
 from selfheal.telemetry.formats import READERS, access_log, clickhouse_text, recognise
@@ -197,15 +198,14 @@ def test_json_records_with_any_values_are_kept_or_refused(
 def test_beat_logs_in_any_order_keep_each_line_and_no_span_twice(
     tmp_path_factory: pytest.TempPathFactory, rows: list[str]
 ) -> None:
-    file = tmp_path_factory.mktemp("beats") / "console.log"
-    file.write_text("\n".join(rows) + "\nend\n")
-    ingested = read(file.parent, file, format="beat-log")
-    (source,) = ingested.sources
-    logs = source.lines_read - source.lines_passed_over
-    assert source.events_kept == logs + ingested.events.spans
-    assert ingested.refused.total == 0
-    distinct = only(ingested.dataset, "SELECT count(DISTINCT span_id) AS spans FROM spans")
-    assert distinct["spans"] == ingested.events.spans
+    folder = tmp_path_factory.mktemp("beats")
+    lines, sink = account(folder, "beat-log", ("\n".join(rows) + "\nend\n").encode())
+    assert sink.logs.written == lines.read - lines.passed_over
+    assert sink.events == sink.logs.written + sink.spans.written
+    assert sink.refused.total == 0
+    if sink.spans.written:
+        spans = parquet.read_table(folder / "spans.parquet")["span_id"].to_pylist()
+        assert len(set(spans)) == len(spans) == sink.spans.written
 
 
 @FAST

@@ -1,15 +1,14 @@
 """Spans of OTLP protobuf from the bytes on the wire into columns.
 
-Encoders write the fields of a message in the order of their numbers, so the places of
-a span's fields follow from a few lengths: they are found for thousands of spans at
-once. Attributes are known by their bytes. What is written in another order, or
-holds what is not known here, is `Unusual` and left to the protobuf library. Sources:
-the encoding of protocol buffers, and opentelemetry/proto/trace/v1/trace.proto.
+The places of the fields are found for thousands of spans at once
+(`selfheal.telemetry.formats.wire`); attributes are known by their bytes. What is written
+in another order, or holds what is not known here, is `Unusual` and left to the
+protobuf library.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from selfheal.telemetry.columns import Memo, Unusual, durations_ms, numbered, or_none, taken
@@ -28,6 +27,17 @@ from selfheal.telemetry.formats.span_columns import (
     attribute_of,
     description_columns,
 )
+from selfheal.telemetry.formats.wire import (
+    BYTES,
+    FIXED32,
+    VARINT,
+    Places,
+    fields,
+    hex_at,
+    messages,
+    numbers_at,
+    places_of_spans,
+)
 from selfheal.telemetry.otlp_protobuf import json_of
 from selfheal.telemetry.sink import Sink
 
@@ -35,32 +45,12 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _ATTRIBUTES, _EVENTS, _LINKS, _STATUS, _FLAGS = 9, 11, 13, 15, 16
-_SHORT_ATTRIBUTE = _ATTRIBUTES << 3 | _BYTES
+_SHORT_ATTRIBUTE = _ATTRIBUTES << 3 | BYTES
 # Counts of what was dropped, and the flags of the trace.
-_PASSED_OVER = {(10, _VARINT), (12, _VARINT), (14, _VARINT), (_FLAGS, _FIXED32)}
-_INT64_MAX = 2**63 - 1
+_PASSED_OVER = {(10, VARINT), (12, VARINT), (14, VARINT), (_FLAGS, FIXED32)}
 # Room behind the last span, so that looking for a field never runs over the end.
 _PADDING = bytes(1024)
-
-
-class _Places(NamedTuple):
-    """Where the fields of spans lie; those that are absent lie anywhere and are not `has_…`."""
-
-    trace_id: np.ndarray[Any, Any]
-    span_id: np.ndarray[Any, Any]
-    parent: np.ndarray[Any, Any]
-    has_parent: np.ndarray[Any, Any]
-    name: np.ndarray[Any, Any]
-    name_end: np.ndarray[Any, Any]
-    kind: np.ndarray[Any, Any]
-    has_kind: np.ndarray[Any, Any]
-    start: np.ndarray[Any, Any]
-    has_start: np.ndarray[Any, Any]
-    end: np.ndarray[Any, Any]
-    has_end: np.ndarray[Any, Any]
-    tail: np.ndarray[Any, Any]
 
 
 class WireSpans:
@@ -90,7 +80,7 @@ class WireSpans:
                 raise Unusual
             at += len(message)
         data = np.frombuffer(content, dtype=np.uint8)
-        places = _places(data, np.array(starts), np.array(ends))
+        places = places_of_spans(data, np.array(starts), np.array(ends))
         columns, exceptions = self._columns(content, data, places, ends)
         add_spans(columns, runs, exceptions, self._sink)
 
@@ -104,15 +94,15 @@ class WireSpans:
     ) -> None:
         """Find the spans of one request: where each begins and ends, and who sent them."""
         starts, ends, runs = found
-        for field, begin, stop in _messages(content, at, end):
+        for field, begin, stop in messages(content, at, end):
             if field != 1:
                 raise Unusual
-            parts = list(_messages(content, begin, stop))
+            parts = list(messages(content, begin, stop))
             resource = self._resource[_only(content, parts, 1)]
             _check_text(_only(content, parts, 3))
             for scope_begin, scope_end in [part[1:] for part in parts if part[0] == 2]:
                 before, scope, schema = len(starts), b"", b""
-                for inner, first, last in _messages(content, scope_begin, scope_end):
+                for inner, first, last in messages(content, scope_begin, scope_end):
                     if inner == 2:
                         starts.append(first)
                         ends.append(last)
@@ -128,7 +118,7 @@ class WireSpans:
                     runs.append(Run(len(starts) - before, number, resource, name))
 
     def _columns(
-        self, content: bytes, data: np.ndarray[Any, Any], places: _Places, ends: list[int]
+        self, content: bytes, data: np.ndarray[Any, Any], places: Places, ends: list[int]
     ) -> tuple[dict[str, pa.Array], Exceptions]:
         import numpy as np
         import pyarrow as pa
@@ -139,8 +129,8 @@ class WireSpans:
                 for a, b in zip(places.name.tolist(), places.name_end.tolist(), strict=True)
             ]
         )
-        start = _numbers(data, places.start, places.has_start)
-        end = _numbers(data, places.end, places.has_end)
+        start = numbers_at(data, places.start, places.has_start)
+        end = numbers_at(data, places.end, places.has_end)
         kinds = np.where(places.has_kind, data[places.kind], 0)
         kind_names = [kind_of(number) for number in range(int(kinds.max()) + 1)]
         tails, tail = numbered(
@@ -149,9 +139,9 @@ class WireSpans:
         told = [self._tail[one] for one in tails]
         place = pa.array(tail)
         columns = {
-            "trace_id": _hex(data, places.trace_id, 16),
-            "span_id": _hex(data, places.span_id, 8),
-            "parent_span_id": _hex(data, places.parent, 8, places.has_parent),
+            "trace_id": hex_at(data, places.trace_id, 16),
+            "span_id": hex_at(data, places.span_id, 8),
+            "parent_span_id": hex_at(data, places.parent, 8, places.has_parent),
             "operation": taken([_name(one) for one in names], pa.string(), pa.array(name)),
             "kind": taken(kind_names, pa.string(), pa.array(kinds)),
             "start_ns": or_none(start),
@@ -198,17 +188,17 @@ def _rest(tail: bytes) -> _Rest:
     events: list[bytes] = []
     status, links = b"", False
     before = 0
-    for field, kind, begin, end in _fields(tail):
+    for field, kind, begin, end in fields(tail):
         if field < before:
             raise Unusual
         before = field
-        if field == _ATTRIBUTES and kind == _BYTES:
+        if field == _ATTRIBUTES and kind == BYTES:
             attributes.append(tail[begin:end])
-        elif field == _EVENTS and kind == _BYTES:
+        elif field == _EVENTS and kind == BYTES:
             events.append(tail[begin:end])
-        elif field == _STATUS and kind == _BYTES and not status:
+        elif field == _STATUS and kind == BYTES and not status:
             status = tail[begin:end]
-        elif field == _LINKS and kind == _BYTES:
+        elif field == _LINKS and kind == BYTES:
             links = True
         elif (field, kind) not in _PASSED_OVER:
             raise Unusual
@@ -232,157 +222,6 @@ def _check_text(raw: bytes) -> None:
         raw.decode()
     except UnicodeDecodeError as error:
         raise Unusual from error
-
-
-def _messages(content: bytes, at: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """The parts of a message all of whose fields have a length and a small number."""
-    while at < end:
-        tag = content[at]
-        if tag & 0x87 != _BYTES or tag < 8:
-            raise Unusual
-        size, shift = content[at + 1], 7
-        at += 2
-        if size >= 0x80:
-            size &= 0x7F
-            while True:
-                byte = content[at]
-                at += 1
-                size |= (byte & 0x7F) << shift
-                shift += 7
-                if byte < 0x80:
-                    break
-                if shift > 28:
-                    raise Unusual
-        stop = at + size
-        if stop > end:
-            raise Unusual
-        yield tag >> 3, at, stop
-        at = stop
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """The fields of a message: number, wire type, and where the value begins and ends."""
-    at = 0
-    while at < len(message):
-        tag, at = _varint(message, at)
-        kind = tag & 7
-        if kind == _BYTES:
-            size, at = _varint(message, at)
-            end = at + size
-        elif kind == _VARINT:
-            _, end = _varint(message, at)
-        elif kind == _FIXED64:
-            end = at + 8
-        elif kind == _FIXED32:
-            end = at + 4
-        else:
-            raise Unusual
-        if end > len(message) or tag < 8:
-            raise Unusual
-        yield tag >> 3, kind, at, end
-        at = end
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    number = 0
-    for shift in range(0, 35, 7):
-        if at >= len(data):
-            raise Unusual
-        byte = data[at]
-        at += 1
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return number, at
-    raise Unusual
-
-
-def _places(
-    data: np.ndarray[Any, Any], at: np.ndarray[Any, Any], end: np.ndarray[Any, Any]
-) -> _Places:
-    """Where the fields of spans lie that begin at `at`. Raises Unusual where one is not there."""
-    import numpy as np
-
-    def all_are(places: np.ndarray[Any, Any], value: int) -> None:
-        if not (data[places] == value).all():
-            raise Unusual
-
-    for shift, value in ((0, 0x0A), (1, 16), (18, 0x12), (19, 8)):
-        all_are(at + shift, value)
-    cursor = at + 28
-    if (data[np.minimum(cursor, end)] == 0x1A).any():  # a trace state
-        raise Unusual
-    has_parent = (data[cursor] == 0x22) & (cursor < end)
-    all_are(cursor[has_parent] + 1, 8)
-    parent = cursor + 2
-    cursor = cursor + 10 * has_parent
-    has_name = (data[cursor] == 0x2A) & (cursor < end)
-    first, second = data[cursor + 1].astype(np.int64), data[cursor + 2].astype(np.int64)
-    long = has_name & (first >= 0x80)
-    if (second[long] >= 0x80).any():
-        raise Unusual
-    length = np.where(long, (first & 0x7F) | second << 7, first) * has_name
-    name = cursor + (2 + long) * has_name
-    cursor = name + length
-    if (cursor > end).any():
-        raise Unusual
-    has_kind = (data[cursor] == 0x30) & (cursor < end)
-    kind = cursor + 1
-    if (data[kind[has_kind]] >= 0x80).any():
-        raise Unusual
-    cursor = cursor + 2 * has_kind
-    has_start = (data[cursor] == 0x39) & (cursor < end)
-    start = cursor + 1
-    cursor = cursor + 9 * has_start
-    has_end = (data[cursor] == 0x41) & (cursor < end)
-    ended = cursor + 1
-    cursor = cursor + 9 * has_end
-    if (cursor > end).any():
-        raise Unusual
-    return _Places(
-        at + 2, at + 20, parent, has_parent, name, name + length, kind, has_kind,
-        start, has_start, ended, has_end, cursor,
-    )  # fmt: skip
-
-
-def _hex(
-    data: np.ndarray[Any, Any],
-    places: np.ndarray[Any, Any],
-    size: int,
-    present: np.ndarray[Any, Any] | None = None,
-) -> pa.Array:
-    """The ids at some places in hex. Zeros are unusual."""
-    import numpy as np
-    import pyarrow as pa
-
-    where = places if present is None else places[present]
-    raw = data[where[:, None] + np.arange(size)]
-    if not raw.any(axis=1).all():
-        raise Unusual
-    text = raw.tobytes().hex().encode()
-    lengths = np.full(len(places), 2 * size, dtype=np.int32)
-    validity = None
-    if present is not None and not present.all():
-        lengths *= present
-        validity = pa.array(present).buffers()[1]
-    offsets = np.zeros(len(places) + 1, dtype=np.int32)
-    np.cumsum(lengths, out=offsets[1:])
-    return pa.StringArray.from_buffers(
-        len(places), pa.py_buffer(offsets), pa.py_buffer(text), validity
-    )
-
-
-def _numbers(
-    data: np.ndarray[Any, Any], places: np.ndarray[Any, Any], present: np.ndarray[Any, Any]
-) -> np.ndarray[Any, Any]:
-    """The 64-bit numbers at some places; 0 where there is none."""
-    import numpy as np
-
-    raw = np.ascontiguousarray(data[places[:, None] + np.arange(8)])
-    numbers = raw.view("<u8").ravel() * present
-    if (numbers > _INT64_MAX).any():
-        raise Unusual
-    signed: np.ndarray[Any, Any] = numbers.astype(np.int64)
-    return signed
 
 
 def _name(raw: bytes) -> str:
