@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import duckdb
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recording import Recording
@@ -65,6 +67,17 @@ def test_a_new_error_message_is_one_anomaly_whatever_its_ids(tmp_path: Path) -> 
     assert judge(anomaly, dataset, baseline="1.1", candidate="1.0").state == "quiet"
     assert judge(anomaly, dataset, baseline="1.0", candidate="2.0").state == "no_data"
     assert detect_messages(detection(dataset), CONFIG).anomalies == [anomaly]
+
+
+def test_without_drain_messages_are_an_open_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = Recording()
+    usual(recording, "1.0", 0, count=10)
+    monkeypatch.setitem(sys.modules, "drain3.drain", None)
+    (question,) = detect_messages(detection(recording.dataset(tmp_path)), CONFIG).undecided
+    assert question.reason == "unavailable: the package drain3 is not installed."
+    assert question.needed == "Install it with: pip install 'selfheal[templates]'"
 
 
 def test_equal_releases_raise_nothing(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterable
 from typing import Protocol
 
+from selfheal.errors import MissingExtra
+
 WILDCARD = "<*>"
 # So many distinct masked messages are mined, the most frequent ones; the rest is rare.
 LONGEST_LIST = 20_000
@@ -43,8 +45,15 @@ class DrainMiner:
     """Drain: messages of equal length and beginning whose words agree share a template."""
 
     def templates(self, messages: Iterable[str]) -> list[str]:
-        """The templates in the order of the messages; the same messages give the same ones."""
-        from drain3.drain import Drain
+        """The templates in the order of the messages; the same messages give the same ones.
+
+        Raises MissingExtra without drain3, which asks for exact old versions of two packages
+        and is an extra for that reason.
+        """
+        try:
+            from drain3.drain import Drain
+        except ImportError as missing:
+            raise MissingExtra.of("drain3", "templates") from missing
 
         drain = Drain(param_str=WILDCARD)
         clusters = [drain.add_log_message(message)[0] for message in messages]

@@ -29,6 +29,7 @@ from selfheal.artifacts.anomalies import Detector, Undecided
 from selfheal.artifacts.canonical import short_id
 from selfheal.artifacts.model import Severity
 from selfheal.config import DetectConfig
+from selfheal.errors import MissingExtra
 from selfheal.telemetry.statistics import UNKNOWN, iso, significant
 
 if TYPE_CHECKING:
@@ -238,7 +239,10 @@ def detect_messages(data: DetectionData, config: DetectConfig) -> Findings:
     """The templates that are new, risen or gone, for every service that logs."""
     anomalies: list[Anomaly] = []
     undecided: list[Undecided] = []
-    services = [(one, templates_of(data.dataset, one, config)) for one in data.comparisons]
+    try:
+        services = [(one, templates_of(data.dataset, one, config)) for one in data.comparisons]
+    except MissingExtra as missing:
+        return Findings(anomalies=[], undecided=[_unavailable(missing)])
     asked = [
         (comparison, template)
         for comparison, every in services
@@ -274,6 +278,15 @@ def _told(template: Template) -> str:
     if template.change == "vanished":
         return f"gone, {before} times before"
     return f"{template.change}, {after} times, {before} before"
+
+
+def _unavailable(missing: MissingExtra) -> Undecided:
+    return Undecided(
+        detector=DETECTOR,
+        operation="log messages",
+        reason=f"unavailable: {missing.message}",
+        needed=missing.hint,
+    )
 
 
 def _open(template: Template, why: str) -> Undecided:
