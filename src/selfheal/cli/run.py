@@ -80,6 +80,8 @@ def _unhealed(folder: Path) -> str | None:
     if validation.selected is not None:
         return None
     found = cast("Diagnoses", read_artifact(diagnosis, "diagnosis"))
+    if not found.diagnoses:
+        return None
     return (
         f"no fix was proven: {validation.reason}\n"
         f"the diagnosis is for people: {found.summary}\n"
