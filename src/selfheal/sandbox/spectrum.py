@@ -7,6 +7,7 @@ failing tests ran. What did not end in its time is left out and told in the note
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import tempfile
@@ -27,6 +28,8 @@ MOST_FAILING = 60
 WITNESSES = 30
 # Suites of more files than this are not run as a whole.
 MOST_FILES = 25
+# How long passing tests may take before only those beside the failing ones are run.
+OTHERS_SECONDS = 45.0
 TEST_SECONDS = 10.0
 _ARGUMENTS = (
     *("-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:flaky"),
@@ -58,8 +61,8 @@ def measure_spectrum(
 ) -> Spectrum:
     """Run `reported` (node ids; a file stands for all its tests) and then the other tests.
 
-    Each of the two runs may take the configured time of the suite; if the others take
-    longer, those of the files with failing tests are taken alone. Of a large suite the
+    Each run may take the configured time of the suite; if the others take longer than
+    `OTHERS_SECONDS`, those of the files with failing tests are taken alone. Of a large suite the
     others are the tests of files that name the code which failing tests ran.
     """
     measurement = _Measurement(worktree, tests, memory_megabytes, test_seconds)
@@ -113,6 +116,7 @@ class _Measurement:
         tests: Sequence[str] | None,
         others_than: Sequence[str],
         include: Sequence[str] | None,
+        most_seconds: float = math.inf,
     ) -> _Run:
         folder = Path(tempfile.mkdtemp(prefix="selfheal-spectrum-"))
         try:
@@ -131,7 +135,7 @@ class _Measurement:
             done = run(
                 [interpreter(self.tests), spectrum_runner.__file__, str(folder / "settings.json")],
                 cwd=self.worktree,
-                timeout_seconds=self.tests.timeout_seconds,
+                timeout_seconds=min(self.tests.timeout_seconds, most_seconds),
                 memory_megabytes=self.memory_megabytes,
                 writable=(folder,),
             )
@@ -143,11 +147,11 @@ class _Measurement:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def why(self, done: Completed) -> str:
+    def why(self, done: Completed, most_seconds: float = math.inf) -> str:
         """Why a run left no result."""
         if done.state == "timed_out":
-            seconds = self.tests.timeout_seconds
-            return f"they did not end within the {seconds:g} s of tests.timeout_seconds"
+            seconds = min(self.tests.timeout_seconds, most_seconds)
+            return f"they did not end within {seconds:g} s"
         return done.tail(3) or f"the interpreter ended with {done.exit_code}"
 
 
@@ -160,7 +164,7 @@ def _others(
 ) -> _Run | None:
     """The run of tests that were not reported, in files that tell something of the same code."""
     telling = _telling(measurement.worktree, files, include)
-    wide = measurement.run(telling, None, broken, include)
+    wide = measurement.run(telling, None, broken, include, OTHERS_SECONDS)
     if wide.found is not None:
         return wide
     near = measurement.run(files, None, broken, include)
@@ -169,7 +173,7 @@ def _others(
         return None
     those = f"{len(telling)} files" if telling else "all"
     notes.append(
-        f"passing tests are those of {', '.join(files)}: of {those}, {measurement.why(wide.done)}"
+        f"passing tests are those of {', '.join(files)}: of {those}, {measurement.why(wide.done, OTHERS_SECONDS)}"
     )
     return near
 
