@@ -39,9 +39,9 @@ WITH ranked AS (
         row_number() OVER (PARTITION BY service, operation, failed ORDER BY duration_ms DESC, id) AS slow
     FROM captured WHERE sendable
 )
-SELECT r.*, (SELECT count(*) FROM captured AS b WHERE b.session_id = r.session_id
+SELECT r.*, coalesce((SELECT count(*) FROM captured AS b WHERE b.session_id = r.session_id
         AND b.start_ns < r.start_ns AND b.http_method NOT IN ('GET', 'HEAD', 'OPTIONS')
-        AND b.service = r.service AND b.release IS NOT DISTINCT FROM r.release) AS needs
+        AND b.service = r.service AND b.release IS NOT DISTINCT FROM r.release), 0) AS needs
 FROM ranked AS r WHERE accused OR slow <= $each
 ORDER BY accused DESC, failed DESC, duration_ms DESC, id
 """

@@ -126,9 +126,13 @@ def tables_of(tree: exp.Query) -> list[str]:
 def _named(tree: exp.Query) -> exp.Query:
     """With the names that DuckDB gives: a column of a table is called as it is, without it."""
     for select in tree.find_all(exp.Select):
+        names: set[str] = set()
         for projection in select.expressions:
             if isinstance(projection, exp.Column) and projection.table and projection.name != "*":
-                name = exp.to_identifier(projection.name, quoted=projection.this.args.get("quoted"))
+                # Of two columns of one name the second has a number, as in a table of DuckDB's.
+                called = f"{projection.name}_1" if projection.name in names else projection.name
+                names.add(called)
+                name = exp.to_identifier(called, quoted=projection.this.args.get("quoted"))
                 projection.replace(exp.Alias(this=projection.copy(), alias=name))
         _order_by_places(select)
         _unnest_side_by_side(select)

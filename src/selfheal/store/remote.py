@@ -200,7 +200,7 @@ def _bound(tree: exp.Query, parameters: Any) -> exp.Query:
     def value(node: exp.Expr) -> exp.Expr:
         if not isinstance(node, exp.Placeholder | exp.Parameter):
             return node
-        name = node.name or str(next(unnamed, ""))
+        name = node.name if node.name not in ("", "?") else str(next(unnamed, ""))
         if name not in given:
             raise InvalidInput(f"the parameter {name} has no value.", where="SQL")
         converted = exp.convert(given[name])
