@@ -36,8 +36,8 @@ SuiteState = Literal["passed", "failed", "timed_out", "error", "no_tests"]
 
 SOURCE_FOLDERS, PATHS = ("src", "lib"), "PYTHONPATH"
 FIRST_PASSED, NO_COVERAGE, REPEATED = "first-passed", "no-coverage", "repeated.json"
-# Of the time that a run has, what the shuffled runs before it may take.
-REPEATED_SHARE = 0.25
+# Of the seconds that a run has, what the shuffled runs may take of the processor.
+REPEATED_SHARE = 0.15
 PYTEST_ALL_PASSED, PYTEST_FAILED, PYTEST_INTERRUPTED, PYTEST_USAGE, PYTEST_NO_TESTS = 0, 1, 2, 4, 5
 
 
