@@ -39,7 +39,7 @@ pytestmark = pytest.mark.skipif(
     reason=f"there is no ClickHouse: no libchdb.so in {world.CACHE}; make clickhouse fetches it",
 )
 # Which of equally slow spans comes first is the order of the files, which a database has not.
-TIES = {"heatmap": {"traces", "slowest"}, "replay": {"traces", "captured", "example"}}
+TIES = {"heatmap": {"traces", "slowest"}, "replay": {"traces", "captured", "test", "notes"}}
 BEATS = {one.name: one for one in HANDLERS if one.contributes}
 
 
