@@ -1,0 +1,64 @@
+"""``python -m benchmarks.healing [--libraries NAME…] [--faults N] [--seconds S] [--json FILE]``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from benchmarks.healing.campaign import Settings, by_name, draw_cases, run_all, worlds_of
+from benchmarks.healing.libraries import LIBRARIES
+from benchmarks.healing.loop import Outcome
+from benchmarks.healing.report import print_report
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.healing", description=__doc__)
+    parser.add_argument("--libraries", nargs="+", help="names (default: all)")
+    parser.add_argument("--faults", type=int, default=50, help="planted faults (default 50)")
+    parser.add_argument("--seed", type=int, default=1, help="the draw (default 1)")
+    parser.add_argument("--seconds", type=float, default=600, help="for one run (default 600)")
+    parser.add_argument("--json", type=Path, help="every outcome, as a file")
+    parser.add_argument("--keep", type=Path, help="a folder for repositories and artifacts")
+    parser.add_argument("--classes", nargs="+", default=[], help="only these classes of faults")
+    parser.add_argument("--history", choices=("none", "telling", "both"), default="both")
+    cache = Path.home() / ".cache" / "selfheal" / "benchmarks"
+    parser.add_argument("--cache", type=Path, default=cache, help=f"downloads (default {cache})")
+    given = parser.parse_args()
+    histories = {"none": (False,), "telling": (True,), "both": (False, True)}[given.history]
+    settings = Settings(
+        faults=given.faults,
+        seed=given.seed,
+        seconds=given.seconds,
+        cache=given.cache,
+        histories=histories,
+        only=frozenset(given.classes),
+    )
+    known = {each.name: each for each in LIBRARIES}
+    libraries = by_name(given.libraries or list(known), known)
+    outcomes: list[Outcome] = []
+
+    def told(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        print(
+            f"{outcome.result:10}{outcome.seconds:6.0f} s {outcome.tried:5d} tried  "
+            f"{outcome.library} {outcome.file}:{outcome.line} {outcome.fault} "
+            f"[{outcome.strategy}] {outcome.reason[:300]}",
+            file=sys.stderr,
+            flush=True,
+        )
+        if given.json:
+            given.json.write_text(json.dumps([each.as_json() for each in outcomes], indent=1))
+
+    worlds = list(worlds_of(libraries, settings))
+    if given.keep:
+        given.keep.mkdir(parents=True, exist_ok=True)
+    run_all(draw_cases(worlds, settings), settings, given.keep, told)
+    if not outcomes:
+        raise SystemExit("No fault was planted: no library could be had, or no suite noticed one.")
+    print_report(outcomes)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""Drawing faults that the shown half of a suite notices, and running every case."""
+
+from __future__ import annotations
+
+import ast
+import random
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.healing.faults import ERRORS, Fault, FaultClass, compiles, faults_of
+from benchmarks.healing.libraries import Library, Unavailable, fetch
+from benchmarks.healing.loop import Outcome, grade, run_loop, tests_of
+from benchmarks.healing.worlds import World, commit_history, write
+
+DRAWS = 12
+MOST_FAILING = 0.25
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`faults` in all, `seconds` for one run of the loop, `suite` for one of a suite."""
+
+    faults: int
+    seed: int
+    seconds: float
+    cache: Path
+    suite: float = 240.0
+    histories: tuple[bool, ...] = (False, True)
+    only: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Case:
+    """A fault that the shown half notices, by a report of pytest; `known` fail without it."""
+
+    world: World
+    fault: Fault
+    telling: bool
+    known: frozenset[str]
+    seen_by_hidden: bool
+    report: str
+
+
+def worlds_of(
+    libraries: Sequence[Library], settings: Settings
+) -> Iterator[tuple[World, frozenset[str]]]:
+    """Each library with the tests that fail in it without any fault."""
+    for library in libraries:
+        try:
+            tree = fetch(library, settings.cache)
+        except Unavailable as error:
+            print(f"{library.name}: unavailable: {error}", file=sys.stderr)
+            continue
+        world = World.of(library, tree, settings.seed)
+        with tempfile.TemporaryDirectory(prefix="selfheal-healing-") as folder:
+            place = Path(folder) / "clean"
+            world.lay_out(place)
+            write(place, world.graded)
+            known = tests_of(place, Path(folder) / "clean.xml", settings.suite)
+        if known is None:
+            print(f"{library.name}: its suite does not run here", file=sys.stderr)
+            continue
+        yield world, known
+
+
+def draw_cases(
+    worlds: Sequence[tuple[World, frozenset[str]]], settings: Settings
+) -> Iterator[Case]:
+    """Cases by fixed seeds: class by class, and library by library."""
+    classes = [each for each in ERRORS if not settings.only or each.name in settings.only]
+    drawn = random.Random(settings.seed)
+    order = drawn.sample(classes, len(classes))
+    for number in range(settings.faults):
+        each = order[number % len(order)]
+        telling = settings.histories[number % len(settings.histories)]
+        for turn in range(len(worlds)):
+            world, known = worlds[(number + number // len(order) + turn) % len(worlds)]
+            found = draw(world, each, known, telling, number, settings)
+            if found is not None:
+                yield found
+                break
+
+
+def draw(
+    world: World,
+    each: FaultClass,
+    known: frozenset[str],
+    telling: bool,
+    number: int,
+    settings: Settings,
+) -> Case | None:
+    """A fault of a class that some shown tests notice, few of them; None after some draws."""
+    drawn = random.Random(f"{settings.seed}:{world.library.name}:{each.name}:{number}")
+    pool = [
+        fault
+        for path, text in sorted(world.code.items())
+        for fault in faults_of(path, text, [each])[each.name]
+    ]
+    for fault in drawn.sample(pool, min(DRAWS, len(pool))):
+        if not compiles(fault, world.code[fault.file]):
+            continue
+        with tempfile.TemporaryDirectory(prefix="selfheal-healing-") as folder:
+            place, report = Path(folder) / "draw", Path(folder) / "junit.xml"
+            world.lay_out(place)
+            write(place, {fault.file: fault.text} | world.graded)
+            everything = tests_of(place, report, settings.suite)
+            if everything is None or not everything - known:
+                continue
+            write(place, world.shown)
+            report.unlink()
+            shown = tests_of(place, report, settings.suite)
+            if shown is None or not shown - known:
+                continue
+            text = report.read_text()
+        if len(shown - known) <= max(MOST_FAILING * text.count("<testcase"), 1):
+            hidden = bool(everything - known - shown)
+            return Case(world, fault, telling, known, hidden, text)
+    return None
+
+
+def run_case(case: Case, settings: Settings, folder: Path) -> Outcome:
+    fault = case.fault
+    outcome = Outcome(
+        library=case.world.library.name,
+        kind=fault.kind,
+        fault=fault.name,
+        file=fault.file,
+        function=fault.function,
+        line=fault.line,
+        telling=case.telling,
+        seen_by_hidden=case.seen_by_hidden,
+    )
+    repository, artifacts, report = (
+        folder / "repository",
+        folder / "artifacts",
+        folder / "junit.xml",
+    )
+    commit_history(case.world, fault, repository, telling=case.telling)
+    report.write_text(case.report)
+    run_loop(repository, report, artifacts, outcome, settings.seconds)
+    if outcome.patch:
+        grade(case.world, repository, case.known, outcome, settings.suite)
+        outcome.identical = same_code(repository / fault.file, case.world.code[fault.file])
+    return outcome
+
+
+def same_code(file: Path, original: str) -> bool:
+    """Whether the healed file is the original one but for innocent changes and layout."""
+    try:
+        healed = ast.dump(ast.parse(file.read_text().replace("if bool(", "if (")))
+    except SyntaxError:
+        return False
+    return healed == ast.dump(ast.parse(original))
+
+
+def run_all(
+    cases: Iterator[Case], settings: Settings, keep: Path | None, told: Callable[[Outcome], None]
+) -> list[Outcome]:
+    outcomes = []
+    for number, case in enumerate(cases, 1):
+        folder = Path(tempfile.mkdtemp(prefix="selfheal-healing-"))
+        try:
+            outcome = run_case(case, settings, folder)
+            outcomes.append(outcome)
+            told(outcome)
+            if keep is not None:
+                shutil.copytree(folder, keep / f"{number:03d}", symlinks=True)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    return outcomes
+
+
+def by_name(names: Sequence[str], known: Mapping[str, Library]) -> list[Library]:
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise SystemExit(f"no such library: {', '.join(unknown)}; known are {', '.join(known)}")
+    return [known[name] for name in names]
