@@ -13,6 +13,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
+from selfheal.artifacts.model import AnomalyKind
+
 
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -234,19 +236,71 @@ class GateConfig(Section):
     significance: float = Field(default=0.05, gt=0, lt=1)
 
 
+Approving = Literal["review", "auto", "never"]
+
+
+class PolicyConfig(Section):
+    """What may be done with changes of a `kind` of anomaly to files like `path`.
+
+    `path` is a shell pattern whose ``*`` crosses folders. The first rule that fits a file
+    counts. `level` is the lower bound of measured success from which `auto` takes effect,
+    None for ``deploy.level``.
+    """
+
+    approval: Approving
+    kind: AnomalyKind | None = None
+    path: str | None = None
+    level: float | None = Field(default=None, ge=0, lt=1)
+
+
+class LimitsConfig(Section):
+    """Pull requests of selfheal: opened within 24 hours, and open at the same time."""
+
+    per_day: int = Field(default=5, ge=0)
+    open: int = Field(default=10, ge=0)
+
+
+class ForgeConfig(Section):
+    """Where pull requests are opened. `kind` auto goes by the address of the remote.
+
+    `base_url` is the API of a server of one's own, `project` is ``owner/name`` where the
+    remote's address does not say. The token is in the environment variable `token_variable`.
+    """
+
+    kind: Literal["auto", "local", "github", "gitlab"] = "auto"
+    base_url: str | None = None
+    project: str | None = None
+    token_variable: str | None = None
+    draft: bool = True
+    labels: list[str] = Field(default_factory=lambda: ["selfheal"])
+
+
 class DeployConfig(Section):
     """`approval`: review asks a human, auto does not, never ships nothing.
 
+    `policies` say so by kind and path, `approval` for what none of them names. auto takes
+    effect where the ledger's success has a lower 95 % bound of at least `level`.
+    Branches like one of `protected` are merged into by people only. `required_checks`
+    must report success before a merge, waited for up to `checks_seconds`, beside
+    those that the forge itself requires.
     `target` none ends with the merge; processes rolls over the fleet whose folder is
     `fleet`.
     """
 
-    approval: Literal["review", "auto", "never"] = "review"
+    approval: Approving = "review"
+    policies: list[PolicyConfig] = Field(default_factory=list)
+    level: float = Field(default=0.8, ge=0, lt=1)
+    limits: LimitsConfig = Field(default_factory=LimitsConfig)
+    forge: ForgeConfig = Field(default_factory=ForgeConfig)
     remote: str = "origin"
     base: str = "main"
     branch_prefix: str = "selfheal/"
+    protected: list[str] = Field(default_factory=list)
+    required_checks: list[str] = Field(default_factory=list)
+    checks_seconds: float = Field(default=1800.0, ge=0)
     author_name: str = "selfheal"
     author_email: str = "selfheal@localhost"
+    sign_off: bool = False
     ci_command: list[str] = Field(default_factory=list)
     ci_timeout_seconds: float = Field(default=600.0, gt=0)
     target: Literal["none", "processes"] = "none"
