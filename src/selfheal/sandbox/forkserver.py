@@ -58,14 +58,28 @@ class Failure(NamedTuple):
     message: str
 
 
+class Call(NamedTuple):
+    """A call of a function: digests of what it was given and of what came of it, and in short."""
+
+    function: str
+    given: str
+    outcome: str
+    given_short: str
+    outcome_short: str
+
+
 class Ran(NamedTuple):
-    """How a test came out; `seconds` are CPU time, `functions` the project's that ran."""
+    """How a test came out; `seconds` are CPU time, `functions` the project's that ran.
+
+    `calls` are those of recorded functions.
+    """
 
     test: str
     outcome: Outcome
     seconds: float
     failure: Failure | None
     functions: frozenset[Place]
+    calls: tuple[Call, ...] = ()
 
 
 class FunctionChange(NamedTuple):
@@ -142,18 +156,21 @@ class ForkServer:
         functions: Sequence[FunctionChange] = (),
         *,
         survey: bool = False,
+        record: Sequence[tuple[str, str]] = (),
         wall_seconds: float | None = None,
         memory_megabytes: int = 512,
     ) -> Reply:
         """Run tests, each with its limit of CPU seconds, in a fork with changed functions.
 
-        The first test that does not pass ends it, but in a survey. Raises ServerEnded.
+        The first test that does not pass ends it, but in a survey. Calls of the functions
+        `record` (file, qualified name) are among what is told. Raises ServerEnded.
         """
         wall = wall_seconds or 5.0 + 5 * sum(seconds for _, seconds in tests)
         request = {
             "tests": [list(each) for each in tests],
             "functions": [each._asdict() for each in functions],
             "survey": survey,
+            "record": [list(each) for each in record],
             "wall": wall,
             "memory": memory_megabytes * MEGABYTE,
         }
@@ -253,7 +270,7 @@ def options_of(tests: TestsConfig) -> list[str]:
 
 
 def started(server: ForkServer, wanted: Sequence[str]) -> ForkServer:
-    """A started server that has the `wanted` tests, with as few plugins as do.
+    """A started server that has some of the `wanted` tests, if any, with as few plugins as do.
 
     Raises ServerEnded with the reason of the last try.
     """
@@ -276,7 +293,7 @@ def started(server: ForkServer, wanted: Sequence[str]) -> ForkServer:
         except ServerEnded as error:
             reason = str(error)
             continue
-        if trial.stage == "imported" or set(wanted) & set(trial.collected):
+        if trial.stage == "imported" or not wanted or set(wanted) & set(trial.collected):
             return trial
         reason = f"pytest does not collect {wanted[0]}"
         trial.close()
@@ -288,7 +305,7 @@ def _reply(message: Mapping[str, Any]) -> Reply:
     try:
         places: list[Place] = []
         results = []
-        for test, outcome, seconds, failure, ran, fresh in message["results"]:
+        for test, outcome, seconds, failure, ran, fresh, calls in message["results"]:
             places += [(str(file), int(line)) for file, line in fresh]
             results.append(
                 Ran(
@@ -299,6 +316,7 @@ def _reply(message: Mapping[str, Any]) -> Reply:
                     if failure
                     else None,
                     frozenset(places[int(number)] for number in ran),
+                    tuple(Call(*(str(part) for part in call)) for call in calls),
                 )
             )
         return Reply(tuple(results), str(message["ended"]))

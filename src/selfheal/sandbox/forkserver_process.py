@@ -12,9 +12,11 @@ from its files, as they are now. What a fork does to memory ends with it.
 
 A request is ``{"tests": [[id, CPU seconds], …], "functions": […], "survey": bool, "wall":
 seconds, "memory": bytes}``; the reply ``{"results": [[id, outcome, CPU seconds, error,
-ran, places], …], "ended": how}``. `error` is ``[type, line in the test's file, innermost
+ran, places, calls], …], "ended": how}``. `error` is ``[type, line in the test's file, innermost
 file:line, message]``. In a survey `ran` are numbers of the project's functions that ran,
-and `places` the ``[file, first line]`` of those numbered newly, from 0 on in order.
+and `places` the ``[file, first line]`` of those numbered newly, from 0 on in order. Where
+the request has a list `record` of functions (``[file, qualified name]``), `calls` are theirs,
+see `selfheal.sandbox.forkserver_calls`; nothing is surveyed then.
 """
 
 from __future__ import annotations
@@ -25,11 +27,9 @@ if __name__ == "__main__":
     # Modules beside this script must not be found in place of those that are meant.
     del sys.path[0]
 
-import __future__
-
 import contextlib
-import functools
 import gc
+import importlib.util
 import json
 import os
 import resource
@@ -37,12 +37,10 @@ import select
 import signal
 import tempfile
 import time
-import types
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-ROOT = os.path.realpath(Path.cwd())
 MESSAGE = 300
 RESERVE = 64 * 1024 * 1024
 TOLD_AT_MOST = 64 * 1024 * 1024
@@ -51,7 +49,27 @@ DEFAULT_SECONDS = 10.0
 WALL_FACTOR, WALL_SECONDS = 10, 5
 OVERTIME = (signal.SIGPROF, signal.SIGXCPU, signal.SIGALRM)
 
-Live = dict[types.CodeType, list[types.FunctionType]]
+
+def _beside(name: str) -> Any:
+    """A module that lies beside this script, found by nothing but its path."""
+    spec = importlib.util.spec_from_file_location(
+        f"_selfheal_{name}", Path(__file__).with_name(f"{name}.py")
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+if TYPE_CHECKING:
+    from selfheal.sandbox import forkserver_calls as calls
+    from selfheal.sandbox import forkserver_exchange as exchange
+    from selfheal.sandbox import forkserver_watch as watching
+else:
+    calls = _beside("forkserver_calls")
+    exchange = _beside("forkserver_exchange")
+    watching = _beside("forkserver_watch")
 
 
 def main(settings: dict[str, Any], arguments: list[str]) -> int:
@@ -82,69 +100,18 @@ def _stage(
         _serve(requests, reply, lambda request, tell: _afresh(arguments, request, tell))
         return 0
     pytest.hookimpl(tryfirst=True)(Serving.pytest_runtestloop)
-    watch = Watch()
+    watch = watching.Watch()
     watch.start()
     code = int(pytest.main(arguments, plugins=[Serving(requests, reply, watch)]))
     reply({"failed": f"pytest ended with exit code {code} before its tests were collected"})
     return code
 
 
-class Watch:
-    """Which of the project's functions ran, seen by `sys.setprofile`."""
-
-    def __init__(self) -> None:
-        self._codes: set[types.CodeType] = set()
-        self._known: dict[tuple[str, int], int] = {}
-
-    def start(self) -> None:
-        self._codes.clear()
-        add = self._codes.add
-
-        def note(frame: types.FrameType, event: str, _: object) -> None:
-            if event == "call":
-                add(frame.f_code)
-
-        import threading
-
-        threading.setprofile(note)
-        sys.setprofile(note)
-
-    def stop(self) -> tuple[list[int], list[tuple[str, int]]]:
-        """The places (file below the root, first line) by number, and those numbered newly."""
-        sys.setprofile(None)
-        places = {
-            (file, code.co_firstlineno)
-            for code in self._codes
-            if (file := own_path(code.co_filename)) is not None
-        }
-        fresh = sorted(places - self._known.keys())
-        for place in fresh:
-            self._known[place] = len(self._known)
-        return sorted(self._known[place] for place in places), fresh
-
-
-@functools.cache
-def real_path(name: str) -> str:
-    """A file's path without links; asked once of the system."""
-    return os.path.realpath(name)
-
-
-@functools.cache
-def own_path(name: str) -> str | None:
-    """A file's path below the root with ``/``; None for other people's code."""
-    if name.startswith("<"):
-        return None
-    path = os.path.realpath(name)
-    if not path.startswith(ROOT + os.sep) or "site-packages" in path:
-        return None
-    return path[len(ROOT) + 1 :].replace(os.sep, "/")
-
-
 class Serving:
     """A pytest plugin that serves in place of pytest's loop over the tests."""
 
     def __init__(
-        self, requests: Any, reply: Callable[[dict[str, Any]], None], watch: Watch
+        self, requests: Any, reply: Callable[[dict[str, Any]], None], watch: watching.Watch
     ) -> None:
         self.requests, self.reply, self.watch = requests, reply, watch
 
@@ -154,13 +121,13 @@ class Serving:
         session.config.pluginmanager.register(errors)
         imported = self.watch.stop()[1]
         gc.collect()
-        live = live_functions()
+        live = exchange.live_functions(watching.own_path)
         gc.freeze()
         self.reply({"collected": list(items), "imported": imported})
 
         def run(request: dict[str, Any], tell: Callable[[Any], None]) -> None:
             for function in request["functions"]:
-                replace(function, live)
+                exchange.replace(function, live)
             run_items(wanted_of(request, items), request, errors, tell)
 
         _serve(self.requests, self.reply, run)
@@ -184,13 +151,13 @@ class Errors:
     def pytest_exception_interact(self, node: Any, call: Any) -> None:
         if call.excinfo is None:
             return
-        path = real_path(str(getattr(node, "path", "") or getattr(node, "fspath", "")))
+        path = watching.real_path(str(getattr(node, "path", "") or getattr(node, "fspath", "")))
         in_test, innermost = 0, ""
         for entry in call.excinfo.traceback:
-            file, line = real_path(str(entry.path)), entry.lineno + 1
+            file, line = watching.real_path(str(entry.path)), entry.lineno + 1
             if file == path:
                 in_test = line
-            if (own := own_path(file)) is not None:
+            if (own := watching.own_path(file)) is not None:
                 innermost = f"{own}:{line}"
         message = str(call.excinfo.value)[:MESSAGE]
         self.last = [call.excinfo.typename, in_test, innermost, message]
@@ -213,10 +180,12 @@ def run_items(
 
     limits = dict(request["tests"])
     survey = request["survey"]
-    watch = Watch()
+    recorded = request.get("record") or []
+    watch, recorder = watching.Watch(), calls.Recorder(recorded, watching.own_path)
 
     def overtime(*_: object) -> None:
-        tell([item.nodeid, "timed_out", limits.get(item.nodeid), None, *watch.stop()])
+        spent = limits.get(item.nodeid)
+        tell([item.nodeid, "timed_out", spent, None, *watch.stop(), recorder.stop()])
         tell({"ended": "timed_out"})
         os._exit(0)
 
@@ -228,13 +197,16 @@ def run_items(
         item.repr_failure = lambda *_, **__: ""
         tell([item.nodeid])
         begun = time.process_time()
-        if survey:
+        if recorded:
+            recorder.start()
+        elif survey:
             watch.start()
         reports = runtestprotocol(item, log=False, nextitem=following)
-        seen = watch.stop() if survey else ([], [])
+        seen = watch.stop() if survey and not recorded else ([], [])
+        kept = recorder.stop() if recorded else []
         spent = time.process_time() - begun
         outcome = "failed" if errors.below else outcome_of(reports)
-        tell([item.nodeid, outcome, round(spent, 4), errors.last, *seen])
+        tell([item.nodeid, outcome, round(spent, 4), errors.last, *seen, kept])
         if outcome == "failed" and not survey:
             break
     _limit_time(0, None)
@@ -313,7 +285,7 @@ def _child(
                 os.write(writer, json.dumps(what).encode() + b"\n")
 
         run(request, tell)
-    except Unfit as error:
+    except exchange.Unfit as error:
         ended = f"unfit: {error}"
     except BaseException as error:  # a test may exit the interpreter; its process ends here
         ended = f"error: {type(error).__name__}: {error}"[:MESSAGE]
@@ -380,82 +352,8 @@ def _reply(told: bytes, ended: str) -> dict[str, Any]:
             results.append(message)
     if running is not None:
         outcome = "timed_out" if ended == "timed_out" else "failed"
-        results.append([running, outcome, 0.0, None, [], []])
+        results.append([running, outcome, 0.0, None, [], [], []])
     return {"results": results, "ended": ended or "killed"}
-
-
-class Unfit(Exception):
-    """A change that live functions cannot take."""
-
-
-def live_functions() -> dict[str, Live]:
-    """All of the project's functions that live, by their file and their code."""
-    found: dict[str, Live] = {}
-    for each in gc.get_objects():
-        if type(each) is types.FunctionType:
-            path = own_path(each.__code__.co_filename)
-            if path is not None:
-                found.setdefault(path, {}).setdefault(each.__code__, []).append(each)
-    return found
-
-
-def replace(change: dict[str, Any], live: dict[str, Live]) -> None:
-    """Give live functions the code of a changed outermost function.
-
-    `change` has the `file`, the `name` and the possible first `lines` of the function, its
-    new `source` with the indentation that it has in its file, and the `classes` around it.
-    Functions within it that live already (a decorator's wrapper) are changed too. Raises
-    Unfit where no such function lives or its closure is another.
-    """
-    own = live.get(change["file"], {})
-    for old in own:
-        if old.co_firstlineno in change["lines"] and old.co_name == change["name"]:
-            _exchange(old, compiled(change, old), own)
-            return
-    raise Unfit("no such function lives")
-
-
-def compiled(change: dict[str, Any], old: types.CodeType) -> types.CodeType:
-    """The code of the changed function, compiled inside of empty classes of the same names."""
-    heads = [f"{' ' * depth}class {name}:" for depth, name in enumerate(change["classes"])]
-    source = change["source"]
-    if not heads and source[:1] in " \t":
-        heads = ["if 1:"]
-    text = "\n".join([*heads, source])
-    future = 0
-    for name in __future__.all_feature_names:
-        future |= old.co_flags & getattr(__future__, name).compiler_flag
-    code: types.CodeType = compile(text, old.co_filename, "exec", flags=future, dont_inherit=True)
-    for name in [*change["classes"], change["name"]]:
-        code = _inner(code, name)
-    return code
-
-
-def _inner(code: types.CodeType, name: str) -> types.CodeType:
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType) and constant.co_name == name:
-            return constant
-    raise Unfit(f"{name} is not defined where it was")
-
-
-def _exchange(old: types.CodeType, new: types.CodeType, live: Live) -> None:
-    for function in live.get(old, ()):
-        if len(function.__code__.co_freevars) != len(new.co_freevars):
-            raise Unfit("the closure is another")
-        function.__code__ = new
-    before = [each for each in old.co_consts if isinstance(each, types.CodeType)]
-    after = [each for each in new.co_consts if isinstance(each, types.CodeType)]
-    if not any(each in live for each in _nested(old)):
-        return
-    if [each.co_name for each in before] != [each.co_name for each in after]:
-        raise Unfit("functions within it live and are others")
-    for number, one in enumerate(before):
-        _exchange(one, after[number], live)
-
-
-def _nested(code: types.CodeType) -> list[types.CodeType]:
-    inner = [each for each in code.co_consts if isinstance(each, types.CodeType)]
-    return inner + [deeper for each in inner for deeper in _nested(each)]
 
 
 if __name__ == "__main__":
