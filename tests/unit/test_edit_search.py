@@ -119,3 +119,25 @@ def test_most_bugs_in_larger_code_are_mended_by_one_of_the_first_edits(name: str
             shown += 1
             mended += next(passing(bug, 200), None) is not None
     assert mended >= 0.75 * shown, f"{mended} of {shown}"
+
+
+RUNS = """\
+def longest_run(values):
+    best = run = 1
+    previous = values[0]
+    for value in values[1:]:
+        run = run + 1 if value == previous + 1 else 1
+        best = max(best, run)
+    return best
+"""
+
+
+def test_a_value_that_is_carried_on_comes_before_the_number_that_the_test_wants():
+    hints = read_hints([], ["assert 1 == 3"])
+    suspects = [Suspect(PATH, line, 0.7) for line in range(2, 8)]
+    edits = list(propose_edits({PATH: RUNS}, suspects, hints))
+    healed = RUNS.replace("best, run)\n", "best, run)\n        previous = value\n")
+    forged = RUNS.replace("run = 1\n", "run = 3\n")
+    made = [edit.apply(RUNS) for edit in edits]
+    assert made.index(healed) < 300
+    assert made.index(healed) < made.index(forged)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from selfheal.repair.edits.kinds import EMPTY, LIST, NUMBER, SET
 from selfheal.repair.edits.model import Draft, Operator, OperatorExample
@@ -64,6 +64,43 @@ def _beside(site: Site) -> list[ast.stmt]:
         and each.lineno == each.end_lineno
     ]
     return found[:COPIES]
+
+
+def carry(site: Site) -> Iterator[Draft]:
+    """A value that a loop compares with, and that no turn of it changes, is carried on."""
+    source = site.source
+    loop = site.statement if isinstance(site.statement, LOOPS) else site.in_loop
+    if not isinstance(loop, LOOPS) or not source.starts_line(loop.body[-1]):
+        return
+    inside = [node for part in loop.body for node in ast.walk(part)]
+    bound = _stored([loop.target, *inside] if not isinstance(loop, ast.While) else inside)
+    first = {
+        target.id: node.value
+        for node in site.scope.nodes
+        if isinstance(node, ast.Assign) and node.lineno < loop.lineno
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in [*ast.walk(loop.test), *inside] if isinstance(loop, ast.While) else inside:
+        sides = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
+        names = [{each.id for each in ast.walk(s) if isinstance(each, ast.Name)} for s in sides]
+        for stale in sorted(set().union(*names) & set(first) - bound):
+            constant = isinstance(first[stale], ast.Constant) and first[stale].value is not None  # type: ignore[attr-defined]
+            for side in names:
+                for fresh in sorted(side & bound) if stale not in side else ():
+                    text = f"{stale} = {fresh}"
+                    splice = source.insert_after(loop.body[-1], [text])
+                    yield Draft((splice,), 0.4 if constant else 1.5, f"lacks `{text}`")
+
+
+def _stored(nodes: Iterable[ast.AST]) -> set[str]:
+    """The names that are given values in some nodes."""
+    return {
+        each.id
+        for node in nodes
+        for each in ast.walk(node)
+        if isinstance(each, ast.Name) and not isinstance(each.ctx, ast.Load)
+    }
 
 
 def flush(site: Site) -> Iterator[Draft]:
@@ -163,6 +200,13 @@ def _of_self(site: Site) -> Iterator[tuple[str, float]]:
 
 
 OPERATORS = (
+    Operator(
+        "missing_update",
+        0.5,
+        carry,
+        (OperatorExample("def f(xs):\n    old, n = xs[0], 0\n    last = xs[0]\n    for x in xs[1:]:\n        if x == last + 1:\n            n += 1\n    return n\n", "def f(xs):\n    old, n = xs[0], 0\n    last = xs[0]\n    for x in xs[1:]:\n        if x == last + 1:\n            n += 1\n        last = x\n    return n\n", 5),),
+        fits={"": 0.4},
+    ),
     Operator(
         "missing_flush",
         0.3,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 
 from selfheal.repair.edits.model import Draft, Hints, Operator, OperatorExample
 from selfheal.repair.edits.site import Site
 
+OVERFIT = 0.05
+_SMALL = (0, 1, -1, 2)
 _EMPTY = ("[]", "{}", '""', "0", "None", "set()", "()")
 
 
@@ -49,10 +52,13 @@ def numbers(site: Site) -> Iterator[Draft]:
             found.setdefault(
                 int(each) if each == int(each) and isinstance(value, int) else each, 0.3
             )
+        expected = _expected(site.hints)
         for other, weight in found.items():
+            # What the assertion wants to see, put where it is read: right by this test alone.
+            trust = OVERFIT if repr(other) in expected and other not in _SMALL else 1.0
             if other != value:
                 yield site.draft(
-                    node, repr(other), weight, wrong_literal(site.text(node), repr(other))
+                    node, repr(other), weight * trust, wrong_literal(site.text(node), repr(other))
                 )
         if value == 0:
             for text in ("float('inf')", "float('-inf')", "None"):
@@ -62,6 +68,17 @@ def numbers(site: Site) -> Iterator[Draft]:
             shown = site.text(node)
             if shown.replace('"', "'") in ("float('inf')", "float('-inf')") and shown != text:
                 yield site.draft(node, text, 4 * weight, wrong_literal(shown, text))
+
+
+@lru_cache(maxsize=64)
+def _expected(hints: Hints) -> frozenset[str]:
+    """The values that assertions wanted, and the numbers in them."""
+    found = set()
+    for text in (*hints.expected, *hints.actual):
+        for node in ast.walk(ast.parse(text.strip(), mode="eval")):
+            if isinstance(node, ast.Constant):
+                found.add(repr(node.value))
+    return frozenset(found)
 
 
 def _told(hints: Hints, value: int | float) -> Iterator[int | float]:
