@@ -173,11 +173,15 @@ class SearchConfig(Section):
 
 
 class FixConfig(Section):
-    """`strategies` limits what is tried (empty: all). `changelog` is the file for the documentation entry."""
+    """`strategies` limits what is tried (empty: all). `changelog` is the file for the documentation entry.
+
+    `index` says whether pip or uv may be asked for distributions that are not installed.
+    """
 
     strategies: list[str] = Field(default_factory=list)
     max_candidates: int = Field(default=8, ge=1)
     changelog: str = "CHANGELOG.md"
+    index: bool = True
     search: SearchConfig = Field(default_factory=SearchConfig)
 
 

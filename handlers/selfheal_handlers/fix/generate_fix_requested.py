@@ -43,7 +43,9 @@ def generate_fix_requested(diagnosis: Diagnoses, config: FixConfig) -> FixReques
 
 def _obstacle(diagnosis: Diagnosis) -> str | None:
     """Why a diagnosis cannot be repaired by a change of code here."""
-    if diagnosis.verdict != "code_cause":
+    # What a library or a manifest causes is mended in the manifest; a sick service is not.
+    of_manifest = diagnosis.kind == "dependency" and diagnosis.verdict == "dependency"
+    if diagnosis.verdict != "code_cause" and not of_manifest:
         return f"the verdict is {diagnosis.verdict}: {diagnosis.reason}"
     if not diagnosis.locations:
         return "no place in the code is accused"

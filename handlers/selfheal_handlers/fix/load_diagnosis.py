@@ -17,6 +17,8 @@ from selfheal.contract import Workspace, handler
 from selfheal.errors import RepositoryError
 from selfheal.repair import Problem
 from selfheal.repair.gather import gather, sessions, siblings
+from selfheal.repair.problem import OF_FILES
+from selfheal.sandbox.dependencies import equipped
 from selfheal_handlers.fix._examples import cycle
 from selfheal_handlers.fix._reproduce import Bench, reproduce_all
 from selfheal_handlers.fix._results import FixMaterial, FixRequest
@@ -52,7 +54,11 @@ def load_diagnosis(
             declined.append(_declined(each, str(error)))
             continue
         own = [anomaly for anomaly in anomalies.anomalies if anomaly.id in each.anomaly_ids]
-        found.append((problem, sessions(each, own, telemetry.dataset)))
+        recorded = [] if each.kind in OF_FILES else sessions(each, own, telemetry.dataset)
+        if each.kind == "dependency":
+            problem = equipped(problem, workspace.folder, config, ask_index=fix.index)
+            declined += [_declined(each, note) for note in problem.environment_notes]
+        found.append((problem, recorded))
     with ExitStack() as stack:
         bench = Bench(workspace.repository, workspace.folder, config, stack)
         problems = reproduce_all(found, bench, lambda judged: siblings(judged, telemetry.dataset))

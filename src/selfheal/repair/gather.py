@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from selfheal.analysis.promises import wanted
 from selfheal.artifacts.anomalies import Anomaly
 from selfheal.artifacts.dataset import Dataset
 from selfheal.artifacts.diagnosis import Diagnosis
 from selfheal.artifacts.patch import RecordedRequest
 from selfheal.codebase.history import History
+from selfheal.codebase.requirements import is_manifest
 from selfheal.errors import RepositoryError
 from selfheal.repair.client import find_client
 from selfheal.repair.problem import FailingTest, FileChange, Problem, SuspectChange, is_test
@@ -19,6 +21,7 @@ MAX_PYTHON_FILES = 400
 MAX_CHARACTERS = 400_000
 MAX_SESSIONS = 4
 MAX_FLOWS = 100
+MAX_DOCUMENTS = 200
 
 # The requests that reached a slow span, those with the slowest median first.
 _SLOWEST = """
@@ -67,20 +70,33 @@ def gather(
     accused = [location.file for location in diagnosis.locations]
     touched = [change.path_now for suspect in suspects for change in suspect.files]
     flows = _flows(files) if diagnosis.kind == "behavioral" else []
-    wanted = {changelog, *accused, *touched, *_python_near(files, accused), *flows}
-    sources = _texts(history, bad, sorted(wanted & set(files)))
+    stated = _stated(diagnosis, files)
+    needed = {changelog, *accused, *touched, *_python_near(files, accused), *flows, *stated}
+    sources = _texts(history, bad, sorted(needed & set(files)))
     conftests = _texts(history, bad, [path for path in files if path.endswith("conftest.py")])
     return Problem(
         diagnosis=diagnosis,
         base_commit=bad,
         sources=sources,
-        good_sources=_texts(history, good, sorted({*accused, *flows})) if good else {},
+        good_sources=_texts(history, good, sorted({*accused, *flows, *stated})) if good else {},
         suspects=suspects,
         failing_test=failing_test(diagnosis, files),
         client=find_client(conftests, fixture, tests_folder),
         tests_folder=tests_folder,
         test_files=[path for path in files if is_test(path)],
     )
+
+
+def _stated(diagnosis: Diagnosis, files: Sequence[str]) -> list[str]:
+    """Files that state what a dependency's or a document's diagnosis is about."""
+    if diagnosis.kind == "dependency":
+        return [path for path in files if is_manifest(path) and not is_test(path)]
+    if diagnosis.kind != "documentation":
+        return []
+    kinds = wanted(files)
+    documents = [path for path, kind in kinds.items() if kind == "document"]
+    code = [path for path, kind in kinds.items() if kind == "code"]
+    return [*documents[:MAX_DOCUMENTS], *code[:MAX_PYTHON_FILES]]
 
 
 def _flows(files: Sequence[str]) -> list[str]:

@@ -9,10 +9,14 @@ from typing import Any, Literal, NamedTuple
 from pydantic import Field
 
 from selfheal.artifacts.diagnosis import Diagnosis
-from selfheal.artifacts.model import Model
+from selfheal.artifacts.model import AnomalyKind, Model
 from selfheal.artifacts.patch import RecordedRequest
 from selfheal.artifacts.patterns import trouble_context
+from selfheal.repair.environment import Environment
 from selfheal.repair.source import Function, Source, parse
+
+# Kinds of trouble that manifests and documents show, and no request.
+OF_FILES: tuple[AnomalyKind, ...] = ("dependency", "documentation")
 
 ClientStyle = Literal["werkzeug", "httpx", "django", "unknown"]
 
@@ -69,7 +73,8 @@ class Problem(Model):
     `requests` are recorded production requests that show the trouble, the judged one
     last; `no_requests` says why there are none. `good_work` and `bad_work` are what the
     judged request did at both commits, `shape` what its reply must have (see
-    `selfheal.repair.shape`), None where that is not known.
+    `selfheal.repair.shape`), None where that is not known. `environment` is what is
+    installed, where the trouble is one of dependencies.
     """
 
     diagnosis: Diagnosis
@@ -86,6 +91,15 @@ class Problem(Model):
     client: Client | None = None
     tests_folder: str = "tests"
     test_files: list[str] = Field(default_factory=list)
+    environment: Environment | None = None
+
+    @property
+    def environment_notes(self) -> list[str]:
+        """What could not be found out of the environment."""
+        known = self.environment
+        if known is None:
+            return []
+        return [*([known.unavailable] if known.unavailable else []), *known.notes]
 
     @property
     def exception(self) -> str:

@@ -16,12 +16,13 @@ from selfheal.artifacts.canonical import short_id
 from selfheal.artifacts.model import Model
 from selfheal.artifacts.patch import RecordedRequest, Reproducer
 from selfheal.repair.order_check import order_check, sequence_check
-from selfheal.repair.problem import Client, Problem
+from selfheal.repair.problem import OF_FILES, Client, Problem
 from selfheal.repair.shape import CHECK, says_something
 from selfheal.repair.state_check import state_check
 
 MINIMUM_GROWTH = 1.5
 MAXIMUM_SHAPE = 800
+NO_TEST = "files show this trouble, not requests: its own detector is asked before and after"
 
 
 class RegressionTest(Model):
@@ -44,6 +45,8 @@ def regression_test(problem: Problem) -> RegressionTest:
                 tests=problem.failing_tests,
             ),
         )
+    if problem.diagnosis.kind in OF_FILES:
+        return RegressionTest(text=None, reproducer=Reproducer(unavailable=NO_TEST))
     declared = _declared_order(problem)
     if declared is not None:
         return declared

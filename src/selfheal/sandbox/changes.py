@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from selfheal.artifacts import Model
+from selfheal.codebase.requirements import is_manifest
 from selfheal.repair.diff import lines_of, opcodes
 from selfheal.sandbox.worktree import Worktree
 
@@ -53,6 +54,8 @@ def changed_files(worktree: Worktree) -> list[ChangedFile]:
 def role_of(path: str) -> Role:
     """A file's part by the conventions of pytest and of documentation."""
     place = PurePosixPath(path)
+    if is_manifest(path):
+        return "code"
     is_test = place.name.startswith("test_") or place.stem.endswith("_test")
     if place.suffix == ".py" and (is_test or place.name == "conftest.py"):
         return "test"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,11 +10,14 @@ from typing import Any
 
 from selfheal.artifacts import Anomaly, Candidate
 from selfheal.artifacts.dataset import Dataset
+from selfheal.artifacts.model import AnomalyKind
 from selfheal.artifacts.patch import RecordedRequest
 from selfheal.artifacts.validation import Check
 from selfheal.config import ServiceConfig
 from selfheal.sandbox.bench import Bench
 from selfheal.sandbox.comparison import Comparison, compare
+from selfheal.sandbox.dependencies import prove_dependency
+from selfheal.sandbox.documents import prove_document
 from selfheal.sandbox.evidence import Subject
 from selfheal.sandbox.oracle import Judgements, detector_check, judge_all, may_show, undecided
 from selfheal.sandbox.trial import Outcome, Trial, Variant
@@ -30,6 +33,14 @@ CLIENT_ROUNDS = 10
 # Where the interval lies decides, never the point: 10 % is what a detector's practical
 # floor takes for a change, and a healed error may cost what answering costs.
 FASTER, MUCH_SLOWER = 1 / 1.1, 1.5
+
+
+# Added tests by the suite's coverage, requirements by imports, documents by what they say.
+WITHOUT_SERVICE: Mapping[AnomalyKind, Callable[..., list[Check]]] = {
+    "coverage": prove_tests,
+    "dependency": prove_dependency,
+    "documentation": prove_document,
+}
 
 
 @dataclass
@@ -54,23 +65,19 @@ def prove_live(
 
     `candidates` all heal all of `subjects`. The trial is prolonged up to three times
     while a detector or the clock cannot tell. `measurements` is the path that checks
-    cite for the numbers in `LiveProof.measured`. Subjects without a test of what
-    production runs need no service: their tests are proven by the suite's coverage.
+    cite for the numbers in `LiveProof.measured`. Kinds that files show need no service:
+    `WITHOUT_SERVICE` proves them.
     """
-    running = [subject for subject in subjects if subject.kind != "coverage"]
+    running = [subject for subject in subjects if subject.kind not in WITHOUT_SERVICE]
     proof = LiveProof()
     if running:
         proof = _by_trial(bench, service, running, candidates, anomalies, folder, measurements)
     for subject in subjects:
         for candidate in candidates:
-            if subject.kind == "coverage":
-                made = prove_tests(
-                    bench,
-                    subject,
-                    candidate,
-                    anomalies,
-                    folder=folder / "coverage" / subject.diagnosis_id,
-                )
+            prove = WITHOUT_SERVICE.get(subject.kind)
+            if prove is not None:
+                own = folder / subject.kind / subject.diagnosis_id
+                made = prove(bench, subject, candidate, anomalies, folder=own)
                 proof.checks.setdefault(candidate.id, []).extend(made)
     return proof
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from selfheal.artifacts import Anomalies, Anomaly, Dataset, Diagnoses, Diagnosis, Model, Patch
 from selfheal.artifacts.patch import RecordedRequest, Reproducer
+from selfheal.repair.problem import OF_FILES
 from selfheal.sandbox.evidence import Subject
 
 # Enough to see an operation's variety, few enough to be replayed many times.
@@ -70,7 +71,9 @@ def subjects(
                 test=_node_id(reproducer),
                 tests=reproducer.tests,
                 test_unavailable=reproducer.unavailable,
-                sessions=sessions(each, own, reproducer, dataset),
+                sessions=[]
+                if each.kind in OF_FILES
+                else sessions(each, own, reproducer, dataset),
             )
         )
     return found

@@ -15,7 +15,7 @@ from selfheal.sandbox.bench import Bench
 from selfheal.sandbox.checks import coverage_check
 from selfheal.sandbox.documentation import documentation_check
 from selfheal.sandbox.evidence import Applied, Checked, Subject, Tested, TestedCandidate, passed
-from selfheal.sandbox.live import prove_live
+from selfheal.sandbox.live import WITHOUT_SERVICE, prove_live
 from selfheal.sandbox.verdict import Choice, as_candidate
 
 AT_ONCE = 2
@@ -122,7 +122,7 @@ def verify_in_rank_order(
                     ready = [name] if passed(checks[name]) else []
         return checks
 
-    measured = [each for each in subjects if each.kind != "coverage" and ready_of(each)]
+    measured = [each for each in subjects if each.kind not in WITHOUT_SERVICE and ready_of(each)]
     for commit in sorted({subject.bad_commit for subject in measured}):
         live.bench.works(commit, None, [each for each in measured if each.bad_commit == commit])
     with ThreadPoolExecutor(AT_ONCE) as pool:

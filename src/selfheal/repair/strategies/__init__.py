@@ -13,6 +13,8 @@ from selfheal.repair.strategies import (
     compile_once,
     copy_before_change,
     default_value,
+    dependency,
+    dependency_moves,
     fresh_default,
     guard_conversion,
     guard_index,
@@ -74,6 +76,8 @@ STRATEGIES: tuple[Strategy, ...] = (
     order_beats.STRATEGY,
     hoist_chain.STRATEGY,
     add_test.STRATEGY,
+    *dependency.STRATEGIES,
+    dependency_moves.STRATEGY,
     *revert.STRATEGIES,
 )
 

@@ -1,0 +1,78 @@
+"""The proof of repaired documents: their detector, on the documents and code of both trees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from selfheal.analysis.promise_judge import contradictions, judge_promises, told_of_code
+from selfheal.analysis.promises import Promises, read_promises, wanted
+from selfheal.artifacts import Anomaly, Candidate
+from selfheal.artifacts.validation import Check, CheckVerdict
+from selfheal.sandbox.bench import Bench
+from selfheal.sandbox.checks import listed
+from selfheal.sandbox.evidence import Subject
+from selfheal.sandbox.worktree import Worktree
+
+
+def prove_document(
+    bench: Bench,
+    subject: Subject,
+    candidate: Candidate,
+    anomalies: Mapping[str, Anomaly],
+    *,
+    folder: Path,  # noqa: ARG001
+) -> list[Check]:
+    """The checks ``detector`` and ``speed`` of a candidate that mends a document.
+
+    Passed where each contradiction is found without the candidate and not with it, no new
+    one comes, and nothing that was told of the code and is in it is lost.
+    """
+    own = [anomalies[name] for name in subject.anomaly_ids]
+    before = _promises(bench, candidate.base_commit, None)
+    after = _promises(bench, candidate.base_commit, candidate.patch)
+    speed = Check(
+        name="speed", verdict="unavailable", summary="only documents are changed", required=False
+    )
+    return [_judged(own, before, after), speed]
+
+
+def _judged(own: list[Anomaly], before: Promises, after: Promises) -> Check:
+    fired = [each for each in own if judge_promises(each, before).state == "anomalous"]
+    still = [judge_promises(each, after) for each in fired]
+    remaining = [each.reason for each in still if each.state != "quiet"]
+    new = sorted(set(contradictions(after)) - set(contradictions(before)))
+    lost = sorted(set(told_of_code(before)) - set(told_of_code(after)))
+    counts = {"fired_before": len(fired), "fire_after": len(remaining)}
+    verdict: CheckVerdict = "failed"
+    if not fired:
+        verdict, why = "unavailable", "the documents of this commit show no such contradiction"
+    elif remaining:
+        why = f"with it, {listed(remaining)}"
+    elif new:
+        why = f"it tells of what the code does not have: {listed(new)}"
+    elif lost:
+        why = f"it no longer tells of {listed(lost)}"
+    else:
+        verdict = "passed"
+        told = judge_promises(fired[0], before).reason
+        why = f"without it, {told}; with it, {still[0].reason}"
+    return Check(name="detector", verdict=verdict, summary=why, counts=counts)
+
+
+def _promises(bench: Bench, commit: str, patch: str | None) -> Promises:
+    with bench.checkout(commit, patch) as worktree:
+        files = worktree.git("ls-files", "-z").split("\0")
+        texts = {
+            path: text
+            for path in wanted(filter(None, files))
+            if (text := _text(worktree, path)) is not None
+        }
+    return read_promises(commit, texts, None)
+
+
+def _text(worktree: Worktree, path: str) -> str | None:
+    file = worktree.path / path
+    if file.is_symlink() or not file.is_file():
+        return None
+    return file.read_bytes().decode("utf-8", "replace")
