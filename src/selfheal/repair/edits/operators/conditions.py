@@ -112,6 +112,8 @@ def add_term(site: Site) -> Iterator[Draft]:
         if site.scope.kinds.of(value) == BOOL or isinstance(value, ast.BoolOp):
             found[id(value)] = value
     for test in found.values():
+        if isinstance(test, ast.Constant):
+            continue
         text = site.text(test)
         risky = bool(site.hints.exceptions) or any(
             isinstance(each, _RISKY) for each in ast.walk(test)
