@@ -22,6 +22,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="every outcome, as a file")
     parser.add_argument("--keep", type=Path, help="a folder for repositories and artifacts")
     parser.add_argument("--classes", nargs="+", default=[], help="only these classes of faults")
+    parser.add_argument("--baselines", action="store_true", help="beside simple means")
     parser.add_argument("--history", choices=("none", "telling", "both"), default="both")
     cache = Path.home() / ".cache" / "selfheal" / "benchmarks"
     parser.add_argument("--cache", type=Path, default=cache, help=f"downloads (default {cache})")
@@ -34,6 +35,7 @@ def main() -> None:
         cache=given.cache,
         histories=histories,
         only=frozenset(given.classes),
+        baselines=given.baselines,
     )
     known = {each.name: each for each in LIBRARIES}
     libraries = by_name(given.libraries or list(known), known)

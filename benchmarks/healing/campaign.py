@@ -7,10 +7,12 @@ import random
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.healing.baselines import cold_search, revert_only
 from benchmarks.healing.faults import ERRORS, Fault, FaultClass, compiles, faults_of
 from benchmarks.healing.libraries import Library, Unavailable, fetch
 from benchmarks.healing.loop import Outcome, grade, run_loop, tests_of
@@ -31,6 +33,7 @@ class Settings:
     suite: float = 240.0
     histories: tuple[bool, ...] = (False, True)
     only: frozenset[str] = frozenset()
+    baselines: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,9 @@ def worlds_of(
             place = Path(folder) / "clean"
             world.lay_out(place)
             write(place, world.graded)
+            begun = time.monotonic()
             known = tests_of(place, Path(folder) / "clean.xml", settings.suite)
+            world.seconds = 20 + 5 * (time.monotonic() - begun)
         if known is None:
             print(f"{library.name}: its suite does not run here", file=sys.stderr)
             continue
@@ -107,12 +112,12 @@ def draw(
             place, report = Path(folder) / "draw", Path(folder) / "junit.xml"
             world.lay_out(place)
             write(place, {fault.file: fault.text} | world.graded)
-            everything = tests_of(place, report, settings.suite)
+            everything = tests_of(place, report, world.seconds)
             if everything is None or not everything - known:
                 continue
             write(place, world.shown)
             report.unlink()
-            shown = tests_of(place, report, settings.suite)
+            shown = tests_of(place, report, world.seconds)
             if shown is None or not shown - known:
                 continue
             text = report.read_text()
@@ -143,9 +148,25 @@ def run_case(case: Case, settings: Settings, folder: Path) -> Outcome:
     report.write_text(case.report)
     run_loop(repository, report, artifacts, outcome, settings.seconds)
     if outcome.patch:
-        grade(case.world, repository, case.known, outcome, settings.suite)
+        grade(case.world, repository, case.known, outcome, case.world.seconds)
         outcome.identical = same_code(repository / fault.file, case.world.code[fault.file])
+    if settings.baselines:
+        compare(case, folder, outcome)
     return outcome
+
+
+def compare(case: Case, folder: Path, outcome: Outcome) -> None:
+    """The simple means on repositories of their own."""
+    report = folder / "baseline.xml"
+    for name in ("revert only", "cold search"):
+        repository = folder / name.replace(" ", "-")
+        commit_history(case.world, case.fault, repository, telling=case.telling)
+        if name == "revert only":
+            outcome.baselines[name] = revert_only(case.world, repository, report, case.known)[0]
+        else:
+            outcome.baselines[name] = cold_search(
+                case.world, repository, report, case.known, max(outcome.seconds, 10.0)
+            )[0]
 
 
 def same_code(file: Path, original: str) -> bool:

@@ -20,12 +20,13 @@ INI = "[pytest]\npythonpath = {folder}\n"
 SETTINGS = (".pytest.ini", "tox.ini", "setup.cfg", ".coveragerc")
 
 
-@dataclass(frozen=True)
+@dataclass
 class World:
     """A library without a fault: its code, the shown half of its tests and all of them.
 
     Paths are relative to the repository. The test files of `graded` are those of the
-    distribution; `shown` are the same without the hidden half.
+    distribution; `shown` are the same without the hidden half. A run of the suite may take
+    `seconds`.
     """
 
     library: Library
@@ -34,6 +35,7 @@ class World:
     code: dict[str, str] = field(default_factory=dict)
     shown: dict[str, str] = field(default_factory=dict)
     graded: dict[str, str] = field(default_factory=dict)
+    seconds: float = 240.0
 
     @classmethod
     def of(cls, library: Library, tree: Path, seed: int) -> World:
