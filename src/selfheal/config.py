@@ -231,13 +231,62 @@ class SandboxConfig(Section):
 
 
 class GateConfig(Section):
-    """Each step is watched until every judge is sure, at the most `step_seconds`."""
+    """Each step is watched until every judge is sure, at the most `step_seconds`.
+
+    `significance` is the most that a well release may be rolled back with, over all steps
+    and questions. `error_tolerance` is the share of failed requests that may be more than
+    `maximum_error_ratio` allows, for rates of nothing have no ratio. `fresh_baseline` starts
+    instances of the old release together with those of the new one.
+
+    A step that is not decided in time, or one of `ask_before` that asks a human first, pauses
+    the rollout and is judged on for `pause_seconds`; then traffic goes back. Traffic also
+    goes back `grace_seconds` after a rollout lost its process.
+    """
 
     step_seconds: float = Field(default=60.0, gt=0)
     minimum_requests: int = Field(default=50, ge=1)
     maximum_error_ratio: float = Field(default=1.5, ge=1)
+    error_tolerance: float = Field(default=0.01, ge=0, lt=1)
     maximum_latency_ratio: float = Field(default=1.3, ge=1)
     significance: float = Field(default=0.05, gt=0, lt=1)
+    fresh_baseline: bool = True
+    ask_before: list[int] = Field(default_factory=list)
+    pause_seconds: float = Field(default=3600.0, gt=0)
+    grace_seconds: float = Field(default=30.0, gt=0)
+
+
+class RolloutCommandConfig(Section):
+    """Your own scripts for ``deploy.target: command``.
+
+    In their arguments ``{percent}``, ``{commit}``, ``{old}`` and ``{new}`` are filled in.
+    `current` prints a JSON object: ``release`` that has the traffic and, once a rollout has
+    begun, the ``percent`` of ``{new}``. `shift` moves traffic, 0 takes it back. `prepare`
+    and `retire` start and end what serves a release; `health` exits with 0 while the new
+    release is well. `telemetry` are the files that the service's OTLP JSON lines go to.
+    """
+
+    current: list[str] = Field(default_factory=list)
+    prepare: list[str] = Field(default_factory=list)
+    shift: list[str] = Field(default_factory=list)
+    health: list[str] = Field(default_factory=list)
+    retire: list[str] = Field(default_factory=list)
+    telemetry: list[str] = Field(default_factory=list)
+    timeout_seconds: float = Field(default=300.0, gt=0)
+
+
+class ManifestsConfig(Section):
+    """What ``deploy.target: manifests`` writes for a progressive-delivery controller.
+
+    `workload` is the Deployment to take over, `image` the container image with
+    ``{commit}`` filled in, `prometheus` the address that the controller asks.
+    """
+
+    controller: Literal["argo-rollouts", "flagger"] = "argo-rollouts"
+    workload: str | None = None
+    namespace: str = "default"
+    image: str | None = None
+    port: int = Field(default=80, ge=1, le=65535)
+    prometheus: str = "http://prometheus.monitoring:9090"
 
 
 Approving = Literal["review", "auto", "never"]
@@ -288,7 +337,9 @@ class DeployConfig(Section):
     must report success before a merge, waited for up to `checks_seconds`, beside
     those that the forge itself requires.
     `target` none ends with the merge; processes rolls over the fleet whose folder is
-    `fleet`.
+    `fleet`; command calls your own scripts; manifests writes what a controller applies.
+    A rollout goes on only within one of `windows` ("Mon-Fri 09:00-16:00"; none: always) and
+    not on the days of `freezes` ("2026-12-20/2027-01-03"), both in `timezone`.
     """
 
     approval: Approving = "review"
@@ -307,10 +358,15 @@ class DeployConfig(Section):
     sign_off: bool = False
     ci_command: list[str] = Field(default_factory=list)
     ci_timeout_seconds: float = Field(default=600.0, gt=0)
-    target: Literal["none", "processes"] = "none"
+    target: Literal["none", "processes", "command", "manifests"] = "none"
     fleet: str | None = None
     steps: list[int] = Field(default_factory=lambda: [10, 25, 100])
     gate: GateConfig = Field(default_factory=GateConfig)
+    command: RolloutCommandConfig = Field(default_factory=RolloutCommandConfig)
+    manifests: ManifestsConfig = Field(default_factory=ManifestsConfig)
+    windows: list[str] = Field(default_factory=list)
+    freezes: list[str] = Field(default_factory=list)
+    timezone: str = "UTC"
 
 
 class LearnConfig(Section):
