@@ -14,12 +14,14 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from pydantic import Field
 
 from selfheal.artifacts.model import Model
 from selfheal.codebase.changes import MODULE
-from selfheal.codebase.index import is_test, is_vendored, module_of
+from selfheal.codebase.index import is_test, is_vendored, module_of, own_nodes
+from selfheal.codebase.mutation import changes_of
 from selfheal.config import DiagnoseConfig
 from selfheal.diagnosis.failure import Failure
 from selfheal.diagnosis.model import CodeRange
@@ -221,7 +223,23 @@ def _from_constants(
             read = f"{name} is read in {place.file}:{place.line}: {weights.reasons(place)[0]}"
             weights.add(target, "constant", READ_CONSTANT * weights.score(place), read)
             found.append(target)
+            for builder in _builders(name, span.sources[target.file]):
+                line = Place(target.file, builder)
+                if "spectrum" not in weights.of.get(line, {}):
+                    weights.add(line, "constant", READ_CONSTANT**2 * weights.score(place), read)
+                    found.append(line)
     return found
+
+
+@lru_cache(maxsize=1024)
+def _builders(name: str, source: str) -> tuple[int, ...]:
+    """The lines of functions that fill a module's value in place, as they do at import."""
+    found: set[int] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef) and changes_of(own_nodes(node), name):
+            for statement in node.body:
+                found.update(range(statement.lineno, (statement.end_lineno or 0) + 1))
+    return tuple(sorted(found))
 
 
 def _constant(

@@ -18,6 +18,12 @@ def movable(source: Source, statement: ast.stmt) -> bool:
     return not rest or rest.startswith("#")
 
 
+def guarded_alone(source: Source, statement: ast.stmt, block: Sequence[ast.stmt]) -> bool:
+    """Whether a statement is all that a ``try`` tries: without it the handlers are dead."""
+    parent = source.parent(statement)
+    return isinstance(parent, ast.Try) and len(block) == 1 and block[0] is parent.body[0]
+
+
 def extent(source: Source, statements: Sequence[ast.stmt]) -> tuple[int, int]:
     """From the first line of the first to the end of the last line of the last."""
     first = statements[0]

@@ -9,6 +9,7 @@ from selfheal.repair.edit import Splice
 from selfheal.repair.edits.blocks import (
     around,
     extent,
+    guarded_alone,
     insertion,
     last_blocks,
     movable,
@@ -37,6 +38,8 @@ def delete(site: Site) -> Iterator[Draft]:
     """A statement is left out; of a compound one, its header, or all of it."""
     node, source = site.statement, site.source
     if not movable(source, node) or isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Pass):
+        return
+    if guarded_alone(source, node, site.block):
         return
     wrong = f"has the statement `{shown(site, node)}` too many"
     weight = 1.0 if isinstance(node, SIMPLE) else 0.5
@@ -92,6 +95,8 @@ def swap(site: Site) -> Iterator[Draft]:
 def dedent(site: Site) -> Iterator[Draft]:
     """A statement, or all from it on, out of its block: after or before what holds it."""
     source, node = site.source, site.statement
+    if guarded_alone(source, node, site.block):
+        return
     rest = list(site.block[site.block.index(node) :])
     current: ast.stmt = node
     for depth in range(2):
