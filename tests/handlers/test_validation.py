@@ -52,6 +52,7 @@ def test_the_regression_test_fails_without_and_passes_with_the_fix(
         ("shuffled_runs", "passed"),
         ("suite", "passed"),
         ("mutants", "passed"),
+        ("behaviour", "passed"),
     ]
     assert checks[1].counts == {"tests": 1, "runs": 20, "passed": 20}
     assert checks[3].counts["killed"] > 0

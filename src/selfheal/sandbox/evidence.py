@@ -20,6 +20,7 @@ CHECKS = (
     "shuffled_runs",
     "suite",
     "mutants",
+    "behaviour",
     "changed_coverage",
     "detector",
     "speed",
@@ -28,7 +29,7 @@ CHECKS = (
 
 
 # What may not have been asked of a candidate that passes.
-OPTIONAL_CHECKS = ("shuffled_runs", "mutants")
+OPTIONAL_CHECKS = ("shuffled_runs", "mutants", "behaviour")
 
 
 class Subject(Model):

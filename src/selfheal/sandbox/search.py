@@ -24,6 +24,7 @@ from selfheal.repair import Edit, Problem
 from selfheal.repair.edits import CodeEdit, Suspect, propose_edits, propose_pairs, read_hints
 from selfheal.repair.problem import is_test
 from selfheal.sandbox.forkserver import ServerEnded
+from selfheal.sandbox.observation import SearchObserver
 from selfheal.sandbox.search_lanes import Lanes, survey_of
 from selfheal.sandbox.search_model import (
     FATES,
@@ -40,6 +41,8 @@ from selfheal.sandbox.search_plan import Planner
 FIRST_CHUNK, MOST_CHUNK = 16, 64
 MOST_WORKERS = 4
 KEPT = 6
+# As many of those that pass are held against each other.
+COMPARED = 16
 PROGRESSED, POOL = 20, 300
 ELSEWHERE = 0.3
 
@@ -130,7 +133,7 @@ class _Search:
         self._import(later)
         if not self._plausible() and not self.cut:
             self._pairs()
-        best = [attempt for attempt, _ in self._plausible()[:KEPT]]
+        best = self._least_change()[:KEPT]
         told = told.model_copy(
             update={
                 "tests": [*self.survey.uncollected, *self.survey.failing],
@@ -245,6 +248,16 @@ class _Search:
         """What passed: of the search space the likeliest first, then what strategies gave."""
         found = [each for each in self.judged if each[1].fate == "plausible"]
         return sorted(found, key=lambda each: (each[0].code is None, -each[0].edit.fit))
+
+    def _least_change(self) -> list[Attempt]:
+        """What passed, those first that alter least of what passing tests rely on."""
+        best = [attempt for attempt, _ in self._plausible()[:COMPARED]]
+        if len(best) < 2:
+            return best
+        with self.lanes.lane() as lane:
+            observer = SearchObserver(lane, self.survey, self.planner, self.problem.sources)
+            orders = [observer.look(attempt).order for attempt in best]
+        return [best[n] for n in sorted(range(len(best)), key=lambda n: (orders[n], n))]
 
     def _enough(self) -> bool:
         return len(self._plausible()) >= self.config.enough or self.cut

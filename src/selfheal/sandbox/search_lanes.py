@@ -15,6 +15,7 @@ from selfheal.repair import edited
 from selfheal.sandbox.forkserver import (
     NO_PLUGINS,
     ForkServer,
+    FunctionChange,
     Ran,
     Reply,
     ServerEnded,
@@ -101,7 +102,7 @@ class Lane:
 
         def ask(tests: Sequence[str]) -> Reply:
             limits = [(test, limit_of(survey, test)) for test in tests]
-            with self._written(attempt):
+            with self.written(attempt):
                 return self.server("imported").ask(limits)
 
         tests = [*survey.uncollected, *survey.failing, *guards_of(survey, plan.regions)]
@@ -124,7 +125,7 @@ class Lane:
         return Verdict("fails_otherwise", 0, reason)
 
     @contextmanager
-    def _written(self, attempt: Attempt) -> Iterator[None]:
+    def written(self, attempt: Attempt) -> Iterator[None]:
         """The files of an attempt in the checkout, for as long as it is tried."""
         paths = {splice.path for splice in attempt.edit.splices} | set(attempt.edit.files)
         before = {path: self._bytes(path) for path in sorted(paths)}
@@ -177,14 +178,14 @@ def _survey(lane: Lane, failing: Sequence[str], guards: Sequence[str]) -> Survey
     known = set(server.collected)
     wanted = [name for test in failing for name in matching(test, server.collected)]
     uncollected = tuple(test for test in failing if not matching(test, server.collected))
-    results = _run_all(server, wanted, FAILING_SECONDS, SURVEY_WALL)
+    results = run_all(server, wanted, FAILING_SECONDS, SURVEY_WALL)
     steady = [test for test in wanted if results[test].outcome in ("failed", "timed_out")]
-    again = _run_all(
+    again = run_all(
         server, [t for t in steady if results[t].outcome == "failed"], FAILING_SECONDS, SURVEY_WALL
     )
     steady = [test for test in steady if again.get(test, results[test]).outcome != "passed"]
     others = watched(server.collected, wanted, guards)
-    results |= _run_all(server, others, SURVEY_SECONDS, SURVEY_WALL)
+    results |= run_all(server, others, SURVEY_SECONDS, SURVEY_WALL)
     if server.plugins == NO_PLUGINS and any(map(_lacks_plugin, results.values())):
         raise _NeedsPlugins
     quick_first = sorted(steady, key=lambda test: (results[test].outcome == "timed_out", test))
@@ -225,15 +226,25 @@ def matching(test: str, collected: Sequence[str]) -> list[str]:
     return [name for name in collected if name.startswith((f"{test}[", f"{test}::"))]
 
 
-def _run_all(server: ForkServer, tests: Sequence[str], limit: float, wall: float) -> dict[str, Ran]:
-    """Survey tests; one that ends its process does not keep the rest from running."""
+def run_all(
+    server: ForkServer,
+    tests: Sequence[str],
+    limit: float,
+    wall: float,
+    functions: Sequence[FunctionChange] = (),
+    record: Sequence[tuple[str, str]] = (),
+) -> dict[str, Ran]:
+    """Survey tests; one that ends its process does not keep the rest from running.
+
+    With `functions` changed, and calls of those of `record` recorded, if any.
+    """
     deadline = time.monotonic() + wall
     results: dict[str, Ran] = {}
     left = list(tests)
     while left and time.monotonic() < deadline:
         seconds = max(deadline - time.monotonic(), 1.0)
         asked = [(test, limit) for test in left]
-        reply = server.ask(asked, survey=True, wall_seconds=seconds)
+        reply = server.ask(asked, functions, survey=True, record=record, wall_seconds=seconds)
         results |= {ran.test: ran for ran in reply.results}
         remaining = [test for test in left if test not in results]
         if len(remaining) == len(left):

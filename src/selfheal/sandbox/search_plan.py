@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from selfheal.repair import Edit, Splice
 from selfheal.repair.edit import spliced
 from selfheal.repair.source import FUNCTIONS, Function, Source, first_line
+from selfheal.sandbox.changes import ChangedFile
 from selfheal.sandbox.forkserver import FunctionChange
 from selfheal.sandbox.search_model import Plan, Region
 
@@ -56,6 +57,11 @@ class Planner:
         found = [outer.node for outer in self._functions(path) or ()]
         return [Region(path, first_line(node), node.end_lineno or node.lineno) for node in found]
 
+    def names(self, path: str) -> list[tuple[str, str]]:
+        """The outermost functions of a file as ``(path, qualified name)``."""
+        found = self._functions(path) or ()
+        return sorted({(path, qualified(outer.node.name, outer.classes)) for outer in found})
+
     def _around(self, splice: Splice) -> _Outer | None:
         return next(
             (
@@ -87,6 +93,52 @@ class Planner:
         lines = sorted({first_line(outer.node), outer.node.lineno})
         source = spliced(text[outer.start : outer.stop], moved)
         return FunctionChange(path, outer.node.name, tuple(lines), source, outer.classes)
+
+
+def qualified(name: str, classes: Sequence[str]) -> str:
+    """A function's ``__qualname__``."""
+    return ".".join([*classes, name])
+
+
+def exchanges(files: Sequence[ChangedFile]) -> tuple[FunctionChange, ...] | None:
+    """How the changed code of a patch is tried on live functions; None where it is not.
+
+    Bodies of outermost functions alone may change; what is new or gone needs an import.
+    """
+    changes: list[FunctionChange] = []
+    for file in files:
+        if file.role != "code" or file.before == file.after or not file.path.endswith(".py"):
+            continue
+        found = _exchanged(file)
+        if found is None:
+            return None
+        changes += found
+    return tuple(changes)
+
+
+def _exchanged(file: ChangedFile) -> list[FunctionChange] | None:
+    if file.before is None or file.after is None:
+        return None
+    try:
+        sources = [Source(file.path, text) for text in (file.before, file.after)]
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    old, new = (list(_outermost(source, source.tree, ())) for source in sources)
+    if len(old) != len(new):
+        return None
+    changes, rests = [], []
+    for source, outers in zip(sources, (old, new), strict=True):
+        stops = [0, *(outer.stop for outer in outers)]
+        bodies = [*(outer.body for outer in outers), len(source.text)]
+        rests.append([source.text[a:b] for a, b in zip(stops, bodies, strict=True)])
+    if rests[0] != rests[1]:
+        return None
+    for one, other in zip(old, new, strict=True):
+        before, after = file.before[one.start : one.stop], file.after[other.start : other.stop]
+        if before != after:
+            lines = tuple(sorted({first_line(one.node), one.node.lineno}))
+            changes.append(FunctionChange(file.path, one.node.name, lines, after, one.classes))
+    return changes
 
 
 def _outermost(source: Source, node: ast.AST, classes: tuple[str, ...]) -> Iterator[_Outer]:

@@ -13,6 +13,7 @@ from selfheal.artifacts.patch import Search
 from selfheal.artifacts.validation import Check, Composition, Result, Selection
 from selfheal.errors import InvalidInput
 from selfheal.repair.merge import combine_patches, merge_patches
+from selfheal.sandbox.behaviour import order_of
 from selfheal.sandbox.changes import ChangedFile, role_of
 from selfheal.sandbox.evidence import CHECKS, OPTIONAL_CHECKS, Applied, Subject, verdict_of
 
@@ -47,7 +48,8 @@ def choose(
 ) -> Choice:
     """Judge every candidate by its checks and choose.
 
-    Of each diagnosis the best-ranked passing candidate is taken. Where several
+    Of each diagnosis the passing candidate that alters least of what passing tests rely on
+    is taken, of equal ones the best-ranked. Where several
     diagnoses have one, they are merged into a composition; where the best contradict
     each other, the next combinations of passing candidates are tried, best ranks first.
     """
@@ -56,14 +58,7 @@ def choose(
         for subject in subjects
         for candidate in _of(patch, [*subject.candidate_ids, *subject.left_out])
     ]
-    passing = {
-        subject.diagnosis_id: [
-            result.candidate_id
-            for result in results
-            if result.diagnosis_id == subject.diagnosis_id and result.verdict == "passed"
-        ]
-        for subject in subjects
-    }
+    passing = {subject.diagnosis_id: _passing(subject, results) for subject in subjects}
     healed = [subject for subject in subjects if passing[subject.diagnosis_id]]
     if not healed:
         selections = [_selection(subject, None, results) for subject in subjects]
@@ -72,7 +67,7 @@ def choose(
         )
     best = [passing[subject.diagnosis_id][0] for subject in healed]
     if len(healed) == 1:
-        reason = "the best-ranked candidate that passed every required check"
+        reason = "the best candidate that passed every required check"
         return _chosen(results, subjects, best, best[0], reason)
     composed = _compose(patch, applied, [passing[subject.diagnosis_id] for subject in healed])
     if composed is None:
@@ -188,6 +183,16 @@ def _result(candidate: Candidate, subject: Subject, checks: Sequence[Check]) -> 
     )
 
 
+def _passing(subject: Subject, results: Sequence[Result]) -> list[str]:
+    """Its candidates that passed: those first that change least, then by rank."""
+    own = [
+        result
+        for result in results
+        if result.diagnosis_id == subject.diagnosis_id and result.verdict == "passed"
+    ]
+    return [result.candidate_id for result in sorted(own, key=lambda r: order_of(r.checks))]
+
+
 def _shown(checks: Sequence[Check]) -> bool:
     """Whether the trouble was seen before and gone after, by a test or by its detector."""
     proofs = ("regression_test", "detector")
@@ -221,9 +226,7 @@ def _selection(subject: Subject, chosen: str | None, results: Sequence[Result]) 
     own = [result for result in results if result.diagnosis_id == subject.diagnosis_id]
     tried = sum(result.verdict != "not_run" for result in own)
     if chosen is not None:
-        before = subject.candidate_ids.index(chosen)
-        reason = "passed every required check"
-        reason += f"; {before} better-ranked did not" if before else " and ranks first"
+        reason = f"passed every required check{_above(subject, chosen, own)}"
     else:
         passed = any(result.verdict == "passed" for result in own)
         reason = (
@@ -234,6 +237,16 @@ def _selection(subject: Subject, chosen: str | None, results: Sequence[Result]) 
     return Selection(
         diagnosis_id=subject.diagnosis_id, candidate_id=chosen, reason=reason, tried=tried
     )
+
+
+def _above(subject: Subject, chosen: str, results: Sequence[Result]) -> str:
+    """What became of the better-ranked candidates."""
+    better = set(subject.candidate_ids[: subject.candidate_ids.index(chosen)])
+    if not better:
+        return " and ranks first"
+    sound = sum(each.candidate_id in better and each.verdict == "passed" for each in results)
+    told = f"; {len(better) - sound} better-ranked did not" if sound < len(better) else ""
+    return told + (f"; {sound} better-ranked change more than it" if sound else "")
 
 
 def _none(subjects: Sequence[Subject], results: Sequence[Result]) -> str:
