@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from selfheal.codebase.git import git
+from selfheal.config import DeployConfig
 from selfheal.delivery.forge import forge_for, local_path
 from selfheal.delivery.local_forge import LocalForge
 from selfheal.delivery.plan import Plan, PlannedCommit, build_commits
@@ -304,12 +305,12 @@ def test_a_remote_that_is_no_forge_is_refused_in_words(
     place: Place, remote: str, said: str
 ) -> None:
     with pytest.raises(RepositoryError, match=said):
-        forge_for(place.repository, remote)
+        forge_for(place.repository, DeployConfig(remote=remote))
 
 
 def test_a_remote_with_a_work_tree_is_refused(place: Place) -> None:
     with pytest.raises(RepositoryError, match="work tree"):
-        forge_for(place.repository, str(place.repository))
+        forge_for(place.repository, DeployConfig(remote=str(place.repository)))
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,9 @@ class World:
     @cached_property
     def config(self) -> Settings:
         command = ["{python}", "-m", "unittest", "-q"]
-        return Settings(deploy=DeployConfig(approval="auto"), tests=TestsConfig(command=command))
+        return Settings(
+            deploy=DeployConfig(approval="auto", level=0), tests=TestsConfig(command=command)
+        )
 
     @cached_property
     def anomalies(self) -> Anomalies:
@@ -149,7 +151,15 @@ def world(folder: Path) -> World:
 
 def deploy_requested(folder: Path) -> Mapping[str, Any]:
     made = world(folder)
-    return {"validation": made.validation, "config": made.config.deploy}
+    settings = made.config
+    return {
+        "validation": made.validation,
+        "patch": made.patch,
+        "diagnosis": made.diagnosis,
+        "config": settings.deploy,
+        "tests": settings.tests,
+        "fix": settings.fix,
+    }
 
 
 def load_validation_results(folder: Path) -> Mapping[str, Any]:
@@ -168,20 +178,17 @@ def create_branch(folder: Path) -> Mapping[str, Any]:
 
 
 def apply_changes(folder: Path) -> Mapping[str, Any]:
-    from selfheal_handlers.deployment.create_branch import create_branch as beat
-
-    made = world(folder)
-    given = {**_loaded(made), **_shipping(made)}
-    return {"create_branch": beat(check_approval=_approved(), **given), **given}
+    return _applying(world(folder))
 
 
 def create_pull_request(folder: Path) -> Mapping[str, Any]:
     from selfheal_handlers.deployment.apply_changes import apply_changes as beat
 
-    given = dict(apply_changes(folder))
+    made = world(folder)
+    given = _applying(made)
     branch = beat(**given)
     del given["create_branch"]
-    return {"apply_changes": branch, **given}
+    return {"apply_changes": branch, **given, **made.artifacts}
 
 
 def run_ci_checks(folder: Path) -> Mapping[str, Any]:
@@ -237,6 +244,7 @@ def verify_deployment(folder: Path) -> Mapping[str, Any]:
         "create_pull_request": given["create_pull_request"],
         "config": given["config"].deploy,
         "workspace": given["workspace"],
+        "effects": given["effects"],
     }
 
 
@@ -247,6 +255,13 @@ def deploy_completed(folder: Path) -> Mapping[str, Any]:
         **_loaded(made),
         "check_approval": ApprovalRecord(state="rejected", by="ada", reason="not on a Friday"),
     }
+
+
+def _applying(made: World) -> dict[str, Any]:
+    from selfheal_handlers.deployment.create_branch import create_branch as beat
+
+    given = {**_loaded(made), **_shipping(made)}
+    return {"create_branch": beat(check_approval=_approved(), **given), **given}
 
 
 def _requested() -> Any:
@@ -282,6 +297,7 @@ def _loading(made: World) -> dict[str, Any]:
         "deploy_requested": _requested(),
         **made.artifacts,
         "config": made.config.deploy,
+        "tests": made.config.tests,
         "workspace": made.workspace,
     }
 

@@ -5,14 +5,22 @@ from __future__ import annotations
 from pydantic import Field
 
 from selfheal.artifacts import Model
+from selfheal.delivery.autonomy import Earned
+from selfheal.delivery.forge import Pull
 from selfheal.delivery.plan import Plan
+from selfheal.delivery.policy import Ruling
 
 
 class DeployRequest(Model):
-    """`refusal` says why nothing can be shipped whatever a human thinks of it, None if not."""
+    """`refusal` says why nothing can be shipped whatever a human thinks of it, None if not.
+
+    `ruling` is what the policies say of the change; `left_out` tells of what they forbid.
+    """
 
     candidate_id: str | None
     refusal: str | None = None
+    ruling: Ruling | None = None
+    left_out: list[str] = Field(default_factory=list)
 
     @property
     def summary(self) -> str:
@@ -20,12 +28,20 @@ class DeployRequest(Model):
 
 
 class LoadedChange(Model):
-    """The change ready for review. `obstacle` says why it could not be merged today."""
+    """The change ready for review. `obstacle` says why it could not be merged today.
+
+    It goes to `branch`, where it takes the place of what `updates` proposed. `earned` is
+    the measured record of its strategies; `notes` are for who decides.
+    """
 
     run_id: str
     plan: Plan
     anomaly_ids: list[str]
     preview: str
+    branch: str
+    updates: Pull | None = None
+    earned: list[Earned] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
     obstacle: str | None = None
 
     @property

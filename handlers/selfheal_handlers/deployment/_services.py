@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from selfheal.config import DeployConfig
-from selfheal.contract import Workspace
-from selfheal.delivery.forge import Forge, forge_for
+from selfheal.contract import Effects, Workspace
+from selfheal.delivery.access import git_access
+from selfheal.delivery.audit import record_once
+from selfheal.delivery.forge import Forge, forge_for, kind_of, remote_address
 from selfheal.delivery.workshop import Identity, Workshop
 from selfheal.errors import RepositoryError
 
@@ -22,8 +25,8 @@ def repository_of(workspace: Workspace) -> Path:
 
 
 def forge_of(workspace: Workspace, config: DeployConfig) -> Forge:
-    """The forge behind ``deploy.remote``. Raises RepositoryError where there is none."""
-    return forge_for(repository_of(workspace), config.remote)
+    """The forge behind ``deploy.remote``. Raises as `forge_for` does."""
+    return forge_for(repository_of(workspace), config)
 
 
 def workshop_of(workspace: Workspace, config: DeployConfig) -> Workshop:
@@ -32,5 +35,18 @@ def workshop_of(workspace: Workspace, config: DeployConfig) -> Workshop:
     Commits are dated when the run was made, so that a resumed run makes the same ones.
     """
     seconds = int(datetime.fromisoformat(workspace.started_at).timestamp())
-    identity = Identity(config.author_name, config.author_email, f"@{seconds} +0000")
-    return Workshop(workspace.folder / "scratch.git", repository_of(workspace), identity)
+    identity = Identity(
+        config.author_name, config.author_email, f"@{seconds} +0000", config.sign_off
+    )
+    repository = repository_of(workspace)
+    address = remote_address(repository, config.remote) or ""
+    access = git_access(address, kind_of(address, config), config.forge)
+    return Workshop(workspace.folder / "scratch.git", repository, identity, access)
+
+
+def audit(
+    workspace: Workspace, effects: Effects, event: str, *, by: str, subject: str, **details: Any
+) -> None:
+    """Put into the audit log what this run did, once."""
+    folder, run_id = workspace.artifacts_folder, workspace.run_id
+    record_once(effects, folder, event, by=by, subject=subject, run_id=run_id, **details)

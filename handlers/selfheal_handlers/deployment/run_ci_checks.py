@@ -7,6 +7,7 @@ from selfheal.config import Settings
 from selfheal.contract import Failed, Workspace, handler
 from selfheal.delivery.ci import run_ci
 from selfheal.delivery.forge import Pull
+from selfheal.delivery.progress import progress
 from selfheal_handlers.deployment import _examples
 from selfheal_handlers.deployment._services import forge_of, workshop_of
 
@@ -34,4 +35,5 @@ def run_ci_checks(
     )
     workspace.measured("ci", measured)
     forge.set_check(pull.number, "ci", verdict.verdict)
+    forge.comment(pull.number, progress(ci=verdict))
     return verdict

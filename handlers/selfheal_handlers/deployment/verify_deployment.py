@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from selfheal.artifacts.deployment import Merge
+from selfheal.artifacts.deployment import CiRun, Merge
 from selfheal.config import DeployConfig
-from selfheal.contract import Skipped, Workspace, handler
+from selfheal.contract import Effects, Skipped, Workspace, handler
 from selfheal.delivery.fleet import Fleet
 from selfheal.delivery.forge import Pull
+from selfheal.delivery.progress import progress
 from selfheal.delivery.rollout import Rollout
 from selfheal_handlers.deployment import _examples
 from selfheal_handlers.deployment._results import Verification
-from selfheal_handlers.deployment._services import forge_of, workshop_of
+from selfheal_handlers.deployment._services import audit, forge_of, workshop_of
 
 
 @handler("verify_deployment", kind="stage-crew", example=_examples.verify_deployment)
 def verify_deployment(
+    *,
     auto_merge_pr: Merge,
     create_pull_request: Pull,
     config: DeployConfig,
     workspace: Workspace,
+    effects: Effects,
+    run_ci_checks: CiRun | None = None,
     deploy_to_production: Rollout | None = None,
 ) -> Verification | Skipped:
     """Facts about the remote and the fleet, each looked up now."""
@@ -35,6 +39,21 @@ def verify_deployment(
             facts["the revert is in the base"] = bool(commit) and _in_base(
                 str(commit), config, workspace
             )
+    if rollout is not None:
+        forge = forge_of(workspace, config)
+        forge.comment(
+            create_pull_request.number,
+            progress(ci=run_ci_checks, merge=auto_merge_pr, rollout=rollout.reason),
+        )
+        event = "rolled out" if rollout.finished else "rolled back"
+        audit(
+            workspace,
+            effects,
+            event if rollout.finished or rollout.rollback else "rollout stopped",
+            by=config.author_name,
+            subject=auto_merge_pr.commit,
+            reason=rollout.reason,
+        )
     return Verification(facts=facts)
 
 

@@ -24,9 +24,12 @@ class PullRequest(Model):
 
 
 class ApprovalRecord(Model):
+    """`subject_sha256` is what a person decided on: the bytes of validation.json."""
+
     state: Literal["approved", "rejected", "waiting", "automatic"]
     by: str | None = None
     reason: str = ""
+    subject_sha256: str | None = None
 
 
 class CiRun(Model):

@@ -23,6 +23,8 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace, console: Console) -> Outcome:
+    from selfheal.artifacts.canonical import sha256_of_file
+    from selfheal.delivery.audit import record
     from selfheal.engine.api import record_approval
 
     decision: Literal["approved", "rejected"] = (
@@ -32,12 +34,22 @@ def run(arguments: Namespace, console: Console) -> Outcome:
     folder = record_approval(
         artifacts, arguments.run, decision, by=arguments.by, reason=arguments.reason
     )
+    decided_on = folder.path / "validation.json"
+    entry = record(
+        artifacts,
+        f"decision: {decision}",
+        by=arguments.by,
+        subject=sha256_of_file(decided_on) if decided_on.exists() else folder.run_id,
+        run_id=folder.run_id,
+        details={"reason": arguments.reason},
+    )
     console.data(
         {
             "run_id": folder.run_id,
             "decision": decision,
             "by": arguments.by,
             "reason": arguments.reason,
+            "audit": entry.sha256,
         },
         lambda: f"{decision} by {arguments.by}: run {folder.run_id}",
     )

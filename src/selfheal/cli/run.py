@@ -56,6 +56,8 @@ def run(arguments: Namespace, console: Console) -> Outcome:
             "telemetry.paths": arguments.telemetry,
             "run.executor": arguments.executor,
             "deploy.approval": arguments.approve,
+            # Whoever types auto agrees to this run; it need not be earned.
+            "deploy.level": 0 if arguments.approve == "auto" else None,
         },
     )
     repository = find_repository(arguments.repo, first, last)

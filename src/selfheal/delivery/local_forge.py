@@ -2,10 +2,12 @@
 
 Pull requests lie in the repository's folder::
 
-    selfheal/pulls/<number>.json   the record
-    selfheal/pulls/<number>.md     its text, for people
+    selfheal/pulls/<number>.json          the record
+    selfheal/pulls/<number>.md            its text, for people
+    selfheal/pulls/<number>.comment.md    how far it is
 
-A record appears whole under a number that nobody else took, and changes atomically.
+The checks that a branch requires are named in the repository's own git configuration, as
+``branch.<name>.requiredCheck``. A record appears whole under a number that nobody else took, and changes atomically.
 """
 
 from __future__ import annotations
@@ -14,11 +16,13 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from selfheal.artifacts.canonical import sha256_of
 from selfheal.codebase.git import git
+from selfheal.delivery.fingerprint import Fingerprint
 from selfheal.delivery.forge import CheckState, Pull
 from selfheal.delivery.workshop import Workshop, remote_head
 from selfheal.errors import NotFound, RepositoryError
@@ -49,8 +53,12 @@ class LocalForge:
         return remote_head(self.remote, branch)
 
     def find_pull(self, branch: str) -> Pull | None:
-        records = (self._read(path) for path in self.pulls.glob("*.json"))
-        return next((pull for pull in records if pull.branch == branch), None)
+        return next((pull for pull in self.list_pulls("") if pull.branch == branch), None)
+
+    def list_pulls(self, prefix: str) -> list[Pull]:
+        records = [self._read(path) for path in self.pulls.glob("*.json")]
+        ours = [pull for pull in records if pull.branch.startswith(prefix)]
+        return sorted(ours, key=lambda pull: -pull.number)
 
     def open_pull(self, *, title: str, body: str, branch: str, base: str, head: str) -> Pull:
         self.pulls.mkdir(parents=True, exist_ok=True)
@@ -67,14 +75,45 @@ class LocalForge:
                 head=head,
                 url=f"selfheal/pulls/{number}.md",
                 body_sha256=sha256_of(body.encode()),
+                opened_at=datetime.now(UTC).isoformat(timespec="seconds"),
+                fingerprint=Fingerprint.read(body),
             )
-            self._store(pull)
-            return pull
+            return self._store(pull)
+
+    def update_pull(self, number: int, *, title: str, body: str, head: str) -> Pull:
+        with self._locked():
+            _replace(self.pulls / f"{number}.md", body)
+            changes = {
+                "title": title,
+                "head": head,
+                "body_sha256": sha256_of(body.encode()),
+                "fingerprint": Fingerprint.read(body),
+                # What was said of another commit says nothing of this one.
+                "checks": {},
+                "phases": {},
+            }
+            return self._store(self._pull(number).model_copy(update=changes))
 
     def set_check(self, number: int, name: str, state: CheckState) -> Pull:
         with self._locked():
             pull = self._pull(number)
             return self._store(pull.model_copy(update={"checks": {**pull.checks, name: state}}))
+
+    def set_phase(self, number: int, phase: str, state: CheckState, description: str) -> Pull:
+        with self._locked():
+            pull = self._pull(number)
+            told = {**pull.phases, phase: f"{state}: {description}"}
+            return self._store(pull.model_copy(update={"phases": told}))
+
+    def comment(self, number: int, text: str) -> None:
+        _replace(self.pulls / f"{number}.comment.md", text)
+
+    def checks(self, pull: Pull) -> dict[str, CheckState]:
+        return self._pull(pull.number).checks
+
+    def required_checks(self, base: str) -> list[str]:
+        named = git(self.folder, "config", "--get-all", f"branch.{base}.requiredCheck", check=False)
+        return named.stdout.split()
 
     def merge(self, number: int, workshop: Workshop, commit: str) -> Pull:
         pull = self._pull(number)

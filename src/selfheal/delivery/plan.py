@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from pydantic import Field
+
 from selfheal.artifacts import (
     Anomalies,
     Candidate,
@@ -12,6 +16,7 @@ from selfheal.artifacts import (
     Validation,
 )
 from selfheal.config import DeployConfig
+from selfheal.delivery.fingerprint import Fingerprint, fingerprint_of
 from selfheal.delivery.pull_request import body_of, shortened, title_of
 from selfheal.delivery.workshop import Conflict, Workshop
 from selfheal.errors import InvalidInput
@@ -30,7 +35,8 @@ class Plan(Model):
     """A change ready for review.
 
     `patch` is the whole diff as it was proven, against `base_commit`; `commits` tell it
-    root cause by root cause. `title` and `body` are the pull request's text.
+    root cause by root cause. `title` and `body` are the pull request's text, whose
+    hidden part is `fingerprint`.
     """
 
     candidate_id: str
@@ -39,6 +45,7 @@ class Plan(Model):
     commits: list[PlannedCommit]
     title: str
     body: str
+    fingerprint: Fingerprint = Field(default_factory=Fingerprint)
 
     @property
     def summary(self) -> str:
@@ -53,8 +60,9 @@ def make_plan(
     *,
     config: DeployConfig,
     run_id: str,
+    left_out: Sequence[str] = (),
 ) -> Plan:
-    """The plan for what validation selected.
+    """The plan for what validation selected. `left_out` says of other changes why they are not in it.
 
     Raises InvalidInput where the selected candidate is not among those of the patch.
     """
@@ -64,10 +72,13 @@ def make_plan(
             f"patch.json does not hold the selected candidate {validation.selected}.",
             where="validation.json: /payload/selected",
         )
+    proven = proven_patch(validation, chosen)
+    causes = {candidate.diagnosis_id for candidate in chosen}
+    fingerprint = fingerprint_of((d for d in diagnoses.diagnoses if d.id in causes), proven)
     return Plan(
         candidate_id=validation.selected,
         base_commit=chosen[0].base_commit,
-        patch=proven_patch(validation, chosen),
+        patch=proven,
         commits=planned_commits(chosen, diagnoses, run_id),
         title=title_of(chosen, diagnoses),
         body=body_of(
@@ -77,7 +88,10 @@ def make_plan(
             validation=validation,
             config=config,
             run_id=run_id,
+            left_out=left_out,
+            fingerprint=fingerprint,
         ),
+        fingerprint=fingerprint,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from selfheal.artifacts import (
@@ -15,6 +15,7 @@ from selfheal.artifacts import (
 )
 from selfheal.artifacts.validation import Check, Result
 from selfheal.config import DeployConfig
+from selfheal.delivery.fingerprint import Fingerprint
 
 # Evidence that says something to a person, in the order told; the rest is in the artifact.
 _TOLD = (
@@ -71,8 +72,14 @@ def body_of(
     validation: Validation,
     config: DeployConfig,
     run_id: str,
+    left_out: Sequence[str] = (),
+    fingerprint: Fingerprint | None = None,
 ) -> str:
-    """The whole text in Markdown: incident, cause, change, proof, risk, way back."""
+    """The whole text in Markdown: incident, cause, change, proof, risk, way back.
+
+    `left_out` says of other changes why they are not in this one; `fingerprint` is
+    hidden at the end.
+    """
     found = {anomaly.id: anomaly for anomaly in anomalies.anomalies}
     causes = {diagnosis.id: diagnosis for diagnosis in diagnoses.diagnoses}
     parts: list[str] = []
@@ -89,9 +96,14 @@ def body_of(
     if len(chosen) > 1 and validation.selected is not None:
         parts.append("## All changes together")
         parts += _proof(validation.selected, validation)
-    parts += _risk(chosen, causes)
+    if left_out:
+        parts += ["## Not part of this", "\n".join(f"- {sentence(each)}" for each in left_out)]
+    parts += _risk(chosen, causes, validation)
     parts += _way_back(config)
+    parts += _switch_off(chosen, causes)
     parts += _artifacts(run_id)
+    if fingerprint is not None:
+        parts.append(fingerprint.comment())
     return "\n\n".join(parts) + "\n"
 
 
@@ -180,10 +192,10 @@ def _proof(candidate_id: str, validation: Validation) -> Iterable[str]:
     asked = [check for check in result.checks if check.verdict in ("passed", "failed")]
     if asked:
         yield _table(asked)
-    open_questions = [check for check in result.checks if check not in asked]
-    yield "Not validated: " + (
-        "; ".join(f"{check.name} ({check.verdict}: {check.summary})" for check in open_questions)
-        or "nothing of the list was left out."
+    yield "### Not validated"
+    unasked = [check for check in result.checks if check not in asked]
+    yield "\n".join(f"- {c.name} ({c.verdict}): {c.summary}" for c in unasked) or (
+        "Of the checks that there are, none was left out."
     )
 
 
@@ -207,18 +219,43 @@ def _alternatives(candidate: Candidate, validation: Validation) -> Iterable[str]
     yield "\n".join(f"- {other.candidate_id}: {other.reason}" for other in others)
 
 
-def _risk(chosen: list[Candidate], causes: Mapping[str, Diagnosis]) -> Iterable[str]:
+def _risk(
+    chosen: list[Candidate], causes: Mapping[str, Diagnosis], validation: Validation
+) -> Iterable[str]:
     yield "## Risk"
-    files = sorted({name for candidate in chosen for name in candidate.files})
     grades = sorted(
         {causes[c.diagnosis_id].complexity for c in chosen if c.diagnosis_id in causes},
         key=("low", "medium", "high").index,
     )
-    graded = f"Complexity of the causes: {', '.join(grades)}. " if grades else ""
-    yield (
-        f"{graded}Files touched: {', '.join(f'`{name}`' for name in files)}. What the suite and "
-        "the recorded requests do not exercise is not proven; the rollout's gates watch it."
+    lines = [f"- Complexity of the causes: {', '.join(grades)}."] if grades else []
+    files = sorted({name for candidate in chosen for name in candidate.files})
+    counted = [_lines_changed(candidate.patch) for candidate in chosen]
+    lines.append(
+        f"- Files touched: {', '.join(f'`{name}`' for name in files)}; "
+        f"{sum(added for added, _ in counted)} lines added, "
+        f"{sum(removed for _, removed in counted)} removed."
     )
+    for candidate in chosen:
+        known = candidate.pattern_confidence
+        lines.append(
+            f"- Strategy `{candidate.strategy}`: "
+            + ("no earlier use is on record" if known is None else f"healed before: {known:.0%}")
+            + f"; its score in this run is {candidate.score:.2f}."
+        )
+    weak = [
+        f"{check.name} ({check.summary})"
+        for result in validation.results
+        if result.candidate_id in {candidate.id for candidate in chosen}
+        for check in result.checks
+        if not check.required and check.verdict == "failed"
+    ]
+    if weak:
+        lines.append(f"- Failed, though not required: {'; '.join(sorted(set(weak)))}.")
+    lines.append(
+        "- What the suite and the recorded requests do not exercise is not proven; the "
+        "gates of a rollout watch it."
+    )
+    yield "\n".join(lines)
 
 
 def _way_back(config: DeployConfig) -> Iterable[str]:
@@ -232,6 +269,19 @@ def _way_back(config: DeployConfig) -> Iterable[str]:
     yield (
         f"{automatic}By hand, on `{config.base}`:\n\n"
         "```\ngit revert -m 1 <merge commit of this pull request>\n```"
+    )
+
+
+def _switch_off(chosen: list[Candidate], causes: Mapping[str, Diagnosis]) -> Iterable[str]:
+    yield "## How to switch this kind off"
+    kinds = sorted({causes[c.diagnosis_id].kind for c in chosen if c.diagnosis_id in causes})
+    rules = "\n".join(f"    - {{kind: {kind}, approval: never}}" for kind in kinds)
+    strategies = ", ".join(f"`{name}`" for name in sorted({c.strategy for c in chosen}))
+    yield (
+        "In `selfheal.yaml`, for all changes of this kind (a `path` beside it narrows it):\n\n"
+        f"```yaml\ndeploy:\n  policies:\n{rules}\n```\n\n"
+        f"To do without {strategies} alone, list the others in `fix.strategies`. Closing this "
+        "pull request without a merge keeps it from being opened again."
     )
 
 

@@ -6,7 +6,8 @@ begun and not finished, a step is looked for before it is done again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from pydantic import Field
@@ -20,6 +21,7 @@ from selfheal.delivery.workshop import Conflict, Workshop
 from selfheal.errors import PushRefused, RepositoryError
 
 MERGE_ATTEMPTS = 3
+CHECK_INTERVAL_SECONDS = 10.0
 REVERTS = "Selfheal-Reverts"
 
 
@@ -75,16 +77,25 @@ def create_branch(
 
 
 def push_commits(
-    effects: Effects, forge: Forge, workshop: Workshop, plan: Plan, name: str
+    effects: Effects,
+    forge: Forge,
+    workshop: Workshop,
+    plan: Plan,
+    name: str,
+    *,
+    replaces: str | None = None,
 ) -> Branch | Conflict:
-    """Make the plan's commits and push them to the branch."""
+    """Make the plan's commits and push them to the branch.
+
+    `replaces` is the head of an earlier attempt, in whose place they are put.
+    """
     commits = build_commits(workshop, plan)
     if isinstance(commits, Conflict):
         return commits
     head = commits[-1]
 
     def perform() -> str:
-        workshop.push(forge.remote, head, name)
+        workshop.push(forge.remote, head, name, replaces=replaces)
         return head
 
     def probe() -> str | None:
@@ -108,6 +119,45 @@ def open_pull(effects: Effects, forge: Forge, plan: Plan, branch: Branch, base: 
         return pull.model_dump(mode="json") if pull else None
 
     return Pull.model_validate(effects.once(f"pull:{branch.name}", perform, probe))
+
+
+def update_pull(effects: Effects, forge: Forge, plan: Plan, branch: Branch, number: int) -> Pull:
+    """Give the open pull request `number` the plan's text, for the branch as it is now."""
+
+    def perform() -> dict[str, Any]:
+        pull = forge.update_pull(number, title=plan.title, body=plan.body, head=branch.head)
+        return pull.model_dump(mode="json")
+
+    # Giving the same text again changes nothing, so there is nothing to look for.
+    done = effects.once(f"pull:{branch.name}:{branch.head}", perform, lambda: None)
+    return Pull.model_validate(done)
+
+
+def unmet_checks(forge: Forge, pull: Pull, required: Iterable[str]) -> dict[str, str]:
+    """The required checks that have not reported success, each with what it says instead.
+
+    Required are those named and those that the forge itself asks for on the base.
+    """
+    reported = forge.checks(pull)
+    names = sorted({*required, *forge.required_checks(pull.base)})
+    return {name: reported.get(name, "pending") for name in names if reported.get(name) != "passed"}
+
+
+def await_checks(
+    forge: Forge, pull: Pull, required: Iterable[str], seconds: float
+) -> dict[str, str]:
+    """`unmet_checks` once none is pending any more, at the latest after `seconds`.
+
+    One that failed ends the wait.
+    """
+    names, deadline = list(required), time.monotonic() + seconds
+    while True:
+        unmet = unmet_checks(forge, pull, names)
+        waiting = set(unmet.values()) == {"pending"}
+        left = deadline - time.monotonic()
+        if not waiting or left <= 0:
+            return unmet
+        time.sleep(min(CHECK_INTERVAL_SECONDS, left))
 
 
 def merge_pull(
@@ -141,6 +191,7 @@ def _merge(
     forge: Forge, workshop: Workshop, pull: Pull, recheck: Callable[[str], str | None]
 ) -> Merge:
     message = f"Merge {pull.branch}: {pull.title}\n\nPull-Request: {pull.number}\n"
+    refused = ""
     for _ in range(MERGE_ATTEMPTS):
         tip = workshop.fetch(forge.remote, pull.base)
         if tip is None or workshop.fetch(forge.remote, pull.branch) != pull.head:
@@ -153,11 +204,12 @@ def _merge(
             if objection is not None:
                 return _unmerged(pull, f"{pull.base} has moved on; merged with it: {objection}")
         try:
-            forge.merge(pull.number, workshop, commit)
-        except PushRefused:
+            merged = forge.merge(pull.number, workshop, commit).merge_commit or commit
+        except PushRefused as error:
+            refused = error.message.rstrip(".")
             continue
-        return Merge(merged=True, commit=commit, base=pull.base)
-    return _unmerged(pull, f"{pull.base} refused the push {MERGE_ATTEMPTS} times")
+        return Merge(merged=True, commit=merged, base=pull.base)
+    return _unmerged(pull, f"{pull.base} refused the push {MERGE_ATTEMPTS} times: {refused}")
 
 
 def _unmerged(pull: Pull, reason: str) -> Merge:

@@ -7,22 +7,38 @@ touched. Equal trees, parents, identities, dates and messages give equal commit 
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from selfheal.codebase.git import git
 from selfheal.errors import PushRefused, RepositoryError
 
+_TRAILER = re.compile(r"[A-Za-z][A-Za-z-]*: \S")
+
 
 @dataclass(frozen=True)
 class Identity:
-    """Who commits, and when (ISO 8601 with an offset)."""
+    """Who commits, and when (ISO 8601 with an offset).
+
+    `sign_off` adds the Signed-off-by line of the Developer Certificate of Origin.
+    """
 
     name: str
     email: str
     date: str
+    sign_off: bool = False
+
+    def signed(self, message: str) -> str:
+        """The message of a commit, signed off where that is asked for."""
+        line = f"Signed-off-by: {self.name} <{self.email}>"
+        if not self.sign_off or line in message.splitlines():
+            return message
+        text = message.rstrip("\n")
+        ends_in_trailer = _TRAILER.match(text.rpartition("\n")[2]) and "\n\n" in text
+        return f"{text}\n{'' if ends_in_trailer else chr(10)}{line}\n"
 
 
 @dataclass(frozen=True)
@@ -37,11 +53,21 @@ class Conflict:
 
 
 class Workshop:
-    """A scratch repository at `folder` (made anew) over the objects of `repository`."""
+    """A scratch repository at `folder` (made anew) over the objects of `repository`.
 
-    def __init__(self, folder: Path, repository: Path, identity: Identity) -> None:
+    `access` is what git's environment needs beside that to reach the remote.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        repository: Path,
+        identity: Identity,
+        access: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder.absolute()
         self.identity = identity
+        self.access = dict(access or {})
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         git(self.folder.parent, "init", "--bare", "--quiet", "--template=", str(self.folder))
@@ -78,10 +104,15 @@ class Workshop:
 
     def fetch(self, remote: str, branch: str) -> str | None:
         """Fetch a branch; its head, None where the remote has no such branch."""
-        if remote_head(remote, branch) is None:
+        if remote_head(remote, branch, self.access) is None:
             return None
         local = f"refs/remotes/{branch}"
-        self.git("fetch", "--quiet", "--no-tags", remote, f"+refs/heads/{branch}:{local}")
+        place = f"+refs/heads/{branch}:{local}"
+        git(
+            self.folder,
+            *("fetch", "--quiet", "--no-tags", remote, place),
+            environment=self.access,
+        )
         return self.resolve(local)
 
     def is_ancestor(self, earlier: str, later: str) -> bool:
@@ -106,7 +137,8 @@ class Workshop:
     def commit(self, tree: str, parents: Sequence[str], message: str) -> str:
         """Make a commit object and return its id."""
         flags = [argument for parent in parents for argument in ("-p", parent)]
-        return self.git("commit-tree", tree, *flags, "-F", "-", stdin=message).strip()
+        text = self.identity.signed(message)
+        return self.git("commit-tree", tree, *flags, "-F", "-", stdin=text).strip()
 
     def merge(self, ours: str, theirs: str, message: str) -> str | Conflict:
         """A merge commit of two commits, never a fast-forward."""
@@ -131,12 +163,29 @@ class Workshop:
             return tree
         return self.commit(tree, [on], message)
 
-    def push(self, remote: str, commit: str, branch: str) -> None:
-        """Push a commit to a branch, fast-forward only. Raises PushRefused."""
+    def push(self, remote: str, commit: str, branch: str, *, replaces: str | None = None) -> None:
+        """Push a commit to a branch, fast-forward only. Raises PushRefused.
+
+        With `replaces` the branch is moved to it from there, and only from there.
+        """
+        name = f"refs/heads/{branch}"
+        lease = [f"--force-with-lease={name}:{replaces}"] if replaces else []
         try:
-            self.git("push", "--quiet", remote, f"{commit}:refs/heads/{branch}")
+            git(
+                self.folder,
+                *("push", "--quiet", *lease, remote, f"{commit}:{name}"),
+                environment=self.access,
+            )
         except RepositoryError as error:
             raise PushRefused(error.message, where=f"{branch} on the remote") from error
+
+    def diff(self, before: str, after: str) -> str:
+        """The unified diff from one commit or tree to another, as `tree_with` takes it."""
+        return self.git(
+            *("diff-tree", "-r", "-p", "--no-color", "--no-renames", "--full-index", "--binary"),
+            before,
+            after,
+        )
 
     def extract(self, commit: str, folder: Path) -> Path:
         """Write the files of a commit to `folder`, whole or not at all."""
@@ -172,7 +221,9 @@ class Workshop:
         return tuple(sorted(line.split("\t")[2] for line in listed.splitlines()))
 
 
-def remote_head(remote: str, branch: str) -> str | None:
+def remote_head(remote: str, branch: str, access: Mapping[str, str] | None = None) -> str | None:
     """The commit that a branch of a remote is at, None where there is no such branch."""
-    listed = git(Path("/"), "ls-remote", "--heads", remote, f"refs/heads/{branch}").stdout
+    listed = git(
+        Path("/"), "ls-remote", "--heads", remote, f"refs/heads/{branch}", environment=access
+    ).stdout
     return listed.split("\t")[0] if listed else None

@@ -32,7 +32,11 @@ def uses_of(
     """One use for each candidate that was judged, in the order of patch.json."""
     verdicts = {result.candidate_id: result.verdict for result in validation.results}
     causes = {diagnosis.id: diagnosis for diagnosis in diagnoses.diagnoses}
-    shipped = {candidate.id for candidate in chosen_candidates(validation, patch)}
+    # A policy may have let only a part of what was selected through.
+    sent = validation.model_copy(
+        update={"selected": deployment.candidate_id or validation.selected}
+    )
+    shipped = {candidate.id for candidate in chosen_candidates(sent, patch)}
     still_sick = {
         assessment.anomaly_id
         for assessment in (assessments.verdicts if assessments else [])
