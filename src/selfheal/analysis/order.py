@@ -27,41 +27,73 @@ if TYPE_CHECKING:
 
 Violation = Literal["missing", "extra", "duplicated", "swapped", "wrong caller"]
 
+# Operations and services are compared millions of times: as numbers, in the order of names.
+_NAMES = f"""
+CREATE TEMP TABLE names AS
+SELECT name, row_number() OVER (ORDER BY name) AS code FROM (
+    SELECT operation AS name FROM spans WHERE coalesce(service, '{UNKNOWN}') = $service
+    UNION SELECT coalesce(service, '{UNKNOWN}') FROM spans
+)
+"""
 _ENTRIES = f"""
 CREATE TEMP TABLE entries AS
-SELECT trace_id, any_value(operation) AS operation, any_value(span_id) AS span_id,
-    any_value(coalesce(release, '{UNKNOWN}')) = $candidate AS candidate,
-    any_value(start_ns) AS start_ns
-FROM spans
-WHERE coalesce(service, '{UNKNOWN}') = $service
-    AND coalesce(release, '{UNKNOWN}') IN ($baseline, $candidate)
-    AND (kind IN ('server', 'consumer') OR parent_span_id IS NULL)
-    AND ($operation IS NULL OR operation = $operation)
-GROUP BY trace_id
-HAVING count(*) = 1 AND any_value(status) <> 'error' AND coalesce(any_value(http_status), 0) < 400
+SELECT e.*, n.code AS operation FROM (
+    SELECT any_value({{number}}) AS number, trace_id, any_value(operation) AS name,
+        any_value(span_id) AS span_id,
+        any_value(coalesce(release, '{UNKNOWN}')) = $candidate AS candidate
+    FROM spans
+    WHERE coalesce(service, '{UNKNOWN}') = $service
+        AND coalesce(release, '{UNKNOWN}') IN ($baseline, $candidate)
+        AND (kind IN ('server', 'consumer') OR parent_span_id IS NULL)
+        AND ($operation IS NULL OR operation = $operation)
+    GROUP BY trace_id
+    HAVING count(*) = 1 AND any_value(status) <> 'error'
+        AND coalesce(any_value(http_status), 0) < 400
+) AS e JOIN names AS n ON n.name = e.name
 """
-_STEPS = f"""
-CREATE TEMP TABLE steps AS
-SELECT any_value(e.operation) AS operation, any_value(e.candidate) AS candidate, s.trace_id,
-    s.operation AS step, count(*) AS times, min(s.start_ns) AS first_ns, max(s.end_ns) AS last_ns
+# The entry and the spans below it; `direct`: called by the entry itself.
+_NEAR = f"""
+CREATE TEMP TABLE near AS
+SELECT e.number, e.operation, e.candidate, n.code AS step, s.trace_id, s.parent_span_id,
+    s.start_ns, s.end_ns,
+    s.span_id <> e.span_id AND s.start_ns IS NOT NULL AND s.end_ns IS NOT NULL AS timed,
+    coalesce(s.parent_span_id = e.span_id, false) AS direct
 FROM spans AS s JOIN entries AS e ON s.trace_id = e.trace_id
-WHERE coalesce(s.service, '{UNKNOWN}') = $service AND s.kind = 'internal'
-    AND s.db_statement IS NULL AND s.span_id <> e.span_id
-    AND s.start_ns IS NOT NULL AND s.end_ns IS NOT NULL
-GROUP BY s.trace_id, s.operation
-"""
-# Who called a step: the span around it, or the service that sent the request.
-_CALLS = f"""
-CREATE TEMP TABLE calls AS
-SELECT any_value(e.operation) AS operation, any_value(e.candidate) AS candidate, s.trace_id,
-    s.operation AS step,
-    CASE WHEN coalesce(p.service, '{UNKNOWN}') = $service THEN p.operation
-        ELSE coalesce(p.service, '{UNKNOWN}') END AS caller
-FROM spans AS s JOIN entries AS e ON s.trace_id = e.trace_id
-JOIN spans AS p ON p.trace_id = s.trace_id AND p.span_id = s.parent_span_id
+JOIN names AS n ON n.name = s.operation
 WHERE coalesce(s.service, '{UNKNOWN}') = $service AND s.db_statement IS NULL
     AND (s.kind = 'internal' OR s.span_id = e.span_id)
-GROUP BY s.trace_id, s.operation, caller
+"""
+# One row per trace and step. Who called it: the span around it, or the service that sent
+# the request; of several callers the first and the last, by name.
+_PLACED = """
+CREATE TEMP TABLE placed AS
+SELECT number, step, any_value(operation) AS operation, any_value(candidate) AS candidate,
+    count(*) FILTER (timed) AS times, min(start_ns) FILTER (timed) AS first_ns,
+    max(end_ns) FILTER (timed) AS last_ns, min(caller) AS caller, max(caller) AS last_caller
+FROM (
+    SELECT number, step, operation, candidate, start_ns, end_ns, timed,
+        CASE WHEN direct THEN operation END AS caller
+    FROM near
+    UNION ALL
+    SELECT number, step, operation, candidate, NULL, NULL, false, caller FROM ({called})
+) GROUP BY number, step
+"""
+_CALLED_DEEPER = f"""
+    SELECT n.number, n.step, n.operation, n.candidate, c.code AS caller
+    FROM near AS n JOIN spans AS p ON p.trace_id = n.trace_id AND p.span_id = n.parent_span_id
+    JOIN names AS c ON c.name = CASE WHEN coalesce(p.service, '{UNKNOWN}') = $service
+        THEN p.operation ELSE coalesce(p.service, '{UNKNOWN}') END
+    WHERE NOT n.direct
+"""
+_CALLS = f"""
+CREATE TEMP TABLE calls AS
+SELECT number, step, operation, candidate, caller FROM placed WHERE caller = last_caller
+UNION ALL
+SELECT DISTINCT c.number, c.step, c.operation, c.candidate, c.caller FROM (
+    SELECT number, step, operation, candidate, operation AS caller FROM near WHERE direct
+    UNION ALL
+    SELECT number, step, operation, candidate, caller FROM ({_CALLED_DEEPER})
+) AS c JOIN placed AS p ON p.number = c.number AND p.step = c.step WHERE p.caller <> p.last_caller
 """
 _CALLERS = """
 SELECT operation, step, caller, count(*) FILTER (NOT candidate)::BIGINT AS before,
@@ -69,20 +101,20 @@ SELECT operation, step, caller, count(*) FILTER (NOT candidate)::BIGINT AS befor
 FROM calls GROUP BY operation, step, caller ORDER BY operation, step, caller
 """
 _CALLED = """
-SELECT operation, step, candidate, count(DISTINCT trace_id)::BIGINT AS traces FROM calls
-GROUP BY operation, step, candidate
+SELECT operation, step, candidate, count(*)::BIGINT AS traces FROM placed
+WHERE caller IS NOT NULL GROUP BY operation, step, candidate
 """
 _COUNTS = """
 SELECT operation, step, candidate, count(*)::BIGINT AS present,
     count(*) FILTER (times > 1)::BIGINT AS repeated
-FROM steps GROUP BY operation, step, candidate ORDER BY operation, step, candidate
+FROM placed WHERE times > 0 GROUP BY operation, step, candidate ORDER BY operation, step, candidate
 """
 # Each pair once; the other way round is the same question.
 _PAIRS = """
 SELECT a.operation, a.step AS first, b.step AS second, a.candidate, count(*)::BIGINT AS both,
     count(*) FILTER (a.last_ns <= b.first_ns)::BIGINT AS in_order,
     count(*) FILTER (b.last_ns <= a.first_ns)::BIGINT AS reversed
-FROM steps AS a JOIN steps AS b ON a.trace_id = b.trace_id AND a.step < b.step
+FROM placed AS a JOIN placed AS b ON a.number = b.number AND a.step < b.step
 WHERE a.times = 1 AND b.times = 1
 GROUP BY a.operation, a.step, b.step, a.candidate
 """
@@ -90,21 +122,24 @@ _TOTALS = "SELECT operation, candidate, count(*)::BIGINT AS traces FROM entries 
 _BROKEN: Mapping[Violation, str] = {
     "missing": """
         SELECT trace_id FROM entries AS e WHERE candidate AND operation = $operation
-        AND NOT EXISTS (FROM steps AS s WHERE s.trace_id = e.trace_id AND s.step = $step)""",
+        AND NOT EXISTS (FROM placed AS s
+            WHERE s.number = e.number AND s.step = $step AND s.times > 0)""",
     "extra": """
-        SELECT trace_id FROM steps
-        WHERE candidate AND operation = $operation AND step = $step""",
+        SELECT e.trace_id FROM entries AS e JOIN placed AS s ON s.number = e.number
+        WHERE s.candidate AND s.operation = $operation AND s.step = $step AND s.times > 0""",
     "duplicated": """
-        SELECT trace_id FROM steps
-        WHERE candidate AND operation = $operation AND step = $step AND times > 1""",
+        SELECT e.trace_id FROM entries AS e JOIN placed AS s ON s.number = e.number
+        WHERE s.candidate AND s.operation = $operation AND s.step = $step AND s.times > 1""",
     "swapped": """
-        SELECT a.trace_id FROM steps AS a JOIN steps AS b USING (trace_id, operation)
-        WHERE a.candidate AND operation = $operation AND a.step = $step AND b.step = $other
+        SELECT e.trace_id FROM entries AS e JOIN placed AS a ON a.number = e.number
+        JOIN placed AS b ON b.number = e.number
+        WHERE a.candidate AND a.operation = $operation AND a.step = $step AND b.step = $other
         AND a.times = 1 AND b.times = 1 AND b.last_ns <= a.first_ns""",
     "wrong caller": """
-        SELECT DISTINCT trace_id FROM calls
-        WHERE candidate AND operation = $operation AND step = $step AND caller = $other""",
+        SELECT e.trace_id FROM entries AS e JOIN calls AS c ON c.number = e.number
+        WHERE c.candidate AND c.operation = $operation AND c.step = $step AND c.caller = $other""",
 }
+_NAMED = ("operation", "step", "caller", "first", "second")
 
 
 class Broken(NamedTuple):
@@ -148,11 +183,19 @@ class Contracts:
         self, dataset: Dataset, comparison: Comparison, *, operation: str | None = None
     ) -> None:
         scope = scope_of(comparison)
+        own = {"service": comparison.service}
         # Counts are the same in any order of the rows: they may be made on all cores.
-        self._connection: duckdb.DuckDBPyConnection = dataset.connect(threads=None)
-        self._connection.execute(_ENTRIES, {**scope, "operation": operation})
-        self._connection.execute(_STEPS, {"service": comparison.service})
-        self._connection.execute(_CALLS, {"service": comparison.service})
+        connection: duckdb.DuckDBPyConnection = dataset.connect(threads=None)
+        self._connection = connection
+        connection.execute(_NAMES, own)
+        self._codes = dict(connection.execute("SELECT name, code FROM names").fetchall())
+        self._names = {code: name for name, code in self._codes.items()}
+        # Rows of files have numbers, which are quicker; a trace has one entry.
+        number = "trace_id" if dataset.remote else "id"
+        connection.execute(_ENTRIES.format(number=number), {**scope, "operation": operation})
+        connection.execute(_NEAR, own)
+        connection.execute(_PLACED.format(called=_CALLED_DEEPER), own)
+        connection.execute(_CALLS, own)
 
     def __enter__(self) -> Contracts:
         return self
@@ -201,16 +244,19 @@ class Contracts:
         self, violation: Violation, operation: str, step: str, other: str | None
     ) -> list[str]:
         """The candidate's traces that break a rule, sorted."""
-        values = {"operation": operation, "step": step}
+        values = {"operation": self._codes.get(operation), "step": self._codes.get(step)}
         if violation in ("swapped", "wrong caller"):
-            values["other"] = other or ""
+            values["other"] = self._codes.get(other or "")
         rows = self._connection.execute(_BROKEN[violation], values).fetchall()
         return sorted(row[0] for row in rows)
 
     def _rows(self, sql: str) -> list[dict[str, Any]]:
+        """What a statement gives, with names for their codes."""
         cursor = self._connection.execute(sql)
-        names = [column[0] for column in cursor.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        columns = [column[0] for column in cursor.description or ()]
+        rows = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+        named = [column for column in columns if column in _NAMED]
+        return [{**row, **{column: self._names[row[column]] for column in named}} for row in rows]
 
 
 def _about_steps(
