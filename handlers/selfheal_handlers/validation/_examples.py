@@ -283,6 +283,7 @@ def store_validation_results(folder: Path) -> dict[str, Any]:
         "load_patch": subjects(commit),
         "run_tests": tested(),
         "patch": proposal,
+        "diagnosis": diagnoses(commit),
         "anomalies": anomalies(),
         "service": ServiceConfig(),
         **_services(folder, path),

@@ -6,9 +6,10 @@ checks; where it fails one, the gravest diagnosis's own fix is selected.
 
 from __future__ import annotations
 
-from selfheal.artifacts import Anomalies, Patch, Validation
+from selfheal.artifacts import Anomalies, Diagnoses, Patch, Validation
 from selfheal.config import ServiceConfig, TestsConfig, ValidateConfig
 from selfheal.contract import Workspace, handler
+from selfheal.sandbox.causes import with_causes
 from selfheal.sandbox.evidence import Subjects, Tested
 from selfheal.sandbox.rounds import Live, prove_composition
 from selfheal.sandbox.verdict import Choice, concluded
@@ -19,6 +20,7 @@ from selfheal_handlers.validation._examples import store_validation_results as e
 @handler(
     "store_validation_results",
     kind="stage-crew",
+    version="2",
     writes="validation",
     example=example,
 )
@@ -27,6 +29,7 @@ def store_validation_results(
     load_patch: Subjects,
     run_tests: Tested,
     patch: Patch,
+    diagnosis: Diagnoses,
     anomalies: Anomalies,
     service: ServiceConfig,
     tests: TestsConfig,
@@ -36,7 +39,8 @@ def store_validation_results(
     """The payload of validation.json; a proven composition's patch lies in ``patches/``."""
     choice = aggregate_validation_results
     if choice.composition is None:
-        return concluded(choice, load_patch.isolation, searches=patch.searches)
+        validation = concluded(choice, load_patch.isolation, searches=patch.searches)
+        return with_causes(validation, diagnosis)
     live = Live(
         bench=bench_of(workspace, tests, config, run_tests.baselines, load_patch.subjects),
         service=service,
@@ -51,4 +55,4 @@ def store_validation_results(
     if validation.composition is not None:
         kept = validation.composition
         workspace.write(f"patches/{kept.id}.patch", kept.patch)
-    return validation
+    return with_causes(validation, diagnosis)

@@ -36,13 +36,33 @@ class Result(Model):
     checks: list[Check]
 
 
+class CausalProof(Model):
+    """The four points for a suspect commit: ``ok``, ``anomalous``, ``unavailable`` or not asked.
+
+    It is convicted by ok / anomalous / ok / ok alone; `reproducer` says what was run.
+    """
+
+    commit: str
+    reproducer: str
+    good: str | None
+    bad: str | None
+    without_commit: str | None
+    with_fix: str | None
+    convicted: bool
+    reason: str
+
+
 class Selection(Model):
-    """The choice for one diagnosis. `tried` counts the candidates that were run until it stood."""
+    """The choice for one diagnosis. `tried` counts the candidates that were run until it stood.
+
+    `cause` is the proof of the diagnosis's suspect commit, which the chosen fix completes.
+    """
 
     diagnosis_id: str
     candidate_id: str | None
     reason: str
     tried: int
+    cause: CausalProof | None = None
 
 
 class Composition(Model):
