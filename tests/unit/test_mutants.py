@@ -8,7 +8,7 @@ import pytest
 
 from selfheal.repair.edit import edited
 from selfheal.sandbox.changes import ChangedFile
-from selfheal.sandbox.mutants import mutants_of
+from selfheal.sandbox.mutants import changed_lines, mutants_of
 
 
 def changed(before: str, after: str) -> ChangedFile:
@@ -32,7 +32,7 @@ def test_the_mutants_of_a_line(line: str, mutants: set[str] | None) -> None:
     before = "def f(a, b):\n    c = a == b\n"
     after = f"{before}    {line}\n"
     found = set()
-    for edit in mutants_of([changed(before, after)]):
+    for edit in mutants_of(changed_lines([changed(before, after)])):
         text = edited(edit, {"app.py": after})["app.py"]
         assert text is not None
         assert text.startswith(before), "the other lines stay"
@@ -44,4 +44,4 @@ def test_the_mutants_of_a_line(line: str, mutants: set[str] | None) -> None:
 
 def test_files_of_other_kinds_and_broken_ones_have_none() -> None:
     document = ChangedFile(path="a.md", role="documentation", before="", after="a < b\n")
-    assert mutants_of([document, changed("", "def f(:\n")]) == []
+    assert mutants_of(changed_lines([document, changed("", "def f(:\n")])) == []

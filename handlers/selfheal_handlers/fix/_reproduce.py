@@ -115,7 +115,7 @@ def _likely(
     """By commit and fixture the sessions that are asked about first."""
     asked: dict[tuple[str, str], list[Session]] = {}
     for problem, sessions in found:
-        if problem.failing_test is not None or not sessions or problem.client is None:
+        if _is_shown(problem) or not sessions or problem.client is None:
             continue
         trials = [trial for session in sessions for trial in _trials(session)]
         kind, fixture = problem.diagnosis.kind, problem.client.fixture
@@ -155,7 +155,7 @@ def reproduced(problem: Problem, found: Sequence[Session], bench: Bench) -> Prob
 
     `no_requests` says why none does. The shortest session that shows the trouble is taken.
     """
-    if problem.failing_test is not None:
+    if _is_shown(problem):
         return problem
     if not found:
         return _without(problem, [], "telemetry holds no recorded request of this operation")
@@ -166,6 +166,11 @@ def reproduced(problem: Problem, found: Sequence[Session], bench: Bench) -> Prob
         return _slowest(problem, found, bench)
     shows = _answers if problem.diagnosis.kind in ANSWERED else _fails
     return _first(problem, found, bench, shows)
+
+
+def _is_shown(problem: Problem) -> bool:
+    """Whether a failing test or recorded calls say what a request would."""
+    return problem.failing_test is not None or problem.behaviour is not None
 
 
 def _fails(work: Work, recorded: RecordedRequest) -> bool:

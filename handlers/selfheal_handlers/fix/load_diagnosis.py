@@ -20,6 +20,7 @@ from selfheal.repair.gather import gather, sessions, siblings
 from selfheal.repair.problem import OF_FILES
 from selfheal.sandbox.dependencies import equipped
 from selfheal_handlers.fix._examples import cycle
+from selfheal_handlers.fix._recorded import with_behaviour
 from selfheal_handlers.fix._reproduce import Bench, reproduce_all
 from selfheal_handlers.fix._results import FixMaterial, FixRequest
 from selfheal_handlers.fix._search import searches
@@ -29,7 +30,7 @@ def example(folder: Path) -> Mapping[str, Any]:
     return cycle(folder).loading
 
 
-@handler("load_diagnosis", kind="stage-crew", version="2", example=example)
+@handler("load_diagnosis", kind="stage-crew", version="3", example=example)
 def load_diagnosis(
     generate_fix_requested: FixRequest,
     diagnosis: Diagnoses,
@@ -54,6 +55,9 @@ def load_diagnosis(
             declined.append(_declined(each, str(error)))
             continue
         own = [anomaly for anomaly in anomalies.anomalies if anomaly.id in each.anomaly_ids]
+        problem = with_behaviour(
+            problem, own, telemetry.dataset, workspace.repository, workspace.folder, config
+        )
         recorded = [] if each.kind in OF_FILES else sessions(each, own, telemetry.dataset)
         if each.kind == "dependency":
             problem = equipped(problem, workspace.folder, config, ask_index=fix.index)

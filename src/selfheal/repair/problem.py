@@ -13,6 +13,7 @@ from selfheal.artifacts.model import AnomalyKind, Model
 from selfheal.artifacts.patch import RecordedRequest
 from selfheal.artifacts.patterns import trouble_context
 from selfheal.repair.environment import Environment
+from selfheal.repair.recorded import RecordedBehaviour
 from selfheal.repair.source import Function, Source, parse
 
 # Kinds of trouble that manifests and documents show, and no request.
@@ -88,6 +89,7 @@ class Problem(Model):
     good_work: Work | None = None
     bad_work: Work | None = None
     shape: Any = None
+    recorded: RecordedBehaviour | None = None
     client: Client | None = None
     tests_folder: str = "tests"
     test_files: list[str] = Field(default_factory=list)
@@ -114,6 +116,11 @@ class Problem(Model):
         if named is not None and not found:
             found = {f"{named.file}::{named.name}" if named.name else named.file}
         return sorted(found)
+
+    @property
+    def behaviour(self) -> RecordedBehaviour | None:
+        """What recorded calls do, where a test can be made of them."""
+        return self.recorded if self.recorded is not None and self.recorded.calls else None
 
     @property
     def message(self) -> str:

@@ -17,6 +17,7 @@ from selfheal.artifacts.model import Model
 from selfheal.artifacts.patch import RecordedRequest, Reproducer
 from selfheal.repair.order_check import order_check, sequence_check
 from selfheal.repair.problem import OF_FILES, Client, Problem
+from selfheal.repair.recorded_test import recorded_tests, test_names
 from selfheal.repair.shape import CHECK, says_something
 from selfheal.repair.state_check import state_check
 
@@ -47,9 +48,9 @@ def regression_test(problem: Problem) -> RegressionTest:
         )
     if problem.diagnosis.kind in OF_FILES:
         return RegressionTest(text=None, reproducer=Reproducer(unavailable=NO_TEST))
-    declared = _declared_order(problem)
-    if declared is not None:
-        return declared
+    without_request = _declared_order(problem) or _recorded(problem)
+    if without_request is not None:
+        return without_request
     reason = _unavailable(problem)
     if reason is not None:
         return RegressionTest(
@@ -94,6 +95,18 @@ def _declared_order(problem: Problem) -> RegressionTest | None:
     return RegressionTest(text=text, reproducer=reproducer)
 
 
+def _recorded(problem: Problem) -> RegressionTest | None:
+    """The tests of recorded calls, which need no request."""
+    behaviour = problem.behaviour
+    if behaviour is None or problem.diagnosis.kind != "coverage":
+        return None
+    count = problem.diagnosis.evidence.get("executed_count")
+    often = f"ran {count} times in production" if count else "runs in production"
+    story = f"{behaviour.module}.{behaviour.function} {often} and had no test."
+    reproducer = Reproducer(test_file=test_file(problem), test_name=test_names(behaviour)[0])
+    return RegressionTest(text=recorded_tests(behaviour, story), reproducer=reproducer)
+
+
 def test_file(problem: Problem) -> str:
     """The path of the new test file: stable for a diagnosis, and not taken yet."""
     folder = problem.client.folder if problem.client else problem.tests_folder
@@ -114,6 +127,8 @@ def _is_slow(problem: Problem) -> bool:
 
 
 def _unavailable(problem: Problem) -> str | None:
+    if problem.recorded is not None and problem.recorded.unavailable and not problem.requests:
+        return problem.recorded.unavailable
     if not problem.requests:
         return problem.no_requests or "telemetry holds no recorded request of this operation"
     if problem.no_requests:

@@ -31,7 +31,7 @@ from selfheal.sandbox.checks import (
 )
 from selfheal.sandbox.documentation import link_targets
 from selfheal.sandbox.evidence import AppliedCandidate, Subject, TestedCandidate, passed
-from selfheal.sandbox.mutants import Mutants, count_killed
+from selfheal.sandbox.mutants import Mutants, changed_lines, count_killed, function_lines
 from selfheal.sandbox.suite import SuiteResult, is_pytest, run_suite, runs_in_order
 from selfheal.sandbox.tampering import refused_parts
 from selfheal.sandbox.weakening import new_tests, to_restore
@@ -125,22 +125,33 @@ class Bench:
             checks.append(shuffled_check(suite, self.config.shuffled_runs))
             checks.append(self._judge_suite(candidate, suite, worktree))
             if passed(checks) and self.config.mutants:
-                checks.append(self._mutants(worktree, own, files))
+                checks.append(self._mutants(worktree, own, files, subject))
         return tested_candidate(candidate, checks, suite, files)
 
     def _mutants(
-        self, worktree: Worktree, own: Sequence[str], files: Sequence[ChangedFile]
+        self,
+        worktree: Worktree,
+        own: Sequence[str],
+        files: Sequence[ChangedFile],
+        subject: Subject,
     ) -> Check:
+        """Faults in the changed lines; where only tests are added, in the code that they are for."""
+        what = "the untested code" if subject.untested else "the fix"
         if not runs_in_order(self.tests):
-            return mutants_check(Mutants(unavailable="the tests are not run by python -m pytest"))
-        found = count_killed(
+            why = "the tests are not run by python -m pytest"
+            return mutants_check(Mutants(unavailable=why), what)
+        places = changed_lines(files)
+        for each in subject.untested:
+            found = function_lines(worktree.path, each.file, each.function, each.line)
+            places += [found] if found else []
+        killed = count_killed(
             worktree.path,
             self.tests,
             own,
-            files,
+            places,
             memory_megabytes=self.config.memory_megabytes,
         )
-        return mutants_check(found)
+        return mutants_check(killed, what, required=bool(subject.untested))
 
     def prove_whole(
         self, composition: Candidate, subjects: Sequence[Subject], files: Sequence[ChangedFile]

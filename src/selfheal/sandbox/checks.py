@@ -111,18 +111,18 @@ def shuffled_check(suite: SuiteResult, wanted: int) -> Check:
     return Check(name=name, verdict=verdict, summary=why, counts=counts)
 
 
-def mutants_check(found: Mutants) -> Check:
-    """How many small faults in the changed lines the new tests notice; condemns nobody."""
+def mutants_check(found: Mutants, what: str = "the fix", *, required: bool = False) -> Check:
+    """How many small faults in `what` the new tests notice; condemns nobody unless `required`."""
     name = "mutants"
     if found.unavailable or not found.total:
         why = found.unavailable or "no mutant could be tried"
         return Check(name=name, verdict="unavailable", summary=why, required=False)
     counts = {"killed": found.killed, "total": found.total, "survivors": found.survivors}
-    why = f"{found.killed} of {found.total} mutants of the fix are noticed by the new tests"
+    why = f"{found.killed} of {found.total} mutants of {what} are noticed by the new tests"
     if found.survivors:
         why += f"; not {listed(found.survivors)}"
     verdict: CheckVerdict = "passed" if found.killed else "failed"
-    return Check(name=name, verdict=verdict, summary=why, required=False, counts=counts)
+    return Check(name=name, verdict=verdict, summary=why, required=required, counts=counts)
 
 
 def _of_changed_lines(

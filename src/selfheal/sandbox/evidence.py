@@ -32,6 +32,14 @@ CHECKS = (
 OPTIONAL_CHECKS = ("shuffled_runs", "mutants", "behaviour")
 
 
+class Untested(Model):
+    """A function that no test runs: its file and name, and a line of it."""
+
+    file: str
+    function: str
+    line: int
+
+
 class Subject(Model):
     """One diagnosis as the proof needs it.
 
@@ -40,7 +48,7 @@ class Subject(Model):
     and of the good one, if known. `test` is the node id of the regression test, None
     where there is none (`test_unavailable` says why). `tests` are all tests that were in
     the suite already and show the trouble. `sessions` are recorded requests
-    to replay, the last of each one judged.
+    to replay, the last of each one judged. `untested` are the functions that need a test.
     """
 
     diagnosis_id: str
@@ -55,6 +63,7 @@ class Subject(Model):
     tests: list[str] = Field(default_factory=list)
     test_unavailable: str | None = None
     sessions: list[list[RecordedRequest]] = Field(default_factory=list)
+    untested: list[Untested] = Field(default_factory=list)
 
     @property
     def shown_by(self) -> list[str]:

@@ -12,14 +12,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from pydantic import Field
 
 from selfheal.artifacts import Model
 from selfheal.config import TestsConfig
 from selfheal.repair import Edit, Splice
-from selfheal.repair.source import Source
+from selfheal.repair.source import Source, last_line, parse
 from selfheal.sandbox.changes import ChangedFile
 from selfheal.sandbox.forkserver import ForkServer, ServerEnded, started
 from selfheal.sandbox.search_plan import Planner
@@ -48,19 +48,46 @@ class Mutants(Model):
     unavailable: str = ""
 
 
-def mutants_of(files: Iterable[ChangedFile]) -> list[Edit]:
-    """The mutants of the changed lines of code, in the order of their places."""
+class Lines(NamedTuple):
+    """Lines of a file of code in which faults are made, by their numbers."""
+
+    path: str
+    text: str
+    numbers: frozenset[int]
+
+
+def changed_lines(files: Iterable[ChangedFile]) -> list[Lines]:
+    """The lines of code that a patch adds or changes."""
+    return [
+        Lines(file.path, file.after, frozenset(file.added_lines))
+        for file in files
+        if file.role == "code" and file.path.endswith(".py") and file.after is not None
+    ]
+
+
+def function_lines(checkout: Path, path: str, name: str, line: int) -> Lines | None:
+    """The lines of a function in a checkout; None where it is not there."""
+    try:
+        text = (checkout / path).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
+    source = parse(path, text)
+    found = source.function_at(line, name.rpartition(".")[2]) if source else None
+    if found is None:
+        return None
+    return Lines(path, text, frozenset(range(found.lineno, last_line(found) + 1)))
+
+
+def mutants_of(places: Iterable[Lines]) -> list[Edit]:
+    """The mutants of some lines, in the order of their places."""
     found: list[Edit] = []
-    for file in files:
-        if file.role != "code" or not file.path.endswith(".py") or file.after is None:
-            continue
+    for place in places:
         try:
-            source = Source(file.path, file.after)
+            source = Source(place.path, place.text)
         except (SyntaxError, ValueError, RecursionError):
             continue
-        lines = set(file.added_lines)
         for node in ast.walk(source.tree):
-            if getattr(node, "lineno", 0) in lines:
+            if getattr(node, "lineno", 0) in place.numbers:
                 found += _of_node(source, node)
     return sorted(found, key=lambda each: (each.splices[0].path, each.splices[0].start))
 
@@ -69,21 +96,21 @@ def count_killed(
     worktree: Path,
     tests: TestsConfig,
     select: Sequence[str],
-    files: Sequence[ChangedFile],
+    places: Sequence[Lines],
     *,
     memory_megabytes: int,
 ) -> Mutants:
-    """How many mutants the tests of `select` (node ids) notice, in a patched checkout.
+    """How many mutants of these lines the tests of `select` (node ids) notice, in a checkout.
 
     Only faults within functions can be tried in a fork. Of many mutants a fixed choice
-    over all changed lines is tried. Never raises for what the project does.
+    over all lines is tried. Never raises for what the project does.
     """
-    texts = {file.path: file.after for file in files}
+    texts: dict[str, str | None] = {place.path: place.text for place in places}
     planner = Planner(texts)
-    planned = [(each, planner.plan(each).functions) for each in mutants_of(files)]
+    planned = [(each, planner.plan(each).functions) for each in mutants_of(places)]
     tried = _spread([(edit, functions) for edit, functions in planned if functions])
     if not tried or not select:
-        return Mutants(unavailable="no changed line of a function has a mutant" if select else "")
+        return Mutants(unavailable="no such line of a function has a mutant" if select else "")
     modules = sorted({test.partition("::")[0] for test in select})
     server = ForkServer(worktree, tests, select=modules, memory_megabytes=memory_megabytes)
     survivors: list[str] = []

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from selfheal.artifacts import Anomalies, Anomaly, Dataset, Diagnoses, Diagnosis, Model, Patch
 from selfheal.artifacts.patch import RecordedRequest, Reproducer
 from selfheal.repair.problem import OF_FILES
-from selfheal.sandbox.evidence import Subject
+from selfheal.sandbox.evidence import Subject, Untested
 
 # Enough to see an operation's variety, few enough to be replayed many times.
 SESSIONS = 4
@@ -71,12 +71,20 @@ def subjects(
                 test=_node_id(reproducer),
                 tests=reproducer.tests,
                 test_unavailable=reproducer.unavailable,
-                sessions=[]
-                if each.kind in OF_FILES
-                else sessions(each, own, reproducer, dataset),
+                sessions=[] if each.kind in OF_FILES else sessions(each, own, reproducer, dataset),
+                untested=_untested(each),
             )
         )
     return found
+
+
+def _untested(diagnosis: Diagnosis) -> list[Untested]:
+    if diagnosis.kind != "coverage":
+        return []
+    return [
+        Untested(file=place.file, function=place.function, line=place.line)
+        for place in diagnosis.locations
+    ]
 
 
 def sessions(

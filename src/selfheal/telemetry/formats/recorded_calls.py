@@ -23,7 +23,7 @@ SCHEMA = "selfheal/call/1"
 SCOPE = "selfheal.recorder"
 ATTRIBUTE = "selfheal.call"
 _RESOURCE = ("service", "release", "commit", "instance", "environment")
-_KEPT = ("module", "function", "args", "kwargs", "result", "exception", "unusable", "calls")
+_KEPT = ("module", "function", "args", "kwargs", "result", "exception", "unusable")
 
 
 def is_call(document: object) -> bool:

@@ -1,0 +1,244 @@
+"""Makes recorded calls again, in the project's own interpreter.
+
+Started as a script by `selfheal.sandbox.recorded`, with the standard library of Python 3.9
+alone: ``python recorded_runner.py``, the JSON settings on its standard input:
+
+* `values`: the text of `selfheal.recorder.values`;
+* `paths`: folders of the project to import from;
+* `calls`: objects with `target` (``module:qualified.name``), `args` and `kwargs` as JSON forms;
+* `order`: the numbers of the calls in the order in which they are made;
+* `report`: the file for what each call did, by number.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if __name__ == "__main__":
+    # Modules beside this script must not be found in place of those that are meant.
+    del sys.path[0]
+
+import inspect
+import json
+import os
+import types
+from pathlib import Path
+from typing import Any
+
+CLOCK = {
+    *("time", "time_ns", "localtime", "gmtime", "ctime", "asctime", "monotonic"),
+    *("perf_counter", "now", "utcnow", "today"),
+}
+LIBRARY = str(Path(os.__file__).parent)
+
+
+class Unusable(Exception):
+    """A recorded call that cannot be made again; says why."""
+
+
+def main(settings: dict[str, Any]) -> None:
+    values: Any = types.ModuleType("selfheal_recorded_values")
+    sys.modules[values.__name__] = values
+    exec(compile(settings["values"], "values.py", "exec"), values.__dict__)
+    sys.path[:0] = [str(Path.cwd()), *settings["paths"]]
+    caller = Caller(values)
+    told = {}
+    for number in settings["order"]:
+        call = settings["calls"][number]
+        try:
+            told[str(number)] = caller.made(call)
+        except Unusable as reason:
+            told[str(number)] = {"unusable": str(reason)}
+    Path(settings["report"]).write_text(json.dumps(told))
+
+
+class Caller:
+    """Makes calls; `values` is the module that reads and writes JSON forms."""
+
+    def __init__(self, values: Any) -> None:
+        self.values = values
+        self.limits = values.Limits(depth=30, values=50_000, text=500_000, total=2_000_000)
+
+    def made(self, call: dict[str, Any]) -> dict[str, Any]:
+        """What a call does: its arguments as they can be made, and what came of it.
+
+        Raises Unusable.
+        """
+        function = self._named(call["target"])
+        args = self._prepared(call["args"])
+        kwargs = self._prepared(call["kwargs"])
+        given = self._value([args, kwargs])
+        if self._written(given) != _bare([args, kwargs]):
+            raise Unusable("an argument cannot be made again from what was recorded")
+        told: dict[str, Any] = {"args": args, "kwargs": kwargs, "async": _is_async(function)}
+        with Clock() as clock:
+            try:
+                result = function(*given[0], **given[1])
+                if told["async"]:
+                    import asyncio
+
+                    result = asyncio.run(result)
+            except Exception as error:
+                kind = type(error)
+                told["exception"] = f"{kind.__module__}:{kind.__qualname__}"
+        told["clock"] = clock.read
+        if "exception" not in told:
+            told["answer"] = self._answer(result)
+        self._afterwards(told, given[0])
+        return told
+
+    def _answer(self, result: Any) -> Any:
+        """The JSON form of a result: with ``state`` where only what it holds can be compared.
+
+        Its class alone where it cannot be made again, or what it holds is not equal then.
+        """
+        kind = type(result)
+        try:
+            form = self._prepared(self.values.write(result, self.limits))
+            if (self._value(form) == result) is True:
+                return form
+            if (self._value(form["fields"]) == vars(result)) is True:
+                return {**form, "state": True}
+        except Exception:
+            form = None  # Whatever its comparison raises.
+        named = f"{kind.__module__}:{kind.__qualname__}"
+        try:
+            public = self.values.imported(named) is kind and kind.__module__ != "__main__"
+        except Exception:
+            public = False
+        return {"$": "like", "class": named if public else "builtins:object"}
+
+    def _afterwards(self, told: dict[str, Any], args: list[Any]) -> None:
+        """The positional arguments that were changed, as they are now; of objects, what they hold."""
+        changed = {}
+        for position, (before, value) in enumerate(zip(told["args"], args)):  # noqa: B905 (3.9)
+            try:
+                form = self.values.write(value, self.limits)
+                if form == _bare(before):
+                    continue
+                holds = form.get("$") == "object" if isinstance(form, dict) else False
+                form = self._prepared(form["fields"] if holds else form)
+                if (self._value(form) == (vars(value) if holds else value)) is True:
+                    changed[str(position)] = form
+            except Exception:
+                continue
+        if changed:
+            told["after"] = changed
+
+    def _named(self, name: str) -> Any:
+        try:
+            return self.values.imported(name)
+        except BaseException as error:
+            raise Unusable(f"{name} cannot be imported alone: {type(error).__name__}") from error
+
+    def _value(self, form: Any) -> Any:
+        try:
+            return self.values.read(form)
+        except Exception as error:
+            raise Unusable(f"a value cannot be made again: {type(error).__name__}") from error
+
+    def _written(self, value: Any) -> Any:
+        try:
+            return self.values.write(value, self.limits)
+        except self.values.NotRecordable as error:
+            raise Unusable(f"a value cannot be made again: {error}") from error
+
+    def _prepared(self, form: Any) -> Any:
+        """The form with the arguments that objects are made with, and without secrets."""
+        if isinstance(form, list):
+            return [self._prepared(item) for item in form]
+        if not isinstance(form, dict):
+            return form
+        tag = form.get("$")
+        if tag == "redacted":
+            return self._stand_in(form)
+        if tag in ("class", "member"):
+            self._named(form["class"])
+            return form
+        made = {key: self._prepared(item) for key, item in form.items()}
+        if tag == "object":
+            made["init"] = _init(self._named(form["class"]), made["fields"])
+        return made
+
+    def _stand_in(self, form: dict[str, Any]) -> Any:
+        kind = form.get("type")
+        if kind == "str":
+            return "redacted"
+        if kind == "NoneType":
+            return None
+        raise Unusable(f"a secret of the type {kind} was kept back")
+
+
+def _init(kind: Any, fields: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a class's constructor, by the names of the attributes that hold them."""
+    try:
+        parameters = inspect.signature(kind).parameters.values()
+    except (TypeError, ValueError) as error:
+        raise Unusable(f"how a {kind.__qualname__} is made is not known") from error
+    given = {}
+    for parameter in parameters:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        name = parameter.name
+        held = next((each for each in (name, f"_{name}") if each in fields), None)
+        if held is not None and parameter.kind is not parameter.POSITIONAL_ONLY:
+            given[name] = fields[held]
+        elif parameter.default is parameter.empty:
+            raise Unusable(f"{name} of a {kind.__qualname__} is not among its attributes")
+    return given
+
+
+def _bare(form: Any) -> Any:
+    if isinstance(form, list):
+        return [_bare(item) for item in form]
+    if isinstance(form, dict):
+        is_object = form.get("$") == "object"
+        return {key: _bare(item) for key, item in form.items() if not (is_object and key == "init")}
+    return form
+
+
+def _is_async(function: Any) -> bool:
+    try:
+        return inspect.iscoroutinefunction(inspect.unwrap(function))
+    except ValueError:
+        return False
+
+
+class Clock:
+    """Whether code outside of the standard library read the clock meanwhile."""
+
+    def __init__(self) -> None:
+        self.read = False
+
+    def __enter__(self) -> Clock:
+        sys.setprofile(self._called)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+
+    def _called(self, frame: Any, event: str, function: Any) -> None:
+        if event != "c_call" or getattr(function, "__name__", "") not in CLOCK:
+            return
+        owner = getattr(function, "__self__", None)
+        named = getattr(owner, "__name__", "") if owner is not None else ""
+        of_time = named == "time" or is_date_class(owner)
+        file = frame.f_code.co_filename
+        if of_time and (not file.startswith(LIBRARY) or "site-packages" in file):
+            self.read = True
+
+
+def is_date_class(owner: Any) -> bool:
+    """Whether something is datetime.date, or a class made from it."""
+    import datetime
+
+    return isinstance(owner, type) and issubclass(owner, datetime.date)
+
+
+if __name__ == "__main__":
+    given = json.loads(sys.stdin.read())
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    main(given)
+    sys.stdout.flush()
+    # Nothing that the project registered for the end may touch the report.
+    os._exit(0)
