@@ -9,7 +9,7 @@ promised where the code does not name them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from selfheal.analysis.model import Comparison, DetectionData, Findings
@@ -159,14 +159,19 @@ def documentation_anomaly(
     title: str,
     *,
     operation: str | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> Anomaly:
-    """The anomaly of one contradiction, at `file:line` of the document."""
+    """The anomaly of one contradiction, at `file:line` of the document.
+
+    `facts` join the evidence: what a repair needs to know beside the name.
+    """
     evidence: dict[str, Any] = {
         "contradiction": contradiction,
         "name": name,
         "file": file,
         "line": line,
         "requests": comparison.candidate.requests,
+        **(facts or {}),
     }
     return Anomaly(
         id=short_id("anomaly", DETECTOR, comparison.service, contradiction, operation, name),

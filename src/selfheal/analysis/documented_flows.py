@@ -56,9 +56,12 @@ WITH entries AS (
     QUALIFY row_number() OVER (PARTITION BY trace_id ORDER BY start_ns, id) = 1
 )
 SELECT e.operation, count(DISTINCT e.trace_id)::BIGINT AS traces,
-    list(DISTINCT s.operation ORDER BY s.operation) FILTER (s.operation IS NOT NULL) AS steps
+    list(DISTINCT s.operation ORDER BY s.operation) FILTER (s.operation IS NOT NULL) AS steps,
+    list(s.operation ORDER BY s.start_ns, s.id) FILTER (s.trace_id = first.trace_id) AS taken
 FROM entries AS e LEFT JOIN spans AS s ON s.trace_id = e.trace_id AND s.span_id <> e.span_id
     AND coalesce(s.service, '{UNKNOWN}') = $service AND s.kind = 'internal' AND s.db_statement IS NULL
+LEFT JOIN (SELECT operation, min(trace_id) AS trace_id FROM entries GROUP BY operation) AS first
+    ON first.operation = e.operation
 GROUP BY e.operation ORDER BY e.operation
 """
 
@@ -148,7 +151,7 @@ def _out_of_order(
             row["runs"],
             f"{flow.file}:{flow.line} tells of {first} before {second}; in all {row['runs']} "
             f"sessions of {comparison.candidate.version} with both, {second} comes first",
-            operation=row["second"],
+            operation=row["second"], facts={"steps": [first, second]},
         )  # fmt: skip
 
 
@@ -189,4 +192,5 @@ def _not_told(
                 f"{row['operation']} with {', '.join(steps[:4])} ran {row['traces']} times in "
                 f"{comparison.candidate.version}; {', '.join(files)} tell of {len(told)} flows "
                 "and not of this one",
+                facts={"steps": list(dict.fromkeys(row["taken"] or steps))},
             )  # fmt: skip

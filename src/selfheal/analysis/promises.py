@@ -138,6 +138,11 @@ def read_promises(
     )
 
 
+def stem(path: str) -> str:
+    """A path in a sentence without the marks that end it, and those of bold text."""
+    return re.sub(r"(?<=[^/*])\*+$", "", path.rstrip(".:")).rstrip(".:")
+
+
 def parts(path: str) -> tuple[str, ...]:
     """The segments of a path without its query; what stands for a value is ``*``."""
     segments = path.partition("?")[0].partition("#")[0].strip("/").split("/")
@@ -154,13 +159,15 @@ def alike(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
 
 
 def _known(path: tuple[str, ...], literals: set[tuple[str, ...]]) -> bool:
-    """Code may mount a path below a prefix: the end of it counts, if it holds a word."""
+    """Code may mount a path below a prefix: the end of it counts, if both hold a word of it."""
     return any(
         (literal or not path)
-        and alike(path[len(path) - len(literal) :], literal)
+        and alike(tail, literal)
         and (not path or any(segment != ANY for segment in literal))
+        and (tail == path or any(segment in literal for segment in tail if segment != ANY))
         for literal in literals
         if len(literal) <= len(path)
+        for tail in (path[len(path) - len(literal) :],)
     )
 
 
@@ -170,11 +177,11 @@ def _operations(file: str, text: str) -> Iterator[DocumentedOperation]:
         return
     for number, line in enumerate(text.splitlines(), 1):
         for method, path in _OPERATION.findall(line):
-            stem, _, query = path.rstrip(".:").partition("?")
+            bare, _, query = stem(path).partition("?")
             names = [piece.partition("=")[0] for piece in query.split("&")]
             yield DocumentedOperation(
                 method=method,
-                path=stem,
+                path=bare,
                 parameters=[name for name in names if re.fullmatch(r"[\w.-]+", name)],
                 file=file,
                 line=number,

@@ -15,6 +15,8 @@ from selfheal.repair.strategies import (
     default_value,
     dependency,
     dependency_moves,
+    documentation,
+    documentation_flows,
     fresh_default,
     guard_conversion,
     guard_index,
@@ -78,6 +80,8 @@ STRATEGIES: tuple[Strategy, ...] = (
     add_test.STRATEGY,
     *dependency.STRATEGIES,
     dependency_moves.STRATEGY,
+    *documentation.STRATEGIES,
+    documentation_flows.STRATEGY,
     *revert.STRATEGIES,
 )
 
