@@ -37,8 +37,8 @@ SELECT name, row_number() OVER (ORDER BY name) AS code FROM (
 """
 _ENTRIES = f"""
 CREATE TEMP TABLE entries AS
-SELECT e.*, n.code AS operation FROM (
-    SELECT any_value({{number}}) AS number, trace_id, any_value(operation) AS name,
+SELECT e.*, n.code AS operation, {{number}} AS number FROM (
+    SELECT trace_id, any_value(operation) AS name,
         any_value(span_id) AS span_id,
         any_value(coalesce(release, '{UNKNOWN}')) = $candidate AS candidate
     FROM spans
@@ -190,8 +190,9 @@ class Contracts:
         connection.execute(_NAMES, own)
         self._codes = dict(connection.execute("SELECT name, code FROM names").fetchall())
         self._names = {code: name for name, code in self._codes.items()}
-        # Rows of files have numbers, which are quicker; a trace has one entry.
-        number = "trace_id" if dataset.remote else "id"
+        # Numbers are quicker than ids; in a database, where nothing is stored, they would
+        # be given anew by each statement.
+        number = "e.trace_id" if dataset.remote else "row_number() OVER ()"
         connection.execute(_ENTRIES.format(number=number), {**scope, "operation": operation})
         connection.execute(_NEAR, own)
         connection.execute(_PLACED.format(called=_CALLED_DEEPER), own)
