@@ -115,6 +115,14 @@ def test_deep():
         bytearray(10**10)
 
 
+def test_warns(capsys):
+    import warnings
+
+    warnings.warn("old", DeprecationWarning)
+    warnings.warn("ours", ResourceWarning)
+    assert capsys.readouterr().err == ""
+
+
 def test_lazy():
     import lazy
 
@@ -124,7 +132,7 @@ FILES = {
     "shapes.py": SHAPES,
     "lazy.py": "def answer():\n    return 41\n",
     "tests/test_shapes.py": TESTS,
-    "pytest.ini": "[pytest]\naddopts = --strict-markers\n",
+    "pytest.ini": "[pytest]\naddopts = --strict-markers\nfilterwarnings =\n    error::RuntimeWarning\n",
 }
 FILE = "tests/test_shapes.py"
 
@@ -179,6 +187,16 @@ def test_a_survey_tells_outcomes_and_the_functions_that_ran(server: ForkServer) 
 
 def test_functions_that_ran_at_import_are_told(server: ForkServer) -> None:
     assert ("shapes.py", SHAPES.split("\n").index('def early(kind="red"):') + 1) in server.imported
+
+
+def test_warnings_are_handled_as_pytest_does(server: ForkServer) -> None:
+    """Text on stderr and the project's filters decide tests: a fork has them as a run has."""
+    assert outcome(server, "test_warns") == "passed"
+    loud = 'def clamp(x, high):\n    __import__("warnings").warn("no", {})\n    return 5\n'
+    ignored = change("clamp", loud.format("UserWarning"))
+    refused = change("clamp", loud.format("RuntimeWarning"))
+    assert outcome(server, "test_clamp", ignored) == "passed"
+    assert outcome(server, "test_clamp", refused) == "failed"
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,8 @@ def run_items(
             recorder.start()
         elif survey:
             watch.start()
-        reports = runtestprotocol(item, log=False, nextitem=following)
+        with _warnings_of(item):
+            reports = runtestprotocol(item, log=False, nextitem=following)
         seen = watch.stop() if survey and not recorded else ([], [])
         kept = recorder.stop() if recorded else []
         spent = time.process_time() - begun
@@ -210,6 +211,15 @@ def run_items(
         if outcome == "failed" and not survey:
             break
     _limit_time(0, None)
+
+
+def _warnings_of(item: Any) -> contextlib.AbstractContextManager[Any]:
+    """Warnings as pytest has them around a test: by the project's filters, none on stderr."""
+    if not item.config.pluginmanager.has_plugin("warnings"):
+        return contextlib.nullcontext()
+    from _pytest.warnings import catch_warnings_for_item
+
+    return catch_warnings_for_item(config=item.config, ihook=item.ihook, when="runtest", item=item)
 
 
 def _limit_time(seconds: float, overtime: Callable[..., None] | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from difflib import SequenceMatcher
 from functools import lru_cache
@@ -14,6 +15,7 @@ from selfheal.repair.edits.site import Site
 
 PER_NAME = 10
 DOUBLED = 1.6
+NEAR = 0.25
 _MISSING = re.compile(
     r"name '(\w+)' is not defined|has no attribute '(\w+)'|'(\w+)' where it is not"
 )
@@ -31,7 +33,11 @@ def similarity(one: str, other: str) -> float:
 
 
 def likely(
-    site: Site, name: str, candidates: Iterable[str], kind: str | None = None
+    site: Site,
+    name: str,
+    candidates: Iterable[str],
+    kind: str | None = None,
+    most: int = PER_NAME,
 ) -> list[tuple[str, float]]:
     """The candidates for a name with weights, best first."""
     kinds = site.scope.kinds.names
@@ -46,7 +52,7 @@ def likely(
         weight += 0.15 * ((name in parameters) == (candidate in parameters))
         weight += 0.4 * (candidate in site.scope.unread)
         found.append((candidate, weight))
-    return sorted(found, key=lambda each: -each[1])[:PER_NAME]
+    return sorted(found, key=lambda each: -each[1])[:most]
 
 
 def other_name(site: Site) -> Iterator[Draft]:
@@ -126,7 +132,7 @@ def other_attribute(site: Site) -> Iterator[Draft]:
         parent = site.parent(node)
         called = isinstance(parent, ast.Call) and node is parent.func
         pool = [] if called else _attributes(site, node.value)
-        for name, weight in likely(site, node.attr, pool):
+        for name, weight in _near_first(site, base, likely(site, node.attr, pool, most=99)):
             wrong = f"uses `{base}.{node.attr}` where `{base}.{name}` was meant"
             factor = DOUBLED if id(node) in site.doubled else 1.0
             yield site.draft(node, f"{base}.{name}", weight * factor, wrong)
@@ -149,6 +155,19 @@ def other_attribute(site: Site) -> Iterator[Draft]:
             if name not in module.functions:
                 text = f"{node.id}.{name}"
                 yield site.draft(node, text, 0.3, f"uses `{node.id}` where `{text}` was meant")
+
+
+def _near_first(
+    site: Site, base: str, found: Iterable[tuple[str, float]]
+) -> list[tuple[str, float]]:
+    """Attributes that the same function uses weigh more."""
+    used = {
+        node.attr
+        for node in site.scope.nodes
+        if isinstance(node, ast.Attribute) and site.text(node.value) == base
+    }
+    weighed = [(name, weight + NEAR * (name in used)) for name, weight in found]
+    return sorted(weighed, key=lambda each: -each[1])[:PER_NAME]
 
 
 def _attributes(site: Site, base: ast.expr) -> list[str]:
@@ -204,6 +223,25 @@ def _subscripted(site: Site, node: ast.expr) -> bool:
         for each in site.scope.nodes
         if isinstance(each, ast.Subscript) and each.lineno == each.end_lineno
     )
+
+
+def like_assignment(site: Site) -> Iterator[Draft]:
+    """A variable gets what it gets elsewhere in the function, or what is put beside it."""
+    node = site.statement
+    if not isinstance(node, ast.Assign) or len(node.targets) != 1:
+        return
+    target, value = site.text(node.targets[0]), site.text(node.value)
+    counts = Counter(
+        site.text(each.value)
+        for each in site.scope.nodes
+        if isinstance(each, ast.Assign)
+        and any(site.text(other) == target for other in each.targets)
+    )
+    del counts[value]
+    for text, count in sorted(counts.items(), key=lambda each: (-each[1], each[0]))[:4]:
+        if "\n" not in text:
+            wrong = f"gives `{target}` `{value}` where `{text}` was meant"
+            yield site.draft(node.value, text, min(0.6 + 0.3 * count, 1.5), wrong)
 
 
 def other_expression(site: Site) -> Iterator[Draft]:
@@ -297,6 +335,12 @@ OPERATORS = (
             OperatorExample("def f(p):\n    return p[0]\n", "def f(p):\n    return p\n", 2),
         ),
         fits={"IndexError": 1.2, "TypeError": 1.2, "": 0.5},
+    ),
+    Operator(
+        "like_assignment",
+        0.45,
+        like_assignment,
+        (OperatorExample("def f(o, kind):\n    if kind:\n        n = o.place\n        return n + 1\n    n = o\n    return n + 2\n", "def f(o, kind):\n    if kind:\n        n = o.place\n        return n + 1\n    n = o.place\n    return n + 2\n", 5),),
     ),
     Operator(
         "expression",
