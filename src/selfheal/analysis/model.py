@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from selfheal.analysis.declared import DeclaredFlow
 from selfheal.analysis.promises import Promises
@@ -15,16 +15,22 @@ from selfheal.config import DetectConfig
 from selfheal.errors import InvalidInput
 from selfheal.telemetry.statistics import iso
 
+Found = TypeVar("Found")
 JudgementState = Literal["anomalous", "quiet", "inconclusive", "no_data"]
 
 
 class ReleaseWindow(Model):
-    """What telemetry holds of one release of a service: first and last time (ns), entry requests."""
+    """What telemetry holds of one release of a service: first and last time (ns), entry requests.
+
+    Errors alone may come without times, as in reports of tests: then it is not `timed`, and
+    the times are 0.
+    """
 
     version: str
     start_ns: int
     end_ns: int
     requests: int
+    timed: bool = True
 
 
 class Comparison(Model):
@@ -36,12 +42,13 @@ class Comparison(Model):
 
     @property
     def window(self) -> DataWindow:
-        sides = [side for side in (self.baseline, self.candidate) if side is not None]
+        both = [side for side in (self.baseline, self.candidate) if side is not None]
+        sides = [side for side in both if side.timed]
         return DataWindow(
             baseline_release=self.baseline.version if self.baseline else None,
             candidate_release=self.candidate.version,
-            start=iso(min(side.start_ns for side in sides)),
-            end=iso(max(side.end_ns for side in sides)),
+            start=iso(min((side.start_ns for side in sides), default=None)),
+            end=iso(max((side.end_ns for side in sides), default=None)),
         )
 
     @property
@@ -78,6 +85,13 @@ class DetectionData(Model):
     promises: dict[str, Promises] = Field(default_factory=dict)
     declared: list[DeclaredFlow] = Field(default_factory=list)
     test_reports: list[int] = Field(default_factory=list)
+    _known: dict[tuple[str, ...], Any] = PrivateAttr(default_factory=dict)
+
+    def once(self, key: tuple[str, ...], find: Callable[[], Found]) -> Found:
+        """What several detectors ask for, found by the first of them."""
+        if key not in self._known:
+            self._known[key] = find()
+        return cast("Found", self._known[key])
 
     @property
     def summary(self) -> str:

@@ -13,14 +13,15 @@ WITH seen AS (
         kind IN ('server', 'consumer') OR parent_span_id IS NULL AS entry
     FROM spans WHERE start_ns IS NOT NULL
     UNION ALL
-    SELECT service, release, time_ns, time_ns, false FROM errors WHERE time_ns IS NOT NULL
+    SELECT service, release, time_ns, time_ns, false FROM errors
     UNION ALL
     SELECT service, release, time_ns, time_ns, false FROM logs WHERE time_ns IS NOT NULL
     UNION ALL
     SELECT service, release, time_ns, time_ns, false FROM metrics WHERE time_ns IS NOT NULL
 )
 SELECT coalesce(service, '{UNKNOWN}') AS service, coalesce(release, '{UNKNOWN}') AS version,
-    min(time_ns) AS start_ns, max(last_ns) AS end_ns, count(*) FILTER (entry) AS requests
+    coalesce(min(time_ns), 0) AS start_ns, coalesce(max(last_ns), 0) AS end_ns,
+    count(*) FILTER (entry) AS requests, count(time_ns) > 0 AS timed
 FROM seen GROUP BY 1, 2 ORDER BY service, start_ns, version
 """
 
