@@ -16,13 +16,13 @@ invariants that were learned, broken or not (Benjamini-Hochberg).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from selfheal.analysis.model import Comparison, DetectionData, Findings, Judgement
 from selfheal.analysis.severity import of_share
 from selfheal.analysis.sides import HANDLER, is_candidate, side_parameters
-from selfheal.analysis.state import key_changes
+from selfheal.analysis.state import KeyChange, changes_of, key_changes
 from selfheal.analysis.statistics.multiplicity import benjamini_hochberg
 from selfheal.analysis.statistics.rates import never_was, trials_to_see
 from selfheal.artifacts import Anomaly, Dataset
@@ -183,11 +183,16 @@ class Invariant(NamedTuple):
 
 
 def observed(
-    dataset: Dataset, comparison: Comparison, *, every: bool = False
+    dataset: Dataset,
+    comparison: Comparison,
+    *,
+    changes: Sequence[KeyChange] | None = None,
+    every: bool = False,
 ) -> Iterator[Invariant]:
     """Every statement that can be made of the service's state, true or not.
 
     Of two numbers that were equal on the good side it is only that, unless `every`.
+    `changes` are those of `key_changes`, where they are known.
     """
     with dataset.connect() as connection:
         connection.execute(_NOTED, side_parameters(comparison))
@@ -202,7 +207,9 @@ def observed(
                 if (every or row["kind"] == kind) and not twice:
                     ids = row["trace_ids"] or []
                     yield Invariant(**{**row, "kind": kind, "trace_ids": ids})
-    yield from _always_changed(dataset, comparison)
+    if changes is None:
+        changes = key_changes(dataset, comparison)
+    yield from _always_changed(dataset, comparison, changes)
 
 
 _FAILED = f"""
@@ -223,10 +230,11 @@ WHERE candidate AND coalesce({HANDLER}, operation) = $step AND NOT contains(coal
 """
 
 
-def _always_changed(dataset: Dataset, comparison: Comparison) -> Iterator[Invariant]:
+def _always_changed(
+    dataset: Dataset, comparison: Comparison, changes: Sequence[KeyChange]
+) -> Iterator[Invariant]:
     """What an execution that did not fail always changed; a failed one may rightly not."""
     values = side_parameters(comparison)
-    changes = key_changes(dataset, comparison)
     failed = {row["step"]: row for row in dataset.rows(_FAILED, values)} if changes else {}
     for change in changes:
         lost = failed.get(change.step, {"before": 0, "after": 0})
@@ -252,9 +260,8 @@ def detect_invariants(data: DetectionData, config: DetectConfig) -> Findings:
     """The learned invariants that the judged side breaks, for every service that tells its state."""
     anomalies = []
     for comparison in data.comparisons:
-        learned = [
-            one for one in observed(data.dataset, comparison) if one.learned(config.minimum_traces)
-        ]
+        found = observed(data.dataset, comparison, changes=changes_of(data, comparison))
+        learned = [one for one in found if one.learned(config.minimum_traces)]
         adjusted = benjamini_hochberg([one.p_value for one in learned])
         broken = [
             (one, p_value)

@@ -129,13 +129,19 @@ def key_changes(dataset: Dataset, comparison: Comparison) -> list[KeyChange]:
     ]
 
 
+def changes_of(data: DetectionData, comparison: Comparison) -> list[KeyChange]:
+    """`key_changes`, asked once for all detectors of a beat."""
+    key = ("key changes", comparison.service)
+    return data.once(key, lambda: key_changes(data.dataset, comparison))
+
+
 def detect_state(data: DetectionData, config: DetectConfig) -> Findings:
     """Keys that no execution of a step changed before, and some do now."""
     anomalies = []
     for comparison in data.comparisons:
         new = [
             change
-            for change in key_changes(data.dataset, comparison)
+            for change in changes_of(data, comparison)
             if change.changed_before == 0 and change.before >= config.minimum_traces
         ]
         adjusted = benjamini_hochberg([change.p_value for change in new])
