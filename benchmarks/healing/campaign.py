@@ -111,19 +111,16 @@ def draw(
         with tempfile.TemporaryDirectory(prefix="selfheal-healing-") as folder:
             place, report = Path(folder) / "draw", Path(folder) / "junit.xml"
             world.lay_out(place)
-            write(place, {fault.file: fault.text} | world.graded)
-            everything = tests_of(place, report, world.seconds)
-            if everything is None or not everything - known:
-                continue
-            write(place, world.shown)
-            report.unlink()
+            write(place, {fault.file: fault.text})
             shown = tests_of(place, report, world.seconds)
-            if shown is None or not shown - known:
+            text = report.read_text() if shown else ""
+            if not shown or not shown - known:
                 continue
-            text = report.read_text()
-        if len(shown - known) <= max(MOST_FAILING * text.count("<testcase"), 1):
-            hidden = bool(everything - known - shown)
-            return Case(world, fault, telling, known, hidden, text)
+            if len(shown - known) > max(MOST_FAILING * text.count("<testcase"), 1):
+                continue
+            write(place, world.graded)
+            everything = tests_of(place, report, world.seconds) or frozenset()
+        return Case(world, fault, telling, known, bool(everything - known - shown), text)
     return None
 
 

@@ -65,9 +65,11 @@ def tests_of(folder: Path, report: Path, seconds: float) -> frozenset[str] | Non
     return frozenset(failing)
 
 
-def plain() -> dict[str, str]:
+def plain(*, imports: bool = False) -> dict[str, str]:
+    """The environment without settings of selfheal, and without ``PYTHONPATH`` but for selfheal."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("SELFHEAL_")}
-    kept.pop("PYTHONPATH", None)
+    if not imports:
+        kept.pop("PYTHONPATH", None)
     return kept | {"PYTHONDONTWRITEBYTECODE": "1", "GIT_CONFIG_GLOBAL": os.devnull}
 
 
@@ -87,7 +89,7 @@ def run_loop(
             text=True,
             timeout=seconds,
             check=False,
-            env=plain(),
+            env=plain(imports=True),
         )
     except subprocess.TimeoutExpired:
         outcome.seconds = time.monotonic() - begun
@@ -100,7 +102,12 @@ def run_loop(
         return
     command = [*selfheal, "patch", "--artifacts", str(artifacts)]
     done = subprocess.run(
-        command, cwd=artifacts.parent, capture_output=True, text=True, check=False, env=plain()
+        command,
+        cwd=artifacts.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=plain(imports=True),
     )
     outcome.patch = done.stdout if done.returncode == 0 else ""
     read_artifacts(artifacts / "latest", outcome)
