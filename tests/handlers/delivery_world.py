@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from selfheal_handlers.deployment import _examples
+import beat_by_beat
+from selfheal_handlers.deployment import HANDLERS, _examples
 
 from selfheal.artifacts import Deployment, Model
 from selfheal.artifacts.envelope import envelope, read_artifact
 from selfheal.codebase.git import git
 from selfheal.config import Settings
+from selfheal.contract import Approval
 from selfheal.delivery.local_forge import LocalForge
 from selfheal.engine import api
 from selfheal.engine.folder import Manifest, start_timestamp
 from selfheal.engine.observer import RunResult
+from selfheal.standalone import FolderEffects, FolderWorkspace
 
 
 @dataclass
@@ -103,3 +106,38 @@ def _settings(world: _examples.World, deploy: Mapping[str, Any]) -> Settings:
     section = world.config.deploy.model_copy(update=dict(deploy))
     run = world.config.run.model_copy(update={"workers": 1})
     return world.config.model_copy(update={"deploy": section, "run": run})
+
+
+@dataclass
+class QuickDelivery(Delivery):
+    """A delivery whose beats run in this process, one after the other."""
+
+    given: dict[str, Model] = field(default_factory=dict)
+    results: dict[str, beat_by_beat.Results] = field(default_factory=dict)
+    approval: Approval | None = None
+
+    def store(self, **payloads: Model) -> None:
+        self.given = payloads
+
+    def deploy(self, run_id: str = "r1") -> Any:
+        """Run the phase, or go on with it; the outcome that stopped it, else the artifact."""
+        workspace = FolderWorkspace(self.folder, self.world.repository, run_id, beat="deploy/x")
+        effects = FolderEffects(workspace.run_folder / "effects.jsonl")
+        done = beat_by_beat.perform(
+            HANDLERS,
+            artifacts=self.given,
+            settings=self.settings,
+            services={"workspace": workspace, "effects": effects},
+            done=self.results.get(run_id),
+            approval=self.approval,
+        )
+        self.results[run_id] = done
+        return list(done.values())[-1]
+
+
+def quick_delivery(folder: Path, **deploy: Any) -> QuickDelivery:
+    """The example's world for a delivery in this process."""
+    world = _examples.world(folder)
+    made = QuickDelivery(world, _settings(world, deploy))
+    made.store(**world.artifacts)
+    return made

@@ -47,7 +47,7 @@ def earned(
 
 
 def _of(library: Patterns | None, kind: AnomalyKind, strategy: str, level: float) -> Earned:
-    from scipy.stats import beta
+    from scipy.special import betaincinv
 
     outcomes = [
         entry.outcome
@@ -62,6 +62,6 @@ def _of(library: Patterns | None, kind: AnomalyKind, strategy: str, level: float
         strategy=strategy,
         successes=successes,
         tried=successes + failures,
-        lower_bound=round(float(beta(1 + successes, 1 + failures).ppf(0.025)), 6),
+        lower_bound=round(float(betaincinv(1 + successes, 1 + failures, 0.025)), 6),
         level=level,
     )

@@ -150,10 +150,12 @@ class Workshop:
     def transplant(self, change: str, parent: str, onto: str) -> str | Conflict:
         """The tree of `onto` with what the tree `change` changed about the commit `parent`.
 
-        A three-way merge whose common ancestor is `parent`: a commit that stands on it
-        carries the change, so git finds that ancestor by itself.
+        A three-way merge whose common ancestor is `parent`, as in git cherry-pick: three
+        commits that share no other history see to it that git takes just that one.
         """
-        return self._merged_tree(onto, self.commit(change, [parent], "change"))
+        ancestor = self.commit(f"{parent}^{{tree}}", [], "ancestor")
+        ours = self.commit(f"{onto}^{{tree}}", [ancestor], "ours")
+        return self._merged_tree(ours, self.commit(change, [ancestor], "change"))
 
     def revert(self, merge: str, on: str, message: str) -> str | Conflict:
         """A commit on top of `on` that takes back a merge, against its first parent."""
