@@ -50,16 +50,18 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace, console: Console) -> Outcome:
     first, last = span(arguments)
-    project = open_project(
-        arguments,
-        {
-            "telemetry.paths": arguments.telemetry,
-            "run.executor": arguments.executor,
-            "deploy.approval": arguments.approve,
-            # Whoever types auto agrees to this run; it need not be earned.
-            "deploy.level": 0 if arguments.approve == "auto" else None,
-        },
-    )
+    flags = {
+        "telemetry.paths": arguments.telemetry,
+        "run.executor": arguments.executor,
+        "deploy.approval": arguments.approve,
+        # Whoever types auto agrees to this run; it need not be earned.
+        "deploy.level": 0 if arguments.approve == "auto" else None,
+    }
+    project = open_project(arguments, flags)
+    if project.settings.store.url and not project.settings.telemetry.paths:
+        project = open_project(
+            arguments, {**flags, "telemetry.paths": [project.settings.store.url]}
+        )
     repository = find_repository(arguments.repo, first, last)
     if first == "parse":
         check_telemetry(project)
