@@ -7,7 +7,7 @@ from typing import Any
 
 from selfheal.analysis.documentation import detect_documentation
 from selfheal.analysis.documented_flows import detect_documented_flows
-from selfheal.analysis.model import DetectionData
+from selfheal.analysis.model import DetectionData, asked
 from selfheal.analysis.untested import detect_untested
 from selfheal.config import DetectConfig
 from selfheal.contract import handler
@@ -22,7 +22,11 @@ def example(folder: Path) -> dict[str, Any]:
 @handler("detect_coverage_gaps", kind="pure", contributes=True, example=example)
 def detect_coverage_gaps(load_telemetry_data: DetectionData, config: DetectConfig) -> list[Finding]:
     """Functions that served requests and of which the suite runs no line; documents that err."""
-    untested = detect_untested(load_telemetry_data)
-    documents = detect_documentation(load_telemetry_data, config)
-    flows = detect_documented_flows(load_telemetry_data, config)
-    return [*untested.anomalies, *untested.undecided, *documents.anomalies, *flows.anomalies]
+    found: list[Finding] = []
+    for findings in (
+        asked(detect_untested, load_telemetry_data),
+        asked(detect_documentation, load_telemetry_data, config),
+        asked(detect_documented_flows, load_telemetry_data, config),
+    ):
+        found += [*findings.anomalies, *findings.undecided]
+    return found

@@ -8,7 +8,7 @@ from typing import Any
 from selfheal.analysis.dependencies import detect_pins
 from selfheal.analysis.errors import detect_errors
 from selfheal.analysis.messages import detect_messages
-from selfheal.analysis.model import DetectionData
+from selfheal.analysis.model import DetectionData, asked
 from selfheal.config import DetectConfig
 from selfheal.contract import handler
 from selfheal_handlers.anomaly._examples import detection_data
@@ -26,9 +26,9 @@ def detect_error_patterns(
     """Errors and log messages that are new, more frequent or gone; pins that are not kept."""
     found: list[Finding] = []
     for findings in (
-        detect_errors(load_telemetry_data, config),
-        detect_messages(load_telemetry_data, config),
-        detect_pins(load_telemetry_data),
+        asked(detect_errors, load_telemetry_data, config),
+        asked(detect_messages, load_telemetry_data, config),
+        asked(detect_pins, load_telemetry_data),
     ):
         found += [*findings.anomalies, *findings.undecided]
     return found

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from selfheal.analysis.metrics import detect_metrics
-from selfheal.analysis.model import DetectionData
+from selfheal.analysis.model import DetectionData, asked
 from selfheal.analysis.objectives import detect_objectives
 from selfheal.analysis.performance import detect_performance
 from selfheal.config import DetectConfig
@@ -26,9 +26,9 @@ def detect_performance_anomalies(
     """Slower operations, objectives that are missed, and metrics off their usual course."""
     found: list[Finding] = []
     for findings in (
-        detect_performance(load_telemetry_data, config),
-        detect_objectives(load_telemetry_data, config),
-        detect_metrics(load_telemetry_data),
+        asked(detect_performance, load_telemetry_data, config),
+        asked(detect_objectives, load_telemetry_data, config),
+        asked(detect_metrics, load_telemetry_data),
     ):
         found += [*findings.anomalies, *findings.undecided]
     return found

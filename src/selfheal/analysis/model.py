@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple, TypeVar, cast
+from typing import Any, Concatenate, Literal, NamedTuple, ParamSpec, TypeVar, cast
 
 from pydantic import Field, PrivateAttr
 
@@ -11,11 +11,11 @@ from selfheal.analysis.declared import DeclaredFlow
 from selfheal.analysis.promises import Promises
 from selfheal.artifacts import Anomaly, Dataset, Model
 from selfheal.artifacts.anomalies import DataWindow, Undecided
-from selfheal.config import DetectConfig
 from selfheal.errors import InvalidInput
 from selfheal.telemetry.statistics import iso
 
 Found = TypeVar("Found")
+Asked = ParamSpec("Asked")
 JudgementState = Literal["anomalous", "quiet", "inconclusive", "no_data"]
 
 
@@ -111,16 +111,17 @@ class Findings(Model):
 
 
 def asked(
-    detect: Callable[[DetectionData, DetectConfig], Findings],
+    detect: Callable[Concatenate[DetectionData, Asked], Findings],
     data: DetectionData,
-    config: DetectConfig,
+    *others: Asked.args,
+    **named: Asked.kwargs,
 ) -> Findings:
     """What a detector finds, or that its question cannot be put where the rows lie.
 
     A question that has no equivalent in the SQL of a database is open, not answered with no.
     """
     try:
-        return detect(data, config)
+        return detect(data, *others, **named)
     except InvalidInput as error:
         if data.dataset.remote is None:
             raise
