@@ -55,17 +55,23 @@ def load_diagnosis(
             declined.append(_declined(each, str(error)))
             continue
         own = [anomaly for anomaly in anomalies.anomalies if anomaly.id in each.anomaly_ids]
-        problem = with_behaviour(
-            problem, own, telemetry.dataset, workspace.repository, workspace.folder, config
-        )
         recorded = [] if each.kind in OF_FILES else sessions(each, own, telemetry.dataset)
         if each.kind == "dependency":
             problem = equipped(problem, workspace.folder, config, ask_index=fix.index)
             declined += [_declined(each, note) for note in problem.environment_notes]
         found.append((problem, recorded))
+    behaving = with_behaviour(
+        [problem for problem, _ in found],
+        anomalies.anomalies,
+        telemetry.dataset,
+        workspace.repository,
+        workspace.folder,
+        config,
+    )
+    known = [(problem, asked) for problem, (_, asked) in zip(behaving, found, strict=True)]
     with ExitStack() as stack:
         bench = Bench(workspace.repository, workspace.folder, config, stack)
-        problems = reproduce_all(found, bench, lambda judged: siblings(judged, telemetry.dataset))
+        problems = reproduce_all(known, bench, lambda judged: siblings(judged, telemetry.dataset))
     return FixMaterial(
         problems=problems,
         declined=declined,

@@ -22,6 +22,7 @@ from selfheal.telemetry.formats.recorded_calls import ATTRIBUTE, SCOPE
 
 LIKE = "like"
 CALLS_AT_MOST = 10
+CALLS_TRIED = 60
 RECORDS_LOOKED_AT = 2_000
 LONGEST_CALL = 4_000
 
@@ -68,7 +69,8 @@ class ObservedCall(Model):
 
     `args` and `kwargs` can be made again as they stand. `answer` is what came back, with
     what differed marked; None where `exception` left the function. `after` maps the
-    positions of arguments that the function changes to what they hold afterwards.
+    positions of arguments that the function changes to what they hold afterwards. `steps`
+    are the pairs of lines that it went through.
     """
 
     args: str
@@ -76,6 +78,7 @@ class ObservedCall(Model):
     answer: str | None = None
     exception: str | None = None
     after: str | None = None
+    steps: list[tuple[int, int]] = Field(default_factory=list, exclude=True)
 
 
 class RecordedBehaviour(Model):
@@ -104,7 +107,7 @@ class RecordedBehaviour(Model):
 def recorded_calls(diagnosis: Diagnosis, release: str | None, dataset: Dataset) -> Records:
     """The recorded calls of the accused function at a release (None: at any).
 
-    At the most CALLS_AT_MOST: of each kind of outcome some, those seen most often first.
+    At the most CALLS_TRIED: of each kind of outcome some, those seen most often first.
     """
     place = diagnosis.locations[0] if diagnosis.locations else None
     if place is None:
@@ -160,14 +163,31 @@ def _varied(calls: list[RecordedCall]) -> list[RecordedCall]:
         outcome = call.exception or _outcome(json.loads(call.result or "null"))
         kinds.setdefault(outcome, []).append(call)
     chosen: list[RecordedCall] = []
-    while any(kinds.values()) and len(chosen) < CALLS_AT_MOST:
+    while any(kinds.values()) and len(chosen) < CALLS_TRIED:
         chosen += [own.pop(0) for own in kinds.values() if own]
-    return chosen[:CALLS_AT_MOST]
+    return chosen[:CALLS_TRIED]
 
 
 def _outcome(document: Any) -> str:
     """What kind of result it is: its class, and whether it is empty or zero."""
     return f"{class_of(document)} {bool(document)}"
+
+
+def telling(calls: Sequence[ObservedCall]) -> list[ObservedCall]:
+    """At the most CALLS_AT_MOST calls that together go through most of the function.
+
+    Greedily, each the one with most steps that none before it takes (the usual
+    approximation of the smallest cover: Chvátal, 1979), then those that come first.
+    """
+    waiting = list(calls)
+    chosen: list[ObservedCall] = []
+    known: set[tuple[int, int]] = set()
+    while waiting and len(chosen) < CALLS_AT_MOST:
+        best = max(waiting, key=lambda call: len(set(call.steps) - known))
+        waiting.remove(best)
+        chosen.append(best)
+        known |= set(best.steps)
+    return chosen
 
 
 def class_of(document: Any) -> str:

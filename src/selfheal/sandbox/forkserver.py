@@ -24,6 +24,7 @@ from typing import Any, Literal, NamedTuple, Self
 from selfheal.config import TestsConfig
 from selfheal.sandbox import forkserver_process
 from selfheal.sandbox.process import Completed, run
+from selfheal.sandbox.runner import is_among
 from selfheal.sandbox.suite import base_command, import_environment, interpreter
 
 Stage = Literal["collected", "imported"]
@@ -293,7 +294,8 @@ def started(server: ForkServer, wanted: Sequence[str]) -> ForkServer:
         except ServerEnded as error:
             reason = str(error)
             continue
-        if trial.stage == "imported" or not wanted or set(wanted) & set(trial.collected):
+        has_some = any(is_among(name, list(wanted)) for name in trial.collected)
+        if trial.stage == "imported" or not wanted or has_some:
             return trial
         reason = f"pytest does not collect {wanted[0]}"
         trial.close()

@@ -22,6 +22,7 @@ from selfheal.repair import Edit, Splice
 from selfheal.repair.source import Source, last_line, parse
 from selfheal.sandbox.changes import ChangedFile
 from selfheal.sandbox.forkserver import ForkServer, ServerEnded, started
+from selfheal.sandbox.runner import is_among
 from selfheal.sandbox.search_plan import Planner
 
 T = TypeVar("T")
@@ -118,7 +119,7 @@ def count_killed(
     try:
         server = started(server, select)
         with server:
-            wanted = [name for name in server.collected if _is_of(name, select)]
+            wanted = [name for name in server.collected if is_among(name, list(select))]
             sound = server.ask([(name, 30.0) for name in wanted], survey=True)
             if {ran.outcome for ran in sound.results} != {"passed"}:
                 return Mutants(unavailable="the tests do not pass in a fork")
@@ -134,10 +135,6 @@ def count_killed(
     except ServerEnded:
         return Mutants(unavailable="the tests cannot be run in forks")
     return Mutants(killed=killed, total=killed + len(survivors), survivors=survivors)
-
-
-def _is_of(name: str, select: Sequence[str]) -> bool:
-    return any(name == test or name.startswith((f"{test}[", f"{test}::")) for test in select)
 
 
 def _spread(items: list[T]) -> list[T]:

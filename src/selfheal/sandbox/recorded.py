@@ -30,6 +30,7 @@ from selfheal.repair.recorded import (
     agreed,
     is_marked,
     shaped,
+    telling,
 )
 from selfheal.repair.recorded_test import property_alone
 from selfheal.sandbox import recorded_runner
@@ -86,7 +87,7 @@ def observe(
             observed.append(found)
     return behaviour.model_copy(
         update={
-            "calls": observed,
+            "calls": telling(observed),
             "unused": dict(sorted(unused.items())),
             "is_async": any(told.get("async") for told in runs[0]),
             "unavailable": None if observed else "no recorded call can be made again",
@@ -216,6 +217,7 @@ def _settled(call: RecordedCall, first: Told, second: Told) -> ObservedCall | st
             answer=None if answer is None and exception else _text(answer),
             exception=exception,
             after=_text(after) if steady else None,
+            steps=[(int(line), int(following)) for line, following in first["steps"]],
         )
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
         return "the report of the call cannot be read"

@@ -71,7 +71,7 @@ class Caller:
         if self._written(given) != _bare([args, kwargs]):
             raise Unusable("an argument cannot be made again from what was recorded")
         told: dict[str, Any] = {"args": args, "kwargs": kwargs, "async": _is_async(function)}
-        with Clock() as clock:
+        with Clock() as clock, Steps(function) as steps:
             try:
                 result = function(*given[0], **given[1])
                 if told["async"]:
@@ -81,7 +81,7 @@ class Caller:
             except Exception as error:
                 kind = type(error)
                 told["exception"] = f"{kind.__module__}:{kind.__qualname__}"
-        told["clock"] = clock.read
+        told["clock"], told["steps"] = clock.read, sorted(steps.taken)
         if "exception" not in told:
             told["answer"] = self._answer(result)
         self._afterwards(told, given[0])
@@ -226,6 +226,40 @@ class Clock:
         file = frame.f_code.co_filename
         if of_time and (not file.startswith(LIBRARY) or "site-packages" in file):
             self.read = True
+
+
+class Steps:
+    """From which line to which a function went: pairs of line numbers, 0 is its start.
+
+    Lines of other functions are not traced, and its own only in this thread.
+    """
+
+    def __init__(self, function: Any) -> None:
+        self.taken: set[tuple[int, int]] = set()
+        try:
+            self._code = getattr(inspect.unwrap(function), "__code__", None)
+        except ValueError:
+            self._code = None
+
+    def __enter__(self) -> Steps:
+        sys.settrace(self._called)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(None)
+
+    def _called(self, frame: Any, _event: str, _argument: Any) -> Any:
+        if frame.f_code is not self._code:
+            return None
+        before = [0]
+
+        def line(frame: Any, event: str, _argument: Any) -> Any:
+            if event == "line":
+                self.taken.add((before[0], frame.f_lineno))
+                before[0] = frame.f_lineno
+            return line
+
+        return line
 
 
 def is_date_class(owner: Any) -> bool:
