@@ -41,7 +41,7 @@ def slowly() -> ExitStack:
 
     stack.enter_context(mock.patch.object(otlp, "request_of", return_value=None))
     stack.enter_context(mock.patch.object(WireSpans, "add", never))
-    stack.enter_context(mock.patch.object(span_lines, "add_columns", never))
+    stack.enter_context(mock.patch.object(span_lines, "columns_of", never))
     return stack
 
 

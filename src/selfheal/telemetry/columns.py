@@ -7,7 +7,8 @@ value by value, so that these need to know the usual case only.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +51,59 @@ class Memo(dict[K, V], Generic[K, V]):
         return value
 
 
+class Column(Protocol):
+    """The values that many events have under one key.
+
+    `distinct` gives values that are not alike, and for each row which it has; `texts` the
+    values where they are texts or null, else None; `integers` those from 0 to 2^63, else
+    None. Each may raise Unusual.
+    """
+
+    def __len__(self) -> int: ...
+    def distinct(self) -> tuple[list[Any], pa.Array]: ...
+    def texts(self) -> pa.Array | None: ...
+    def integers(self) -> np.ndarray[Any, Any] | None: ...
+
+
+class Listed:
+    """Values that are Python's."""
+
+    def __init__(self, values: list[Any]) -> None:
+        self._values = values
+        self._kinds = set(map(type, values))
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def distinct(self) -> tuple[list[Any], pa.Array]:
+        import pyarrow as pa
+
+        if len(self._kinds - {NoneType}) > 1 or 0.0 in self._values:
+            raise Unusual  # 1, 1.0 and true are alike to Python, and 0.0 and -0.0
+        try:
+            distinct, places = numbered(self._values)
+        except TypeError as error:  # structures
+            raise Unusual from error
+        return distinct, pa.array(places)
+
+    def texts(self) -> pa.Array | None:
+        import pyarrow as pa
+
+        if not self._kinds <= {str, NoneType} or str not in self._kinds:
+            return None
+        try:
+            return pa.array(self._values, pa.string())
+        except UnicodeEncodeError as error:
+            raise Unusual from error
+
+    def integers(self) -> np.ndarray[Any, Any] | None:
+        import numpy as np
+
+        if self._kinds != {int} or min(self._values) < 0 or max(self._values) >= 2**63:
+            return None
+        return np.array(self._values, dtype=np.int64)
+
+
 def numbered(keys: Sequence[K]) -> tuple[list[K], np.ndarray[Any, Any]]:
     """The distinct keys in the order of their coming, and for each key the place of its like."""
     import numpy as np
@@ -77,7 +131,7 @@ def constant(value: Any, kind: pa.DataType, rows: int) -> pa.Array:
     return pa.nulls(rows, kind) if value is None else pa.repeat(pa.scalar(value, kind), rows)
 
 
-def hex_ids(values: Sequence[str], size: int, *, required: bool) -> pa.Array:
+def hex_ids(values: Sequence[str] | pa.Array, size: int, *, required: bool) -> pa.Array:
     """Ids of `size` bytes that are written in lower-case hex, as the event model has them.
 
     Where they are not `required`, an empty text means that there is none. Zeros, other
@@ -106,7 +160,9 @@ def hex_ids(values: Sequence[str], size: int, *, required: bool) -> pa.Array:
 _EIGHT_ZEROS = int.from_bytes(b"00000000", "little")
 
 
-def _texts(values: Sequence[str]) -> tuple[pa.Array, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _texts(
+    values: Sequence[str] | pa.Array,
+) -> tuple[pa.Array, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Texts as a column, with their lengths and their bytes one after the other."""
     import numpy as np
     import pyarrow as pa
@@ -136,7 +192,7 @@ def times(values: Sequence[int | str]) -> np.ndarray[Any, Any]:
 
     kinds = set(map(type, values))
     if kinds == {str}:
-        texts, lengths, data = _texts(values)  # type: ignore[arg-type]
+        texts, lengths, data = _texts(values)
         if not lengths.all() or not _is_of(data, b"0123456789"):
             raise Unusual
         try:

@@ -78,6 +78,15 @@ class Lines:
         Whoever takes blocks counts `read` himself, and has bytes that may be broken
         `decoded`. What comes before compressed data breaks is given before the error.
         """
+        for chunk in self.chunks(size):
+            lines = chunk.split(b"\n")
+            yield [line.rstrip(b"\r") for line in lines] if b"\r" in chunk else lines
+
+    def chunks(self, size: int = _BLOCK) -> Iterator[bytes]:
+        """What `blocks` gives, but each block as one piece, lines separated by newlines.
+
+        Lines may end in returns.
+        """
         start = self._file.read(_SAMPLE_BYTES)
         if self._first and (encoding := utf16_encoding(start)):
             yield from self._utf16(start, encoding)
@@ -89,8 +98,9 @@ class Lines:
             try:
                 piece = self._file.read1(size)  # type: ignore[attr-defined]
             except (EOFError, OSError, zlib.error):
-                *whole, _ = b"".join(pieces).split(b"\n")
-                yield _without_returns(whole)
+                whole, newline, _ = b"".join(pieces).rpartition(b"\n")
+                if newline:
+                    yield whole
                 raise
             pieces.append(piece)
             length += len(piece)
@@ -98,12 +108,13 @@ class Lines:
                 if length > LONGEST_LINE:
                     raise TooLarge(f"a line is longer than {LONGEST_LINE >> 20} MiB")
                 continue
-            *whole, rest = b"".join(pieces).split(b"\n")
-            if not piece and rest:
-                whole.append(rest)
-            yield _without_returns(whole)
+            content = b"".join(pieces)
             if not piece:
+                if content:
+                    yield content.removesuffix(b"\n")
                 return
+            whole, _, rest = content.rpartition(b"\n")
+            yield whole
             pieces, length = [rest], len(rest)
 
     def filled(self) -> Iterator[str]:
@@ -143,7 +154,7 @@ class Lines:
             self.broken_bytes += broken
             return line.decode("utf-8", "replace")
 
-    def _utf16(self, first: bytes, encoding: str) -> Iterator[list[bytes]]:
+    def _utf16(self, first: bytes, encoding: str) -> Iterator[bytes]:
         decoder = codecs.getincrementaldecoder(encoding)("replace")
         rest = ""
         block = first
@@ -153,17 +164,14 @@ class Lines:
             self.broken_bytes += 2 * text.count("\ufffd")
             if beginning and text:
                 text, beginning = text.removeprefix("\ufeff"), False
-            *whole, rest = (rest + text).split("\n")
-            if not block and rest:
-                whole.append(rest)
-            yield [line.rstrip("\r").encode() for line in whole]
+            whole, newline, rest = (rest + text).rpartition("\n")
+            if newline:
+                yield whole.encode()
             if not block:
+                if rest:
+                    yield rest.encode()
                 return
             block = self._file.read(_BLOCK)
-
-
-def _without_returns(lines: list[bytes]) -> list[bytes]:
-    return [line.rstrip(b"\r") for line in lines]
 
 
 def utf16_encoding(head: bytes) -> str | None:

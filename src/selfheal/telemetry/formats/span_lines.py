@@ -7,75 +7,26 @@ unit; an object with a level or a message is a log record
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from selfheal.telemetry.columns import Unusual, durations_ms, hex_ids, numbered, or_none, taken
-from selfheal.telemetry.formats import coding_sessions
-from selfheal.telemetry.formats.attributes import (
-    RESOURCE_COLUMNS,
-    json_text,
-    json_value,
-    places_of,
-    taken_out,
-    text_or_none,
-)
+from selfheal.telemetry.columns import Listed, Unusual
+from selfheal.telemetry.formats.attributes import json_value, taken_out, text_or_none
 from selfheal.telemetry.formats.events import MALFORMED, Resource, malformed
-from selfheal.telemetry.formats.otlp_records import (
-    INTEGERS,
-    PLACES,
-    SPAN_COLUMN_NAMES,
-    TOGETHER,
-    add_span,
-    column_value,
-    described,
-    kind_of,
-)
+from selfheal.telemetry.formats.flat_spans import COLUMNS, KEYS, PLACES, UNITS, columns_of
+from selfheal.telemetry.formats.otlp_records import add_span
 from selfheal.telemetry.formats.times import time_ns
+from selfheal.telemetry.layout import Nullable, tables_of
 from selfheal.telemetry.plan import divided_at
 from selfheal.telemetry.sink import Sink
 from selfheal.telemetry.sources import Lines
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
 
-    Numbers = np.ndarray[Any, Any]
-
-KEYS: Mapping[str, tuple[str, ...]] = {
-    "trace_id": ("trace_id", "traceId", "trace.id", "TraceId"),
-    "span_id": ("span_id", "spanId", "span.id", "SpanId"),
-    "parent": ("parent_span_id", "parentSpanId", "parent_id", "parent.id", "ParentSpanId"),
-    "name": ("name", "span_name", "operation", "operation_name", "operationName", "SpanName"),
-    "kind": ("kind", "span_kind", "span.kind"),
-    "status": ("status", "status_code", "status.code"),
-    "start": (
-        "start_time_unix_nano", "startTimeUnixNano", "start_ns", "start_time", "startTime",
-        "timestamp", "@timestamp", "start", "time",
-    ),
-    "end": ("end_time_unix_nano", "endTimeUnixNano", "end_ns", "end_time", "endTime", "end"),
-    "ns": ("duration_ns", "duration_nano", "durationNano"),
-    "us": ("duration_us", "durationUs"),
-    "ms": ("duration_ms", "durationMs", "elapsed_ms", "latency_ms"),
-    "s": ("duration_s", "duration_seconds"),
-    "service": (*RESOURCE_COLUMNS["service"], "service", "service_name", "serviceName"),
-    "release": (*RESOURCE_COLUMNS["release"], "release", "version", "service_version"),
-    "commit": (*RESOURCE_COLUMNS["commit"], "commit"),
-    "instance": (*RESOURCE_COLUMNS["instance"], "instance", "service_instance_id"),
-    "environment": (*RESOURCE_COLUMNS["environment"], "environment"),
-    "scope": ("scope", "scope_name", "otel.scope.name"),
-}  # fmt: skip
-_COLUMNS = tuple(KEYS)
-_PLACES = places_of(KEYS)
-_UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 _OF_LOGS = frozenset(("level", "levelname", "severity", "log.level", "message", "msg", "event"))
-_LASTING = [name for column in ("end", *_UNITS) for name in KEYS[column]]
-# Numbers from here on are nanoseconds as they stand (see `times.time_ns`).
-_NANOSECONDS_FROM = 10**17
+_LASTING = [name for column in ("end", *UNITS) for name in KEYS[column]]
 Located = tuple[int, dict[str, Any]]
 DIVIDE = divided_at(lambda _: True)
 
@@ -93,23 +44,80 @@ def is_span(document: Any) -> bool:
 
 
 def read(lines: Lines, sink: Sink) -> None:
-    """Read spans from `lines` into `sink`; runs of objects with the same keys as columns."""
-    for block in lines.blocks():
-        run: list[Located] = []
-        shape: tuple[str, ...] = ()
-        for raw in block:
-            lines.read += 1
-            document = _usual(raw)
-            keys = () if document is None else tuple(document)
-            if run and keys != shape:
-                _add_run(run, sink)
-                run = []
-            if document is None:
-                _read_line(lines.decoded(raw), lines, sink)
-            else:
-                shape = keys
-                run.append((lines.read, document))
-        _add_run(run, sink)
+    """Read spans from `lines` into `sink`, as columns where they are alike."""
+    alike = SpanTables(sink)
+    for chunk in lines.chunks():
+        rows = chunk.count(b"\n") + 1
+        if alike.add(chunk, rows, lines.read):
+            lines.read += rows
+        else:
+            _read_block([line.rstrip(b"\r") for line in chunk.split(b"\n")], lines, sink)
+
+
+class SpanTables:
+    """Adds lines that are laid out in a few ways to a sink (see `selfheal.telemetry.layout`)."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._nullable = Nullable()
+
+    def add(self, content: bytes, rows: int, before: int) -> bool:
+        """Add all lines, or none: then it says no. `before` lines come before them."""
+        import numpy as np
+        import pyarrow as pa
+
+        try:
+            tables = tables_of(content, rows, self._nullable)
+            batches = []
+            for template, slots, _ in tables:
+                if not is_span(template) or not _holds_only(template, len(slots)):
+                    return False
+                batches.append(columns_of({key: slots[at] for key, at in template.items()}))
+        except Unusual:
+            return False
+        lines = pa.array(np.arange(before + 1, before + 1 + rows, dtype=np.int32))
+        columns = batches[0]
+        if len(batches) > 1:
+            order = pa.array(np.argsort(np.concatenate([table.rows for table in tables])))
+            whole = pa.concat_tables([pa.table(batch) for batch in batches]).take(order)
+            columns = {name: whole[name].combine_chunks() for name in whole.column_names}
+        _put(columns, lines, self._sink)
+        return True
+
+
+def _holds_only(template: dict[str, Any], slots: int) -> bool:
+    """Whether the values of an object are these slots, each once, and no structures."""
+    values = list(template.values())
+    return all(type(one) is int for one in values) and sorted(values) == [*range(slots)]
+
+
+def _put(columns: dict[str, pa.Array], lines: pa.Array, sink: Sink) -> None:
+    import numpy as np
+    import pyarrow as pa
+
+    columns["line"] = lines
+    columns["source"] = pa.array(np.full(len(lines), sink.source, dtype=np.int32))
+    sink.spans.add_columns(columns, len(lines))
+    sink.without_timestamp += columns["start_ns"].null_count
+
+
+def _read_block(block: list[bytes], lines: Lines, sink: Sink) -> None:
+    """Read some lines; runs of objects with the same keys as columns."""
+    run: list[Located] = []
+    shape: tuple[str, ...] = ()
+    for raw in block:
+        lines.read += 1
+        document = _usual(raw)
+        keys = () if document is None else tuple(document)
+        if run and keys != shape:
+            _add_run(run, sink)
+            run = []
+        if document is None:
+            _read_line(lines.decoded(raw), lines, sink)
+        else:
+            shape = keys
+            run.append((lines.read, document))
+    _add_run(run, sink)
 
 
 def _usual(raw: bytes) -> dict[str, Any] | None:
@@ -125,12 +133,16 @@ def _usual(raw: bytes) -> dict[str, Any] | None:
 
 def _add_run(run: list[Located], sink: Sink) -> None:
     """Add spans with the same keys as columns; those with something unusual are found by halving."""
+    import pyarrow as pa
+
     if not run:
         return
     try:
         if not is_span(run[0][1]):
             raise Unusual
-        add_columns(run, sink)
+        keys = run[0][1]
+        columns = columns_of({key: Listed([one[key] for _, one in run]) for key in keys})
+        _put(columns, pa.array([line for line, _ in run], pa.int32()), sink)
     except Unusual:
         if len(run) == 1 or not is_span(run[0][1]):
             for line, document in run:
@@ -164,10 +176,10 @@ def _add_document(document: Any, line: int, sink: Sink) -> None:
 
 def add(document: dict[str, Any], line: int, sink: Sink) -> None:
     """Add one span. Raises one of MALFORMED where it is not built like one."""
-    found = {_COLUMNS[at]: value for at, value in taken_out(document, _PLACES).items()}
+    found = {COLUMNS[at]: value for at, value in taken_out(document, PLACES).items()}
     start, end = time_ns(found.get("start")), time_ns(found.get("end"))
     lasted = next(
-        (round(float(found[unit]) * _UNITS[unit]) for unit in _UNITS if unit in found), None
+        (round(float(found[unit]) * UNITS[unit]) for unit in UNITS if unit in found), None
     )
     if end is None and start is not None and lasted is not None:
         end = start + lasted
@@ -187,131 +199,3 @@ def add(document: dict[str, Any], line: int, sink: Sink) -> None:
     }
     sender = Resource(*[text_or_none(found.get(name)) for name in Resource._fields])
     add_span(span, sender, text_or_none(found.get("scope")), line, sink)
-
-
-def add_columns(run: Sequence[Located], sink: Sink) -> None:
-    """Add spans that have the same keys, or none: then it raises Unusual."""
-    import numpy as np
-    import pyarrow as pa
-
-    values = {key: [document[key] for _, document in run] for key in run[0][1]}
-    known, others = _sorted_out(values)
-    text, rows = pa.string(), len(run)
-    try:
-        start, end = _times(known)
-        columns = {
-            "trace_id": hex_ids(known["trace_id"], 16, required=True),
-            "span_id": hex_ids(known["span_id"], 8, required=True),
-            "parent_span_id": hex_ids(
-                [one or "" for one in known.get("parent", [None] * rows)], 8, required=False
-            ),
-            "operation": _each(known["name"], lambda one: _name(text_or_none(one) or ""), text),
-            "kind": _each(known.get("kind", [None] * rows), kind_of, text),
-            "status": _each(
-                known.get("status", [None] * rows),
-                lambda one: described((), {"code": one}, "")[0],
-                text,
-            ),
-            "start_ns": or_none(start),
-            "end_ns": or_none(end),
-            "duration_ms": durations_ms(start, end),
-            "line": pa.array(np.array([line for line, _ in run], dtype=np.int32)),
-            "source": pa.array(np.full(rows, sink.source, dtype=np.int32)),
-            **_attribute_columns(others, rows),
-        }
-        for name in (*Resource._fields, "scope"):
-            columns[name] = _each(known.get(name, [None] * rows), text_or_none, text)
-    except (*MALFORMED, pa.ArrowException) as error:
-        raise Unusual from error
-    sink.spans.add_columns(columns, rows)
-    sink.without_timestamp += columns["start_ns"].null_count
-
-
-def _sorted_out(values: dict[str, list[Any]]) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
-    """The values of the columns, and those of attributes. One key a column, or it is unusual."""
-    known: dict[str, list[Any]] = {}
-    others: dict[str, list[Any]] = {}
-    for key, column in values.items():
-        if key not in _PLACES:
-            others[key] = column
-        elif _COLUMNS[_PLACES[key][0]] in known:
-            raise Unusual
-        else:
-            known[_COLUMNS[_PLACES[key][0]]] = column
-    return known, others
-
-
-def _each(values: list[Any], function: Callable[[Any], Any], kind: pa.DataType) -> pa.Array:
-    """The column of a function's results; it is called once for values that are alike."""
-    import pyarrow as pa
-
-    if len(set(map(type, values)) - {NoneType}) > 1 or 0.0 in values:
-        raise Unusual  # 1, 1.0 and true are alike to Python, and 0.0 and -0.0
-    distinct, places = numbered(values)
-    return taken([function(one) for one in distinct], kind, pa.array(places))
-
-
-def _name(name: str) -> str:
-    if name.startswith(coding_sessions.PREFIX):
-        raise Unusual
-    return name
-
-
-def _times(known: dict[str, list[Any]]) -> tuple[Numbers, Numbers]:
-    import numpy as np
-
-    units = [unit for unit in _UNITS if unit in known]
-    if "start" not in known or len(units) + ("end" in known) != 1:
-        raise Unusual
-    start = _moments(known["start"])
-    if "end" in known:
-        return start, _moments(known["end"])
-    lasted = np.rint(np.array(known[units[0]], dtype=np.float64) * _UNITS[units[0]])
-    if set(map(type, known[units[0]])) - {int, float} or not (np.abs(lasted) < 2**53).all():
-        raise Unusual
-    end = (start + lasted.astype(np.int64)) * (start > 0)
-    if (end[start > 0] <= 0).any():
-        raise Unusual
-    return start, end
-
-
-def _moments(values: list[Any]) -> Numbers:
-    """Times in nanoseconds, 0 where there is none."""
-    import numpy as np
-
-    if set(map(type, values)) == {int} and min(values) >= _NANOSECONDS_FROM:
-        return np.array(values, dtype=np.int64)
-    return np.array([time_ns(value) or 0 for value in values], dtype=np.int64)
-
-
-def _attribute_columns(others: dict[str, list[Any]], rows: int) -> dict[str, pa.Array]:
-    """The columns of SPAN_COLUMNS and `attributes`."""
-    import pyarrow as pa
-
-    columns: dict[str, pa.Array] = {}
-    rest: list[str] = []
-    for key, values in others.items():
-        if key in TOGETHER:
-            raise Unusual
-        if key not in PLACES:
-            rest.append(key)
-            continue
-        position = PLACES[key][0]
-        name = SPAN_COLUMN_NAMES[position]
-        if name in columns:
-            raise Unusual
-        kind = pa.int32() if position in INTEGERS else pa.string()
-        columns[name] = _each(values, partial(column_value, position), kind)
-    for key in rest:
-        if len(set(map(type, others[key])) - {NoneType}) > 1 or 0.0 in others[key]:
-            raise Unusual
-    distinct, places = numbered(
-        list(zip(*[others[key] for key in rest], strict=True)) or [()] * rows
-    )
-    texts = [json_text(dict(zip(rest, one, strict=True))) for one in distinct]
-    columns["attributes"] = taken(texts, pa.string(), pa.array(places))
-    absent = {
-        name: pa.nulls(rows, pa.int32() if position in INTEGERS else pa.string())
-        for position, name in enumerate(SPAN_COLUMN_NAMES)
-    }
-    return absent | columns
