@@ -11,11 +11,12 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from selfheal.analysis.declared import DeclaredFlow
 from selfheal.analysis.order import Broken, Contracts
 from selfheal.analysis.releases import compare
 from selfheal.artifacts.model import Model
 from selfheal.reports.blocks import Block, Chart, Column, Facts, Table
-from selfheal.reports.declared import DeclaredFlow, declared_flows
+from selfheal.reports.declared import declared_flows
 from selfheal.reports.layout import laid_out
 from selfheal.reports.model import Edge, Graph, Node, Options, Report
 from selfheal.reports.source import NO_SPANS, Source

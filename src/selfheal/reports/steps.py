@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from selfheal.reports.declared import DeclaredFlow, plain
+from selfheal.analysis.declared import DeclaredFlow, plain
 from selfheal.reports.source import Source
 
 # The first entry span of a trace is what the trace is about.
@@ -119,7 +119,7 @@ def _step(flow: DeclaredFlow | None, found: Sequence[str]) -> str | None:
     if flow is None:
         return found[0]
     names = {plain(one) for one in found} | {plain(one.rpartition(".")[2]) for one in found}
-    for step in flow.steps:
-        if step.names & names:
-            return step.label
+    position = flow.step_of(names)
+    if position is not None:
+        return flow.steps[position].label
     return None if flow.around & names else found[0]
