@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks.healing.campaign import Settings, by_name, draw_cases, run_all, worlds_of
+from benchmarks.healing.campaign import Settings, by_name, draw_cases, run_all, run_shops, worlds_of
 from benchmarks.healing.libraries import LIBRARIES
 from benchmarks.healing.loop import Outcome
 from benchmarks.healing.report import print_report
@@ -22,6 +22,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="every outcome, as a file")
     parser.add_argument("--keep", type=Path, help="a folder for repositories and artifacts")
     parser.add_argument("--classes", nargs="+", default=[], help="only these classes of faults")
+    parser.add_argument("--shop", action="store_true", help="the example shop's faults as well")
     parser.add_argument("--baselines", action="store_true", help="beside simple means")
     parser.add_argument("--history", choices=("none", "telling", "both"), default="both")
     cache = Path.home() / ".cache" / "selfheal" / "benchmarks"
@@ -53,10 +54,13 @@ def main() -> None:
         if given.json:
             given.json.write_text(json.dumps([each.as_json() for each in outcomes], indent=1))
 
-    worlds = list(worlds_of(libraries, settings))
     if given.keep:
         given.keep.mkdir(parents=True, exist_ok=True)
-    run_all(draw_cases(worlds, settings), settings, given.keep, told)
+    if given.shop:
+        run_shops(settings, given.keep, told)
+    worlds = list(worlds_of(libraries, settings)) if settings.faults else []
+    if worlds:
+        run_all(draw_cases(worlds, settings), settings, given.keep, told)
     if not outcomes:
         raise SystemExit("No fault was planted: no library could be had, or no suite noticed one.")
     print_report(outcomes)

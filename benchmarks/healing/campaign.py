@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from benchmarks.healing.baselines import cold_search, revert_only
 from benchmarks.healing.faults import ERRORS, Fault, FaultClass, compiles, faults_of
 from benchmarks.healing.libraries import Library, Unavailable, fetch
 from benchmarks.healing.loop import Outcome, grade, run_loop, tests_of
+from benchmarks.healing.services import run_shop, shop_cases
 from benchmarks.healing.worlds import World, commit_history, write
 
 DRAWS = 12
@@ -175,21 +177,30 @@ def same_code(file: Path, original: str) -> bool:
     return healed == ast.dump(ast.parse(original))
 
 
+def run_shops(settings: Settings, keep: Path | None, told: Callable[[Outcome], None]) -> None:
+    for number, fault in enumerate(shop_cases()):
+        with _folder(keep, f"shop-{fault.name}") as folder:
+            told(run_shop(fault, number, folder, settings.seconds))
+
+
+@contextmanager
+def _folder(keep: Path | None, name: str) -> Iterator[Path]:
+    """A folder for one case, kept under a name if wanted."""
+    folder = Path(tempfile.mkdtemp(prefix="selfheal-healing-"))
+    try:
+        yield folder
+        if keep is not None:
+            shutil.copytree(folder, keep / name, symlinks=True, dirs_exist_ok=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def run_all(
     cases: Iterator[Case], settings: Settings, keep: Path | None, told: Callable[[Outcome], None]
-) -> list[Outcome]:
-    outcomes = []
+) -> None:
     for number, case in enumerate(cases, 1):
-        folder = Path(tempfile.mkdtemp(prefix="selfheal-healing-"))
-        try:
-            outcome = run_case(case, settings, folder)
-            outcomes.append(outcome)
-            told(outcome)
-            if keep is not None:
-                shutil.copytree(folder, keep / f"{number:03d}", symlinks=True)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-    return outcomes
+        with _folder(keep, f"{number:03d}") as folder:
+            told(run_case(case, settings, folder))
 
 
 def by_name(names: Sequence[str], known: Mapping[str, Library]) -> list[Library]:
