@@ -160,13 +160,16 @@ class SearchConfig(Section):
 
     It tries at most `candidates` edits, then at most `pairs` of edits, and at most `imports`
     edits that need the project imported anew; it ends once `enough` made the failing tests
-    pass. `seconds` is a safety: a search that it ended may find others when repeated.
+    pass. Where no test of the suite shows the trouble, the test made of recorded requests
+    does: at most `recorded` edits are tried on it, and none where one of a strategy passes.
+    `seconds` is a safety: a search that it ended may find others when repeated.
     `workers` run at a time (0: one a core, at most four).
     """
 
     candidates: int = Field(default=4000, ge=0)
     pairs: int = Field(default=1000, ge=0)
     imports: int = Field(default=60, ge=0)
+    recorded: int = Field(default=400, ge=0)
     enough: int = Field(default=3, ge=1)
     seconds: float = Field(default=240.0, gt=0)
     workers: int = Field(default=0, ge=0)

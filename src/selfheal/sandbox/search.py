@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import islice
 from math import sqrt
 
 from selfheal.artifacts.patch import Search, Tried
@@ -129,7 +129,9 @@ class _Search:
 
     def report(self, told: Search, seeds: Sequence[Edit], given: Sequence[Edit]) -> SearchReport:
         first = [Attempt(edit) for edit in (*seeds, *given)]
-        later = self._sweep(chain(first, self._edits()), self.config.candidates + len(first))
+        later = self._sweep(first, len(first))
+        if not self._enough():
+            later += self._sweep(self._edits(), self.config.candidates)
         self._import(later)
         if not self._plausible() and not self.cut:
             self._pairs()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import get_args
 
 from selfheal.config import TestsConfig
 from selfheal.repair import edited
+from selfheal.repair.diff import patch_of
 from selfheal.sandbox.forkserver import (
     NO_PLUGINS,
     ForkServer,
@@ -304,7 +305,10 @@ def _failing(ran: Ran, survey: Survey, passed: int) -> Verdict:
 
 
 class Lanes:
-    """Several lanes on one commit, made when needed; a context manager."""
+    """Several lanes on one commit, made when needed; a context manager.
+
+    `added` are texts of further files, such as a test that is not in the suite yet.
+    """
 
     def __init__(
         self,
@@ -316,10 +320,12 @@ class Lanes:
         *,
         count: int,
         seconds: float,
+        added: Mapping[str, str] | None = None,
     ) -> None:
         self._repository, self._commit, self._folder = repository, commit, folder
         self._tests, self._failing, self.count = tests, failing, count
         self.deadline = time.monotonic() + seconds
+        self._added = dict(added or {})
         self._free: queue.LifoQueue[Lane] = queue.LifoQueue()
         self._all: list[Lane] = []
         self._plugins: dict[Stage, int] = {}
@@ -341,6 +347,8 @@ class Lanes:
                 folder = self._folder / f"lane-{len(self._all)}"
                 worktree = Worktree(self._repository, self._commit, folder)
                 worktree.create()
+                if self._added:
+                    worktree.apply(patch_of(dict.fromkeys(self._added), self._added))
                 lane = Lane(worktree, self._tests, self._failing, self.deadline, self._plugins)
                 self._all.append(lane)
                 self._free.put(lane)
