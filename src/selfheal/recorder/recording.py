@@ -145,7 +145,7 @@ class Recorder:
     def _arguments(
         self, site: Site, record: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        if args and site.is_method and isinstance(args[0], type):
+        if args and site.is_method and issubclass(type(args[0]), type):
             # The class of a class method comes with its name.
             args, names = args[1:], site.names[1:]
         else:

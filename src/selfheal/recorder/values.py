@@ -142,18 +142,16 @@ class _Writer:
         return found
 
     def _instance(self, kind: type, value: Any, depth: int) -> Any:
-        if isinstance(value, type):
+        # isinstance would ask the object for its __class__.
+        if issubclass(kind, type):
             return _tagged("class", **{"class": _importable(value)})
-        if isinstance(value, enum.Enum):
-            return _tagged("member", name=str(value._name_), **{"class": _importable(kind)})
-        if isinstance(value, tuple) and hasattr(kind, "_fields"):
-            named = dict(zip(kind._fields, tuple.__iter__(value)))  # noqa: B905 (Python 3.9)
-            return _tagged(
-                "object", fields=self.fields(named, depth), **{"class": _importable(kind)}
-            )
-        return _tagged(
-            "object", fields=self.fields(held(value), depth), **{"class": _importable(kind)}
-        )
+        named = {"class": _importable(kind)}
+        if issubclass(kind, enum.Enum):
+            return _tagged("member", name=str(value._name_), **named)
+        if issubclass(kind, tuple) and hasattr(kind, "_fields"):
+            items = dict(zip(kind._fields, tuple.__iter__(value)))  # noqa: B905 (Python 3.9)
+            return _tagged("object", fields=self.fields(items, depth), **named)
+        return _tagged("object", fields=self.fields(held(value), depth), **named)
 
 
 def held(value: Any) -> dict[str, Any]:
