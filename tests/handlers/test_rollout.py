@@ -19,6 +19,7 @@ from selfheal.artifacts import Patterns
 from selfheal.artifacts.envelope import read_artifact
 from selfheal.config import GateConfig
 from selfheal.delivery.fleet import Fleet
+from selfheal.delivery.rollout_record import Request, RolloutFolder
 from selfheal.telemetry.receiver import Receiver
 
 GATE = GateConfig(step_seconds=16, minimum_requests=12)
@@ -104,15 +105,27 @@ def test_a_bad_fix_is_rolled_back_in_traffic_and_in_git(
     assert pattern.outcomes.rolled_back == 1
 
 
-def test_without_telemetry_nothing_is_promoted(
+def test_without_telemetry_nothing_is_promoted_and_a_human_is_asked(
     fleet: Fleet, recorded: Path, tmp_path: Path
 ) -> None:
     gate = GATE.model_copy(update={"step_seconds": 1})
     made = living(tmp_path / "world", "DISCOUNTS.get(code, 1.0)", fleet, recorded, gate=gate)
-    assert made.run().state == "succeeded"
+    result = made.run()
+    assert result.state == "waiting", result.reason
+    assert "no_data" in result.reason
+    assert fleet.routing().percents["1.1"] == 90
+    folder = RolloutFolder(fleet.folder)
+    folder.request(Request(action="abort", by="ann", reason="no traffic at night"))
+    deadline = time.monotonic() + 20
+    while fleet.routing().percents["1.1"] != 100:
+        assert time.monotonic() < deadline, "the steward takes traffic back at once"
+        time.sleep(0.05)
+    assert made.resume().state == "succeeded"
     found = made.deployment()
-    assert (found.outcome, found.rollout[0].gate.state) == ("rolled_back", "no_data")
+    assert (found.outcome, found.rollout) == ("rolled_back", [])
+    assert found.reason == "aborted by ann: no traffic at night"
     assert {instance.release for instance in fleet.instances()} == {"1.1"}
+    assert len(fleet.instances()) == 2, "what was started for the comparison is gone"
 
 
 def test_a_release_that_does_not_start_goes_back_without_a_single_request(

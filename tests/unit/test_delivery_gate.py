@@ -46,8 +46,17 @@ class Silent:
     def observe(self, _scratch: Path) -> Dataset | None:
         return None
 
+    def earlier(self, _scratch: Path) -> Dataset | None:
+        return None
+
+    def peers(self) -> list[str]:
+        return []
+
     def dead(self) -> list[str]:
         return []
+
+    def tend(self) -> None:
+        pass
 
 
 def test_silence_is_no_data_at_the_deadline(tmp_path: Path) -> None:

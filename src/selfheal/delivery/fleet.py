@@ -4,13 +4,15 @@ A fleet is a folder::
 
     fleet.json         how to start an instance (FleetSettings)
     routing.json       {"instances": [{id, url, release, commit, pid, weight, …}], …}
+    proxy/             what HAProxy runs from, where the fleet is served through it
     telemetry/         where the live receiver writes OTLP JSON lines
     releases/<release> the checkouts that instances run from
     logs/              what the instances print
 
-routing.json is the one truth about traffic: clients choose an instance per session by
-weight and read the file again when it changes (client-side balancing). It is replaced
-atomically, so that a crash at any instant leaves the routing before or after a change.
+routing.json is the one truth about traffic. It is replaced atomically, so that a crash at
+any instant leaves the routing before or after a change. With HAProxy installed, clients
+ask its one address (`Fleet.url`) and it carries the weights out; without it they choose an
+instance per session by weight and read the file again when it changes.
 """
 
 from __future__ import annotations
@@ -28,19 +30,29 @@ from pydantic import Field, ValidationError
 from selfheal.artifacts.model import Model
 from selfheal.config import ServiceConfig
 from selfheal.delivery.processes import birth_of, end, is_alive
-from selfheal.errors import InvalidInput
+from selfheal.delivery.proxy import Proxy, find_haproxy
+from selfheal.errors import InvalidInput, ServiceError
+
+RECENT_BYTES = 8_000_000
 
 
 class FleetSettings(Model):
-    """How to start an instance. `endpoint` is the OTLP/HTTP endpoint, `python` fills {python}."""
+    """How to start an instance. `endpoint` is the OTLP/HTTP endpoint, `python` fills {python}.
+
+    `port` is where HAProxy serves the fleet, None where clients balance by themselves.
+    """
 
     service: ServiceConfig
     endpoint: str | None = None
     python: str | None = None
+    port: int | None = None
 
 
 class Instance(Model):
-    """One running process of the service. `birth` tells it from a later process of the same pid."""
+    """One running process of the service. `birth` tells it from a later process of the same pid.
+
+    One that is `leaving` gets no traffic any more and will be ended.
+    """
 
     id: str
     url: str
@@ -49,6 +61,12 @@ class Instance(Model):
     pid: int
     weight: float = 0.0
     birth: int = 0
+    leaving: bool = False
+
+    @property
+    def number(self) -> int:
+        """Which instance of its release it is, from 1."""
+        return int(self.id.rpartition("-")[2])
 
     @property
     def alive(self) -> bool:
@@ -85,11 +103,23 @@ class Fleet:
         service: ServiceConfig,
         endpoint: str | None = None,
         python: str | None = None,
+        proxy: bool | None = None,
     ) -> Fleet:
-        """Make the folder of a fleet that has no instances yet, or change its settings."""
+        """Make the folder of a fleet that has no instances yet, or change its settings.
+
+        `proxy` says whether HAProxy serves it; None: where it is installed.
+        """
+        from selfheal.sandbox.service import free_port
+
         fleet = cls(folder)
         fleet.telemetry.mkdir(parents=True, exist_ok=True)
-        settings = FleetSettings(service=service, endpoint=endpoint, python=python)
+        served = find_haproxy() is not None if proxy is None else proxy
+        settings = FleetSettings(
+            service=service,
+            endpoint=endpoint,
+            python=python,
+            port=(fleet.port() or free_port()) if served else None,
+        )
         _replace(fleet.folder / "fleet.json", settings.model_dump_json(indent=2))
         if not (fleet.folder / "routing.json").exists():
             fleet._write(Routing())
@@ -112,6 +142,16 @@ class Fleet:
                 f"this fleet.json does not fit: {error.errors()[0]['msg']}.", where=str(path)
             ) from error
 
+    def port(self) -> int | None:
+        """Where HAProxy serves the fleet, None where it does not."""
+        return self.settings.port if (self.folder / "fleet.json").exists() else None
+
+    @property
+    def url(self) -> str | None:
+        """The one address of the service, None where clients balance by themselves."""
+        proxy = self._proxy()
+        return proxy.url if proxy else None
+
     def routing(self) -> Routing:
         """routing.json as it is now."""
         try:
@@ -124,7 +164,7 @@ class Fleet:
         return [
             instance
             for instance in self.routing().instances
-            if instance.alive and release in (None, instance.release)
+            if instance.alive and not instance.leaving and release in (None, instance.release)
         ]
 
     def healthy(self, instance: Instance) -> bool:
@@ -157,33 +197,51 @@ class Fleet:
             raise InvalidInput(f"the shares of traffic sum to {sum(percents.values()):g}, not 100.")
         with self._locked():
             present = self.routing()
-            alive = [instance for instance in present.instances if instance.alive]
-            sizes = {
-                release: sum(instance.release == release for instance in alive)
-                for release in percents
-            }
-            for release, size in sizes.items():
-                if percents[release] > 0 and size == 0:
-                    raise InvalidInput(f"release {release} has no live instance to route to.")
-            weighted = [
-                instance.model_copy(
-                    update={
-                        "weight": percents.get(instance.release, 0.0)
-                        / max(1, sizes.get(instance.release, 1))
-                    }
-                )
-                for instance in alive
-            ]
             shares = {release: float(share) for release, share in percents.items()}
             routing = Routing(
-                instances=weighted,
+                instances=_weighted(present.instances, shares),
                 percents=shares,
                 label=label,
                 routed_at_ns=time.time_ns(),
                 offsets=self.offsets(),
             )
             self._write(routing)
+            try:
+                self._carry_out(routing)
+            except ServiceError:
+                self._write(present)
+                raise
             return routing
+
+    def carried(self) -> bool:
+        """Whether traffic is as routing.json says, which a crash or a dead proxy may prevent."""
+        proxy = self._proxy()
+        return proxy is None or proxy.carries(self.routing().instances)
+
+    def tend(self) -> None:
+        """Bring back a proxy that ended or was not told, and leave traffic as it should be."""
+        with self._locked():
+            if not self.carried():
+                self._carry_out(self.routing())
+
+    def reduce(self, release: str, count: int) -> None:
+        """Bring a release down to its first `count` instances; the others lose traffic first."""
+        with self._locked():
+            present = self.routing()
+            marked = [
+                i.model_copy(update={"leaving": i.leaving or i.number > count})
+                if i.release == release
+                else i
+                for i in present.instances
+            ]
+            leaving = [i for i in marked if i.leaving]
+            if not leaving:
+                return
+            routing = present.model_copy(update={"instances": _weighted(marked, present.percents)})
+            self._write(routing)
+            self._carry_out(routing)
+        self._drain()
+        self._end(leaving)
 
     def stop(self, release: str) -> None:
         """End the instances of a release that gets no traffic any more, and forget them.
@@ -195,10 +253,14 @@ class Fleet:
             raise InvalidInput(
                 f"release {release} still gets traffic.", hint="Route its share elsewhere first."
             )
+        self._drain()
         self._end(leaving)
 
     def stop_all(self) -> None:
         """End every instance, whatever traffic it gets. The fleet is down afterwards."""
+        proxy = self._proxy()
+        if proxy is not None:
+            proxy.stop()
         self._end(self.routing().instances)
 
     def offsets(self) -> dict[str, int]:
@@ -223,6 +285,19 @@ class Fleet:
                 copy.write_bytes(whole)
                 copies.append(copy)
         return copies
+
+    def telemetry_before(self, offsets: Mapping[str, int], into: Path) -> list[Path]:
+        """Copy the last `RECENT_BYTES` of whole lines before `offsets`, and all after them."""
+        earlier = {
+            path.name: max(0, offsets.get(path.name, 0) - RECENT_BYTES)
+            for path in sorted(self.telemetry.glob("*.jsonl"))
+        }
+        for name, offset in earlier.items():
+            if offset:
+                with (self.telemetry / name).open("rb") as file:
+                    file.seek(offset)
+                    earlier[name] += len(file.readline())
+        return self.telemetry_since(earlier, into)
 
     def checkout(self, release: str) -> Path:
         """Where the checkout of a release lies, whether or not it is there yet."""
@@ -262,6 +337,20 @@ class Fleet:
             others = [i for i in present.instances if i.id != instance.id]
             self._write(present.model_copy(update={"instances": [*others, instance]}))
 
+    def _proxy(self) -> Proxy | None:
+        port = self.port()
+        return None if port is None else Proxy(self.folder, port)
+
+    def _carry_out(self, routing: Routing) -> None:
+        proxy = self._proxy()
+        if proxy is not None:
+            proxy.apply(routing.instances)
+
+    def _drain(self) -> None:
+        proxy = self._proxy()
+        if proxy is not None:
+            proxy.drain()
+
     def _end(self, leaving: list[Instance]) -> None:
         for instance in leaving:
             end(instance.pid, instance.birth)
@@ -279,6 +368,27 @@ class Fleet:
         with (self.folder / ".lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def _weighted(instances: list[Instance], percents: Mapping[str, float]) -> list[Instance]:
+    """The live instances with their weights. Raises InvalidInput where a share has no taker."""
+    alive = [instance for instance in instances if instance.alive]
+    sizes = {
+        release: sum(i.release == release and not i.leaving for i in alive) for release in percents
+    }
+    for release, size in sizes.items():
+        if percents[release] > 0 and size == 0:
+            raise InvalidInput(f"release {release} has no live instance to route to.")
+    return [
+        instance.model_copy(
+            update={
+                "weight": 0.0
+                if instance.leaving
+                else percents.get(instance.release, 0.0) / max(1, sizes.get(instance.release, 1))
+            }
+        )
+        for instance in alive
+    ]
 
 
 def _replace(path: Path, text: str) -> None:

@@ -3,17 +3,21 @@
 Two kinds of questions are asked of live telemetry, the new release against the old
 one that serves beside it:
 
-* guards: do its instances live; are its errors or its latency worse overall, since
-  this step began (`selfheal.analysis.guards`); does it raise errors that the old one
-  does not, since the rollout began;
+* guards: do its instances live; are its errors or its latency worse overall, does it
+  raise errors that the old one does not, since this step began
+  (`selfheal.delivery.guards`);
 * the anomalies that the change shall heal, each by its own detector
   (`selfheal.analysis.judge`), on all that both did since the rollout began, for the
   code is the same at every step.
 
-A gate looks several times, so each look may only cry wolf at a part of the level
-(Bonferroni: significance / looks). It fails as soon as one question is answered
-badly and passes once all are answered well. Whatever is still open at the deadline
-is `undecided` or `no_data`, and neither promotes.
+Guards are sequential tests, which may be looked at at any time; the level at which they
+convict is shared by the guards and the steps (Bonferroni), so that a well release is
+rolled back with at most the configured probability in the whole rollout. A detector
+that compares latencies is asked at a part of its level for each look.
+
+A gate fails as soon as one question is answered badly and passes once all are answered
+well. Whatever is still open at the deadline is `undecided` or `no_data`; neither promotes,
+and neither says that the release is sick.
 
 That an error is gone can only be concluded from requests that did not raise it, and
 few of them reach a small share of the traffic. The evidence asked for is in proportion
@@ -21,6 +25,7 @@ to what is at stake: with the share s of the traffic, at the level significance 
 As n requests without an error of rate r have the probability (1 - r) ** n, the number
 of requests asked for is s times that of the last step, so that steps last about equally
 long, and the last one, on which the old release is given up, asks for the full level.
+The guards' acquittals are in proportion in the same way.
 """
 
 from __future__ import annotations
@@ -28,20 +33,21 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from selfheal.artifacts import Anomaly, Dataset
-from selfheal.artifacts.dataset import write_tables
 from selfheal.artifacts.deployment import Gate, GateState
 from selfheal.config import GateConfig
+from selfheal.delivery.guards import GUARDS, Levels, Scope, block_ns_of, forecast, guards
 
 if TYPE_CHECKING:
     from selfheal.analysis import Judgement
 
 LOOKS = 8
+TICK_SECONDS = 0.2
 JUDGED_KINDS = frozenset({"performance", "error", "behavioral"})
 
 _AS_WORSE: dict[str, GateState] = {
@@ -72,8 +78,20 @@ class Observed(Protocol):
         """The telemetry of both since the rollout began, None where there is none yet."""
         ...
 
+    def earlier(self, scratch: Path) -> Dataset | None:
+        """The telemetry from shortly before the rollout until now, None where there is none."""
+        ...
+
+    def peers(self) -> list[str]:
+        """The instances of the old release that started with those of the new; empty: none."""
+        ...
+
     def dead(self) -> list[str]:
         """The instances of the new release that ended by themselves."""
+        ...
+
+    def tend(self) -> None:
+        """Bring back what carries the traffic, where it ended."""
         ...
 
 
@@ -97,11 +115,40 @@ class Answers:
         return "pass" if self.states else "no_data"
 
 
-def watch(
-    target: Observed, anomalies: Sequence[Anomaly], config: GateConfig, scratch: Path
-) -> tuple[Gate, dict[str, Any]]:
-    """Watch one step until every question is answered, at the most `step_seconds`.
+def levels_of(config: GateConfig, steps: int, share: float) -> Levels:
+    """The levels of one guard at a step with `share` percent of the traffic."""
+    return Levels(
+        fail=config.significance / (len(GUARDS) * steps),
+        well=config.significance ** (share / 100),
+    )
 
+
+def foresee(
+    target: Observed, percent: int, config: GateConfig, scratch: Path, *, steps: int
+) -> dict[str, Any]:
+    """The smallest effects that a step can see at the present traffic (`guards.forecast`)."""
+    try:
+        dataset = target.earlier(scratch / "earlier")
+        if dataset is None:
+            return {"requests": None, "reason": "no telemetry before the step"}
+        levels = levels_of(config, steps, percent)
+        return forecast(dataset, target.old, min(percent, 50), config, levels)
+    finally:
+        shutil.rmtree(scratch / "earlier", ignore_errors=True)
+
+
+def watch(
+    target: Observed,
+    anomalies: Sequence[Anomaly],
+    config: GateConfig,
+    scratch: Path,
+    *,
+    steps: int = 3,
+    interrupted: Callable[[], str | None] = lambda: None,
+) -> tuple[Gate, dict[str, Any]]:
+    """Watch one step of `steps` until every question is answered, at the most `step_seconds`.
+
+    `interrupted` is asked all the time; the reason that it gives fails the gate at once.
     Returns the gate, whose words and states equal circumstances repeat, and what was
     measured: per look the seconds since the start and the evidence of each answer.
     """
@@ -109,15 +156,42 @@ def watch(
     looks: list[dict[str, Any]] = []
     answers = Answers()
     for look in range(1, LOOKS + 1):
-        time.sleep(max(0.0, began + config.step_seconds * look / LOOKS - time.monotonic()))
-        try:
-            answers = ask(target, anomalies, config, scratch / str(look))
-        finally:
-            shutil.rmtree(scratch / str(look), ignore_errors=True)
+        stopped = wait(began + config.step_seconds * look / LOOKS, interrupted)
+        if stopped is not None:
+            return Gate(state="fail", judgements={"abort": "fail"}, reason=stopped), {
+                "looks": looks
+            }
+        answers = look_once(target, anomalies, config, scratch / str(look), steps=steps)
         looks.append({"seconds": time.monotonic() - began, "answers": answers.evidence})
         if answers.state in ("pass", "fail"):
             break
     return verdict(answers), {"looks": looks}
+
+
+def wait(until: float, interrupted: Callable[[], str | None]) -> str | None:
+    """Sleep until a time of the monotonic clock; why that was ended early, None if it was not."""
+    while True:
+        stopped = interrupted()
+        left = until - time.monotonic()
+        if stopped is not None or left <= 0:
+            return stopped
+        time.sleep(min(TICK_SECONDS, left))
+
+
+def look_once(
+    target: Observed,
+    anomalies: Sequence[Anomaly],
+    config: GateConfig,
+    scratch: Path,
+    *,
+    steps: int = 3,
+) -> Answers:
+    """Tend the target and ask every question once; `scratch` is gone afterwards."""
+    try:
+        target.tend()
+        return ask(target, anomalies, config, scratch, steps=steps)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def verdict(answers: Answers) -> Gate:
@@ -139,37 +213,56 @@ def verdict(answers: Answers) -> Gate:
 
 
 def ask(
-    target: Observed, anomalies: Sequence[Anomaly], config: GateConfig, scratch: Path
+    target: Observed,
+    anomalies: Sequence[Anomaly],
+    config: GateConfig,
+    scratch: Path,
+    *,
+    steps: int = 3,
 ) -> Answers:
     """Ask every question once of the telemetry that is there now."""
-    from selfheal.analysis import guards
-
     answers = Answers()
     dead = target.dead()
     answers.add("instances", "fail" if dead else "pass", {"ended": dead})
     dataset = target.observe(scratch)
     asked = [anomaly for anomaly in anomalies if anomaly.kind in JUDGED_KINDS]
     if dataset is None:
-        for question in ("error_rate", "latency", "new_errors", *(anomaly.id for anomaly in asked)):
+        for question in (*GUARDS, *(anomaly.id for anomaly in asked)):
             answers.add(question, "no_data", {})
         return answers
-    careful = config.model_copy(update={"significance": config.significance / LOOKS})
-    fresh = since(dataset, target.new, target.step_began_ns(), scratch)
-    answers.add("new_errors", *new_errors(dataset, target.old, target.new, careful))
-    judged = guards(fresh, baseline=target.old, candidate=target.new, gate=careful)
-    for name, judgement in judged.items():
-        answers.add(name, _AS_WORSE[judgement.state], told(judgement))
-    level = config.significance ** (target.share() / 100)
+    share = target.share()
+    levels = levels_of(config, steps, share)
+    scope = Scope(
+        old=target.old,
+        new=target.new,
+        began_ns=target.step_began_ns(),
+        block_ns=block_ns_of(config),
+        concurrent=share < 100,
+        peers=tuple(target.peers()),
+    )
+    for name, (state, evidence) in guards(dataset, scope, config, levels).items():
+        answers.add(name, state, evidence)
     for anomaly in asked:
-        state, evidence = is_healed(anomaly, dataset, target.old, target.new, gone_level=level)
+        state, evidence = is_healed(
+            anomaly, dataset, target.old, target.new, gone_level=levels.well, looks=LOOKS
+        )
         answers.add(anomaly.id, state, evidence)
     return answers
 
 
 def is_healed(
-    anomaly: Anomaly, dataset: Dataset, old: str, new: str, *, gone_level: float | None = None
+    anomaly: Anomaly,
+    dataset: Dataset,
+    old: str,
+    new: str,
+    *,
+    gone_level: float | None = None,
+    looks: int = 1,
 ) -> tuple[GateState, dict[str, Any]]:
     """Whether the trouble is gone in `new`, by the anomaly's own detector.
+
+    `looks` is how often the question is asked while the data grow, which a test of
+    latencies pays for.
 
     Errors and behaviour: the detector must be quiet about `new`, whose silence counts at
     `gone_level` (default: the detector's own); an error must not have turned into
@@ -179,14 +272,14 @@ def is_healed(
     """
     from selfheal.analysis import judge
 
-    gone = (
-        {} if anomaly.kind == "performance" or gone_level is None else {"significance": gone_level}
-    )
-    worse = judge(anomaly, dataset, baseline=old, candidate=new, parameters=gone)
+    slow = anomaly.kind == "performance"
+    level = anomaly.detector.parameters.get("significance") if slow else gone_level
+    asked = {} if level is None else {"significance": level / looks if slow else level}
+    worse = judge(anomaly, dataset, baseline=old, candidate=new, parameters=asked)
     evidence: dict[str, Any] = {"new_against_old": told(worse)}
     state = _AS_WORSE[worse.state]
-    if state != "fail" and anomaly.kind == "performance":
-        better = judge(anomaly, dataset, baseline=new, candidate=old)
+    if state != "fail" and slow:
+        better = judge(anomaly, dataset, baseline=new, candidate=old, parameters=asked)
         evidence["old_against_new"] = told(better)
         open_state: GateState = "no_data" if better.state == "no_data" else "undecided"
         state = "pass" if better.state == "anomalous" else open_state
@@ -198,39 +291,6 @@ def is_healed(
         evidence["failures"] = failures
         state = "pass" if failures["p_value"] <= level else "undecided"
     return state, evidence
-
-
-def new_errors(
-    dataset: Dataset, old: str, new: str, config: GateConfig
-) -> tuple[GateState, dict[str, Any]]:
-    """Whether some error, by its fingerprint, is more frequent in `new` than beside it in `old`.
-
-    One exact test for each fingerprint seen in `new`, Bonferroni over them.
-    """
-    from selfheal.analysis.statistics.rates import rate_is_higher
-
-    counted = dataset.rows(
-        "SELECT release, count(*) AS requests FROM spans WHERE release IN (?, ?) "
-        "AND (kind IN ('server', 'consumer') OR parent_span_id IS NULL) GROUP BY release",
-        [old, new],
-    )
-    requests = {row["release"]: row["requests"] for row in counted}
-    if old not in requests or new not in requests:
-        return "no_data", {"requests": requests}
-    found = dataset.rows(
-        """
-        SELECT fingerprint, any_value(exception_type) AS exception_type,
-            count(*) FILTER (release = $old) AS old, count(*) FILTER (release = $new) AS new
-        FROM errors WHERE release IN ($old, $new)
-        GROUP BY fingerprint HAVING count(*) FILTER (release = $new) > 0 ORDER BY fingerprint
-        """,
-        {"old": old, "new": new},
-    )
-    for row in found:
-        p_value = rate_is_higher(row["old"], requests[old], row["new"], requests[new])
-        row["p_value"] = min(1.0, p_value * len(found))
-    worse = [row for row in found if row["p_value"] <= config.significance]
-    return ("fail" if worse else "pass"), {"requests": requests, "errors": found}
 
 
 def failures_of(anomaly: Anomaly, dataset: Dataset, old: str, new: str) -> dict[str, Any]:
@@ -253,25 +313,6 @@ def failures_of(anomaly: Anomaly, dataset: Dataset, old: str, new: str) -> dict[
     before, after = counts.get(old, (0, 0)), counts.get(new, (0, 0))
     p_value = rate_is_higher(*after, *before) if before[0] else 0.0
     return {"old": list(before), "new": list(after), "p_value": p_value}
-
-
-def since(dataset: Dataset, release: str, began_ns: int, scratch: Path) -> Dataset:
-    """The dataset without what `release` did before `began_ns`; other releases keep all."""
-    times = {"spans": "start_ns", "logs": "time_ns", "errors": "time_ns", "metrics": "time_ns"}
-    tables = {
-        name: dataset.arrow(
-            f"SELECT * FROM {name} WHERE release IS DISTINCT FROM ? OR {column} >= ?",
-            [release, began_ns],
-        )
-        for name, column in times.items()
-        if name in dataset.tables
-    }
-    tables |= {
-        name: dataset.arrow(f'SELECT * FROM "{name}"')
-        for name in dataset.tables
-        if name not in times
-    }
-    return write_tables(tables, scratch, "since")
 
 
 def told(judgement: Judgement) -> dict[str, Any]:

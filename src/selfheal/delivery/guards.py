@@ -160,9 +160,7 @@ def block_ns_of(config: GateConfig) -> int:
     return round(1e9 * min(LONGEST_BLOCK_SECONDS, config.step_seconds / BLOCKS_PER_STEP))
 
 
-def guards(
-    dataset: Dataset, scope: Scope, gate: GateConfig, levels: Levels
-) -> dict[str, Answer]:
+def guards(dataset: Dataset, scope: Scope, gate: GateConfig, levels: Levels) -> dict[str, Answer]:
     """The answers of the three guards about all entry requests in the scope."""
     with dataset.connect() as connection:
         blocks, counts = _load(connection, scope)
@@ -206,9 +204,7 @@ def judge_errors(counts: Counts, gate: GateConfig, levels: Levels) -> Answer:
     return Answer("pass" if enough and high <= allowed else "undecided", evidence)
 
 
-def judge_latency(
-    latencies: Latencies, counts: Counts, gate: GateConfig, levels: Levels
-) -> Answer:
+def judge_latency(latencies: Latencies, counts: Counts, gate: GateConfig, levels: Levels) -> Answer:
     """Whether the candidate is too slow, in the middle or in the tail.
 
     It fails by the mean of two e-processes: block medians beyond √`maximum_latency_ratio`,
@@ -290,9 +286,7 @@ def forecast(
     }
 
 
-def _load(
-    connection: duckdb.DuckDBPyConnection, scope: Scope
-) -> tuple[NDArray[np.int64], Counts]:
+def _load(connection: duckdb.DuckDBPyConnection, scope: Scope) -> tuple[NDArray[np.int64], Counts]:
     connection.execute(_ENTRIES, {**scope._asdict(), "peers": list(scope.peers)})
     columns = connection.execute(_COUNTS).fetchnumpy()
     return columns["block"], _counts(columns)
@@ -331,7 +325,10 @@ def _judge_new_errors(
 
     rows = dataset.rows(
         _NEW_ERRORS,
-        {name: getattr(scope, name) for name in ("old", "new", "began_ns", "block_ns", "concurrent")},
+        {
+            name: getattr(scope, name)
+            for name in ("old", "new", "began_ns", "block_ns", "concurrent")
+        },
     )
     place = {int(block): index for index, block in enumerate(blocks)}
     found: dict[str, tuple[Any, NDArray[np.float64], NDArray[np.float64]]] = {}

@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from pydantic import Field
+
 from selfheal.artifacts.model import Model
 from selfheal.delivery.processes import birth_of, is_alive
 from selfheal.errors import ServiceError
@@ -75,7 +77,7 @@ class Running(Model):
 
     pid: int
     birth: int
-    draining: list[tuple[int, int]] = []
+    draining: list[tuple[int, int]] = Field(default_factory=list)
 
 
 def find_haproxy() -> str | None:

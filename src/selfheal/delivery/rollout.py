@@ -4,36 +4,36 @@ Every step is an effect that happens once over crashes; traffic stands at one st
 weights at any instant. Going back restores traffic first, then git, then stops what
 is not needed any more. What fails on the way is recorded as the effect's answer: a
 resumed run must not try again what has begun to be rolled back.
+
+A step that is not decided in time does not promote and does not convict: the rollout
+pauses where it is, and goes on being judged by `selfheal.delivery.rollout_steward`, which
+takes traffic back when a question is answered badly, when the pause is over, or when the
+process that rolls out dies and is not resumed.
 """
 
 from __future__ import annotations
 
-import math
+import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic import Field
 
-from selfheal.artifacts import Anomaly, Dataset
+from selfheal.artifacts import Anomaly
 from selfheal.artifacts.deployment import Gate, RolloutStep
 from selfheal.artifacts.model import Model
 from selfheal.config import GateConfig
 from selfheal.contract import Effects
-from selfheal.delivery.fleet import Fleet
-from selfheal.delivery.gate import Observed, watch
+from selfheal.delivery.gate import foresee, watch
+from selfheal.delivery.rollout_record import RolloutFolder, RolloutRecord
 from selfheal.delivery.shipping import Reverted
-from selfheal.errors import InvalidInput, SelfhealError, ServiceError
+from selfheal.delivery.target import RolloutTarget
+from selfheal.errors import SelfhealError, ServiceError
 
-
-class Begin(Model):
-    """What the fleet was like before anything changed."""
-
-    old: str
-    new: str
-    count: int
-    offsets: dict[str, int] = Field(default_factory=dict)
+logger = logging.getLogger("selfheal.rollout")
 
 
 class Rollout(Model):
@@ -52,85 +52,54 @@ class Rollout(Model):
         return f"{'finished' if self.finished else 'stopped'}: {steps or self.reason}"
 
 
-class RolloutTarget(Observed, Protocol):
-    """Something that serves two releases of one service by weight."""
+@dataclass(frozen=True)
+class Paused:
+    """The rollout waits where it is, for a human or for better times."""
 
-    def prepare(self, percent: int) -> None:
-        """Make the new release able to carry `percent` of the traffic. May be repeated."""
-        ...
-
-    def shift(self, percent: int) -> None:
-        """Give the new release `percent` of new sessions and the old one the rest."""
-        ...
-
-    def retire(self, release: str) -> None:
-        """End what serves a release that has no traffic. May be repeated."""
-        ...
+    reason: str
 
 
-class ProcessesTarget:
-    """A fleet of local processes. `checkout` gives the folder of the new release's files."""
+class _Open(Exception):
+    """A gate that was not decided; it is no result, so that it is watched anew."""
 
-    def __init__(
-        self, fleet: Fleet, begin: Begin, commit: str, checkout: Callable[[], Path]
-    ) -> None:
-        self.fleet = fleet
-        self.begin = begin
-        self.commit = commit
-        self.checkout = checkout
-
-    @property
-    def old(self) -> str:
-        return self.begin.old
-
-    @property
-    def new(self) -> str:
-        return self.begin.new
-
-    def step_began_ns(self) -> int:
-        return self.fleet.routing().routed_at_ns
-
-    def observe(self, scratch: Path) -> Dataset | None:
-        from selfheal.telemetry import ingest
-
-        files = self.fleet.telemetry_since(self.begin.offsets, scratch / "received")
-        if not files:
-            return None
-        return ingest(files, scratch, "dataset").dataset
-
-    def dead(self) -> list[str]:
-        registered = self.fleet.routing().instances
-        return sorted(i.id for i in registered if i.release == self.new and not i.alive)
-
-    def prepare(self, percent: int) -> None:
-        wanted = math.ceil(self.begin.count * percent / 100)
-        self.fleet.start(self.checkout(), self.new, self.commit, wanted)
-
-    def share(self) -> float:
-        return self.fleet.routing().percents.get(self.new, 0.0)
-
-    def shift(self, percent: int) -> None:
-        self.fleet.route({self.old: 100 - percent, self.new: percent}, label=f"{percent} %")
-
-    def retire(self, release: str) -> None:
-        self.fleet.stop(release)
+    def __init__(self, gate: Gate) -> None:
+        super().__init__(gate.reason)
+        self.gate = gate
 
 
-def begin_rollout(fleet: Fleet, commit: str) -> Begin:
-    """Note the release that carries the traffic now. Raises InvalidInput where none does."""
-    serving = [instance for instance in fleet.instances() if instance.weight > 0]
-    if not serving:
-        raise InvalidInput("the fleet has no live instance with traffic.", where=str(fleet.folder))
-    percents: dict[str, float] = {}
-    for instance in serving:
-        percents[instance.release] = percents.get(instance.release, 0.0) + instance.weight
-    old = max(sorted(percents), key=percents.__getitem__)
-    return Begin(
-        old=old,
-        new=f"{old.split('-selfheal.')[0]}-selfheal.{commit[:7]}",
-        count=sum(instance.release == old for instance in serving),
-        offsets=fleet.offsets(),
-    )
+@dataclass(frozen=True)
+class Control:
+    """What a rollout minds besides its gates.
+
+    `closed` says why no further step may be taken now. `steward` starts the process that
+    judges on when this one is gone, where there is none yet.
+    """
+
+    folder: RolloutFolder
+    run_id: str
+    commit: str
+    closed: Callable[[], str | None] = lambda: None
+    steward: Callable[[], object] = lambda: None
+
+    def begin(self, target: RolloutTarget) -> RolloutRecord:
+        """The record of this rollout, made where the folder holds another one's."""
+        found = self.folder.record()
+        if found is None or (found.run_id, found.new) != (self.run_id, target.new):
+            self.folder.forget_request()
+            found = RolloutRecord(
+                run_id=self.run_id, old=target.old, new=target.new, commit=self.commit
+            )
+        return self.folder.write(found)
+
+    def trouble(self) -> str | None:
+        """Why the rollout must go back, by what was said or done outside of its gates."""
+        record = self.folder.record()
+        if record is not None and (
+            record.state in ("returning", "rolled_back")
+            or (record.state == "returned" and record.failed)
+        ):
+            return record.reason
+        return self.folder.abort_asked()
 
 
 @dataclass(frozen=True)
@@ -145,24 +114,56 @@ class Gates:
     scratch: Path
     record: Callable[[str, dict[str, Any]], str]
 
-    def at(self, percent: int, target: RolloutTarget, effects: Effects) -> RolloutStep:
+    def at(
+        self,
+        percent: int,
+        target: RolloutTarget,
+        effects: Effects,
+        control: Control,
+        *,
+        steps: int,
+    ) -> RolloutStep:
         """Watch one step; a gate that was interrupted has no answer yet and is watched anew.
 
-        A gate that could not look is answered `no_data`, which does not promote.
+        Raises _Open where there is no answer in time. A gate that could not look is
+        answered `no_data`.
         """
 
         def perform() -> dict[str, Any]:
             scratch = self.scratch / f"step-{percent}"
             try:
-                gate, measured = watch(target, self.anomalies, self.config, scratch)
+                gate, measured = watch(
+                    target,
+                    self.anomalies,
+                    self.config,
+                    scratch,
+                    steps=steps,
+                    interrupted=control.folder.abort_asked,
+                )
             except (SelfhealError, OSError) as error:
-                gate = Gate(state="no_data", judgements={}, reason=_reason(error))
-                return gate.model_dump(mode="json")
+                raise _Open(Gate(state="no_data", judgements={}, reason=_reason(error))) from error
             kept = self.record(f"rollout-{percent}", measured)
+            if gate.state in ("undecided", "no_data"):
+                raise _Open(gate)
             return gate.model_copy(update={"measurements": kept}).model_dump(mode="json")
 
         answer = effects.once(f"rollout:{percent}:gate", perform, lambda: None)
         return RolloutStep(percent=percent, gate=Gate.model_validate(answer))
+
+    def foresee(
+        self, percent: int, target: RolloutTarget, control: Control, *, steps: int
+    ) -> RolloutRecord:
+        """Note the step, and the smallest effects that it can see, before it begins."""
+        scratch = self.scratch / f"before-{percent}"
+        try:
+            found = foresee(target, percent, self.config, scratch, steps=steps)
+        except (SelfhealError, OSError) as error:
+            found = {"requests": None, "reason": _reason(error)}
+        self.record(f"rollout-{percent}-foreseen", found)
+        logger.info("rollout to %s %%: %s", percent, told_foreseen(found))
+        record = control.folder.record()
+        seen = record.seen if record is not None else {}
+        return control.folder.update(percent=percent, seen={**seen, str(percent): found})
 
 
 def roll_out(
@@ -171,33 +172,114 @@ def roll_out(
     *,
     steps: Sequence[int],
     effects: Effects,
+    control: Control,
     revert: Callable[[str], Reverted],
-) -> Rollout:
+) -> Rollout | Paused:
     """Take the new release through the steps, or back to the old one.
 
-    `revert` takes the change back in git for a reason, or says why a human must.
+    `revert` takes the change back in git for a reason, or says why a human must. Returns
+    Paused where the rollout waits; called again, it goes on. The caller holds the lock of
+    the control's folder.
     """
+    record = control.begin(target)
     done: list[RolloutStep] = []
-    for percent in planned_steps(steps):
-        trouble = _enter(target, percent, effects)
+    planned = planned_steps(steps)
+    for percent in planned:
+        if percent < record.percent:
+            done.append(gates.at(percent, target, effects, control, steps=len(planned)))
+            continue
+        trouble = control.trouble()
+        if trouble is None and record.percent < percent:
+            held = _held(percent, gates.config, control, record)
+            if held is not None:
+                return held
+            record = gates.foresee(percent, target, control, steps=len(planned))
         if trouble is None:
-            step = gates.at(percent, target, effects)
-            done.append(step)
-            if step.gate.state != "pass":
-                trouble = f"the gate at {percent} % was {step.gate.state}: {step.gate.reason}"
-        if trouble is not None:
-            rollback = _go_back(target, effects, revert, trouble)
-            return Rollout(
-                old=target.old, new=target.new, steps=done, rollback=rollback, reason=trouble
-            )
+            record = control.folder.update(state="running", reason="", until=None, asked=None)
+            control.steward()
+            trouble = _enter(target, percent, effects)
+        failed: RolloutStep | None = None
+        if trouble is None:
+            try:
+                step = gates.at(percent, target, effects, control, steps=len(planned))
+            except _Open as still:
+                reason = f"the gate at {percent} % is {still.gate.state}: {still.gate.reason}"
+                return _pause(control, gates.config, "paused", reason)
+            if step.gate.state == "pass":
+                done.append(step)
+                continue
+            failed = step
+            trouble = f"the gate at {percent} % was {step.gate.state}: {step.gate.reason}"
+        return _returned(target, effects, control, revert, done, trouble, failed)
     effects.once("rollout:retire", _always(lambda: target.retire(target.old)), lambda: None)
-    return Rollout(
-        old=target.old,
-        new=target.new,
-        steps=done,
-        finished=True,
-        reason=f"release {target.new} carries all traffic",
+    reason = f"release {target.new} carries all traffic"
+    control.folder.update(state="finished", reason=reason, until=None)
+    return Rollout(old=target.old, new=target.new, steps=done, finished=True, reason=reason)
+
+
+def _returned(
+    target: RolloutTarget,
+    effects: Effects,
+    control: Control,
+    revert: Callable[[str], Reverted],
+    done: list[RolloutStep],
+    trouble: str,
+    failed: RolloutStep | None,
+) -> Rollout:
+    """Go back; noted before it begins, so that a resumed run does not step forward again."""
+    record = control.folder.record()
+    if record is not None and record.state in ("returning", "rolled_back"):
+        failed = record.step
+    control.folder.update(state="returning", reason=trouble, step=failed, until=None)
+    rollback = _go_back(target, effects, revert, trouble)
+    control.folder.update(state="rolled_back")
+    control.folder.take_request("abort")
+    steps = [*done, failed] if failed is not None else done
+    return Rollout(old=target.old, new=target.new, steps=steps, rollback=rollback, reason=trouble)
+
+
+def _held(
+    percent: int, config: GateConfig, control: Control, record: RolloutRecord
+) -> Paused | None:
+    """Pause before a step that may not be taken now."""
+    closed = control.closed()
+    if closed is not None:
+        if record.percent == 0:
+            return Paused(closed)
+        return _pause(control, config, "paused", closed)
+    if percent in config.ask_before and percent not in record.promoted:
+        said = control.folder.take_request("promote")
+        if said is None:
+            reason = f"a human decides on the step to {percent} %"
+            return _pause(control, config, "asking", reason, asked=percent)
+        control.folder.update(promoted=[*record.promoted, percent])
+    return None
+
+
+def _pause(
+    control: Control, config: GateConfig, state: str, reason: str, asked: int | None = None
+) -> Paused:
+    """Note that the rollout waits; a pause that goes on after a resume is not made longer."""
+    record = control.folder.record()
+    until = record.until if record is not None and record.state == state else None
+    control.folder.update(
+        state=state, reason=reason, asked=asked, until=until or time.time() + config.pause_seconds
     )
+    return Paused(reason)
+
+
+def told_foreseen(found: dict[str, Any]) -> str:
+    """What a step can see, in words."""
+    if found.get("requests") is None:
+        return f"what it can see is not known: {found.get('reason', 'no telemetry')}"
+    rate, ratio = found["visible_failure_rate"], found["visible_latency_ratio"]
+    parts = [
+        f"{rate:.2%} failed requests (now {found['baseline_failure_rate']:.2%})"
+        if rate is not None
+        else "no rise of errors",
+        f"{ratio:.2f} times the latency" if ratio is not None else "no rise of latency",
+    ]
+    return f"{found['requests']} requests are expected, which show {' and '.join(parts)}"
 
 
 def planned_steps(steps: Sequence[int]) -> list[int]:
@@ -224,9 +306,17 @@ def _enter(target: RolloutTarget, percent: int, effects: Effects) -> str | None:
     failed = effects.once(
         f"rollout:{percent}:route",
         _tried(lambda: target.shift(percent)),
-        lambda: "" if target.share() == percent else None,
+        lambda: "" if target.stands_at(percent) else None,
     )
+    # Traffic was taken back while this process was gone, or a proxy was not told.
+    if not failed and not target.stands_at(percent):
+        failed = _tried(lambda: _stand(target, percent))()
     return f"traffic could not be shifted to {percent} %: {failed}" if failed else None
+
+
+def _stand(target: RolloutTarget, percent: int) -> None:
+    target.prepare(percent)
+    target.shift(percent)
 
 
 def _go_back(
@@ -239,7 +329,7 @@ def _go_back(
     stuck = effects.once(
         "rollback:traffic",
         _tried(lambda: target.shift(0)),
-        lambda: "" if target.share() == 0 else None,
+        lambda: "" if target.stands_at(0) else None,
     )
     reverted = revert(reason)
     notes = []
