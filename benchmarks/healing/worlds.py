@@ -113,7 +113,7 @@ def _asked(text: str, conditions: Sequence[tuple[str, str]]) -> str:
 
 def commit(folder: Path, message: str, texts: dict[str, str] | None = None) -> str:
     write(folder, texts or {})
-    git(folder, "add", "-A")
+    git(folder, "add", "-A", "--force")
     git(folder, "commit", "-q", "--allow-empty", "-m", message)
     return git(folder, "rev-parse", "HEAD").strip()
 
