@@ -170,7 +170,7 @@ class SearchConfig(Section):
     pairs: int = Field(default=1000, ge=0)
     imports: int = Field(default=60, ge=0)
     recorded: int = Field(default=400, ge=0)
-    enough: int = Field(default=3, ge=1)
+    enough: int = Field(default=8, ge=1)
     seconds: float = Field(default=240.0, gt=0)
     workers: int = Field(default=0, ge=0)
 
@@ -193,7 +193,8 @@ class ValidateConfig(Section):
 
     `shuffled_runs` are of the tests that come with a fix or show its trouble, each in a
     process and an order of its own; `mutants` says whether small faults are made in the
-    fix to see whether those tests notice.
+    fix to see whether those tests notice. No step takes longer than `timeout_seconds`; the
+    suite with a patch ends sooner, by its own time without one.
     """
 
     max_candidates: int = Field(default=8, ge=1)
@@ -201,7 +202,7 @@ class ValidateConfig(Section):
     repetitions: int = Field(default=10, ge=3)
     shuffled_runs: int = Field(default=20, ge=0)
     mutants: bool = True
-    timeout_seconds: float = Field(default=120.0, gt=0)
+    timeout_seconds: float = Field(default=300.0, gt=0)
     memory_megabytes: int = Field(default=2048, ge=64)
     minimum_changed_coverage: float = Field(default=0.0, ge=0, le=1)
     allow_unisolated: bool = True

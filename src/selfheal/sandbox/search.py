@@ -44,6 +44,8 @@ KEPT = 6
 # As many of those that pass are held against each other.
 COMPARED = 16
 PROGRESSED, POOL = 20, 300
+# Of the likelihood of what passed: the search ends where all that follows has less.
+MUCH_LESS = 0.25
 ELSEWHERE = 0.3
 
 Judged = tuple[Attempt, Verdict]
@@ -126,6 +128,7 @@ class _Search:
     judged: list[Judged] = field(default_factory=list)
     proposed: int = 0
     cut: bool = False
+    ended: bool = False
 
     def report(self, told: Search, seeds: Sequence[Edit], given: Sequence[Edit]) -> SearchReport:
         first = [Attempt(edit) for edit in (*seeds, *given)]
@@ -185,7 +188,7 @@ class _Search:
                     later.append(pair)
                 else:
                     self.judged.append((pair[0], verdict))
-            if self._enough():
+            if self._enough() or self._unlikely(chunk[-1]):
                 break
         return later
 
@@ -264,6 +267,13 @@ class _Search:
     def _enough(self) -> bool:
         return len(self._plausible()) >= self.config.enough or self.cut
 
+    def _unlikely(self, attempt: Attempt) -> bool:
+        """Whether what follows is much less likely than what has passed."""
+        passed = [each.code.score for each, _ in self._plausible() if each.code is not None]
+        if passed and attempt.code is not None:
+            self.ended = attempt.code.score < MUCH_LESS * max(passed)
+        return self.ended
+
     def _fallen(self, given: Sequence[Edit]) -> dict[int, str]:
         fates = {id(attempt.edit): verdict for attempt, verdict in self.judged}
         found = {}
@@ -278,6 +288,8 @@ class _Search:
             return "the time limit cut the search"
         if self._enough():
             return "enough edits made the failing tests pass"
+        if self.ended:
+            return "what was left is much less likely than edits that made the failing tests pass"
         found = len(self._plausible())
         return f"all proposed edits were tried: {found} made the failing tests pass"
 
