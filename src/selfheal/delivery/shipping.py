@@ -208,8 +208,35 @@ def _merge(
         except PushRefused as error:
             refused = error.message.rstrip(".")
             continue
-        return Merge(merged=True, commit=merged, base=pull.base)
-    return _unmerged(pull, f"{pull.base} refused the push {MERGE_ATTEMPTS} times: {refused}")
+        return _as_tested(forge, workshop, pull, commit, merged, recheck)
+    return _unmerged(pull, f"{pull.base} refused the merge {MERGE_ATTEMPTS} times: {refused}")
+
+
+def _as_tested(
+    forge: Forge,
+    workshop: Workshop,
+    pull: Pull,
+    tested: str,
+    merged: str,
+    recheck: Callable[[str], str | None],
+) -> Merge:
+    """The merge, if its tree is one that was tested; a forge that merges by itself may differ.
+
+    Where the base moved on just before, the tree is tested now, and taken back if it fails.
+    """
+    done = Merge(merged=True, commit=merged, base=pull.base)
+    if not workshop.diff(tested, merged):
+        return done
+    objection = recheck(merged)
+    if objection is None:
+        return done
+    reason = f"{pull.base} moved on while it was merged; with it: {objection}"
+    message = f'Revert "Merge {pull.branch}"\n\n{reason}\n\n{REVERTS}: {merged}\n'
+    back = _revert(forge, workshop, pull.base, merged, message)
+    forge.mark_reverted(pull.number, back.commit, reason)
+    if back.commit is None:
+        return done.model_copy(update={"reason": f"{reason}; not reverted: {back.reason}"})
+    return _unmerged(pull, f"{reason}; taken back by {back.commit[:12]}")
 
 
 def _unmerged(pull: Pull, reason: str) -> Merge:
