@@ -238,3 +238,31 @@ def test_a_test_that_fails_now_and_then_without_the_patch_is_flaky(bench: Bench)
     assert bench._unsteady("HEAD", ["tests/test_app.py::test_by_turns"])
     assert not bench._unsteady("HEAD", ["tests/test_app.py::test_double"])
     assert not bench._unsteady("HEAD", ["tests/test_app.py::test_known_failure"])
+
+
+def test_a_suite_that_does_not_end_without_a_patch_is_tried_once_and_told(bench: Bench) -> None:
+    endless = "def test_endless():\n    while True:\n        pass\n"
+    (bench.repository / "tests" / "test_endless.py").write_text(endless)
+    script = "git add . && git -c user.name=a -c user.email=a@b commit -qm two"
+    subprocess.run(["sh", "-c", script], cwd=bench.repository, check=True)
+    bench.config = config.ValidateConfig(timeout_seconds=3)
+    first = prove(bench, candidate(app=HEALED, test=TEST))
+    runs = dict(bench.seconds)
+    second = prove(bench, candidate(app=HEALED.replace("None", "[]"), test=TEST))
+
+    for tested in (first, second):
+        (check,) = [each for each in tested.checks if each.verdict == "timed_out"]
+        assert check.name == "suite"
+        assert "without any patch it does not end within 3 s" in check.summary
+    assert bench.seconds == runs
+
+
+def test_the_suite_with_a_patch_is_limited_by_its_time_without_one(bench: Bench) -> None:
+    bench.config = config.ValidateConfig(timeout_seconds=1000)
+    known = bench.baseline("HEAD")
+    bench.baselines = {"HEAD": known.model_copy(update={"seconds": 20.0})}
+    assert bench.limit("HEAD") == 290
+    bench.baselines = {"HEAD": known.model_copy(update={"seconds": 500.0})}
+    assert bench.limit("HEAD") == 1000
+    bench.baselines = {"HEAD": known.model_copy(update={"seconds": 0.0})}
+    assert bench.limit("HEAD") == 1000

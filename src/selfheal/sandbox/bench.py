@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import count
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 from selfheal.artifacts import Candidate
 from selfheal.artifacts.patch import RecordedRequest
 from selfheal.artifacts.validation import Check, CheckVerdict
-from selfheal.config import TestsConfig, ValidateConfig
 from selfheal.errors import RepositoryError
 from selfheal.sandbox import runner
 from selfheal.sandbox.changes import ChangedFile, changed_files
@@ -25,7 +20,6 @@ from selfheal.sandbox.checks import (
     passes_check,
     shuffled_check,
     state_verdict,
-    suite_check,
     tested_candidate,
     weakening_check,
 )
@@ -33,54 +27,23 @@ from selfheal.sandbox.documentation import link_targets
 from selfheal.sandbox.evidence import AppliedCandidate, Subject, TestedCandidate, passed
 from selfheal.sandbox.mutants import Mutants, changed_lines, count_killed, function_lines
 from selfheal.sandbox.suite import SuiteResult, is_pytest, run_suite, runs_in_order
+from selfheal.sandbox.suites import Suites
 from selfheal.sandbox.tampering import refused_parts
 from selfheal.sandbox.weakening import new_tests, to_restore
 from selfheal.sandbox.work import Work, measure_works
 from selfheal.sandbox.worktree import Worktree
 
-T = TypeVar("T")
-
-RERUN_AT_MOST = 20
-# Flaky tests are few: a patch that breaks more has broken them.
-UNSTEADY_AT_MOST = 3
 # A test that fails by not ending is given this long without the fix, and with it.
 HANGING_SECONDS = 20.0
 
 
 @dataclass
-class Bench:
-    """Runs a candidate's tests in checkouts below `folder`; safe to use from several threads.
+class Bench(Suites):
+    """Runs a candidate's tests, the new ones without the fix and all with it.
 
-    What belongs to the base commit (its own suite, the new test without the fix, its
-    work) is run once and remembered; `baselines` are suites that are known already.
-    `incident` are the tests of the suite that show the troubles under repair: they fail
-    before, perhaps without end, and each is run with the candidates for its own trouble.
-    `seconds` keeps how long each run took.
+    Each test of the `incident` is run with the candidates for its own trouble. What the new
+    tests say without the fix, and the work of a commit, are asked once and remembered.
     """
-
-    repository: Path
-    folder: Path
-    tests: TestsConfig
-    config: ValidateConfig
-    baselines: Mapping[str, SuiteResult] = field(default_factory=dict)
-    incident: Sequence[str] = ()
-    seconds: dict[str, float] = field(default_factory=dict)
-    _known: dict[tuple[Any, ...], Any] = field(default_factory=dict)
-    _locks: dict[tuple[Any, ...], threading.Lock] = field(default_factory=dict)
-    _guard: threading.Lock = field(default_factory=threading.Lock)
-    _numbers: Iterator[int] = field(default_factory=count)
-
-    @contextmanager
-    def checkout(
-        self, commit: str, patch: str | None = None, only: Sequence[str] = ()
-    ) -> Iterator[Worktree]:
-        """A work tree of `commit` with a patch, or with its files `only`, applied."""
-        with self._guard:
-            folder = self.folder / f"tree-{next(self._numbers)}"
-        with Worktree(self.repository, commit, folder) as worktree:
-            if patch is not None:
-                worktree.apply(patch, only=only)
-            yield worktree
 
     def apply(self, candidate: Candidate) -> AppliedCandidate:
         """Whether the patch applies, what it changes, and whether it weakens a test."""
@@ -111,6 +74,7 @@ class Bench:
         test says no: that test runs first, in the process that then runs the suite.
         """
         refused = self._shows_nothing(candidate, subject, files)
+        refused = refused or self.endless(candidate.base_commit)
         if refused is not None:
             return TestedCandidate(candidate_id=candidate.id, checks=[refused])
         with self.checkout(candidate.base_commit, candidate.patch) as worktree:
@@ -168,17 +132,6 @@ class Bench:
             checks = [passes_check(suite, subject) for subject in subjects]
             checks.append(self._judge_suite(composition, suite, worktree))
         return tested_candidate(composition, checks, suite, files)
-
-    def baseline(self, commit: str) -> SuiteResult:
-        """The suite of a commit without any patch."""
-        if commit in self.baselines:
-            return self.baselines[commit]
-
-        def compute() -> SuiteResult:
-            with self.checkout(commit) as worktree:
-                return self._run(worktree, f"suite of {commit}", without=self.incident)
-
-        return self._once(("baseline", commit), compute)
 
     def work(self, commit: str, patch: str | None, subject: Subject) -> Work:
         """The counted work of the subject's first session at a commit, with a patch or without."""
@@ -259,34 +212,15 @@ class Bench:
             alone = self._run(worktree, f"{listed(first)} in {name}", select=first)
             if any(alone.outcome(test) != "passed" for test in first):
                 return alone
-        return self._run(worktree, name, first=first, without=without, repeat=repeat, coverage=True)
-
-    def _run(
-        self,
-        worktree: Worktree,
-        name: str,
-        *,
-        select: Sequence[str] = (),
-        first: Sequence[str] = (),
-        without: Sequence[str] = (),
-        repeat: Sequence[str] = (),
-        coverage: bool = False,
-        timeout_seconds: float | None = None,
-    ) -> SuiteResult:
-        result = run_suite(
+        return self._run(
             worktree,
-            self.tests,
-            select=select,
+            name,
             first=first,
             without=without,
             repeat=repeat,
-            runs=self.config.shuffled_runs,
-            coverage=coverage,
-            timeout_seconds=timeout_seconds or self.config.timeout_seconds,
-            memory_megabytes=self.config.memory_megabytes,
+            coverage=True,
+            timeout_seconds=self.limit(worktree.revision),
         )
-        self.seconds[name] = round(result.seconds, 3)
-        return result
 
     def _shows_nothing(
         self, candidate: Candidate, subject: Subject, files: Sequence[ChangedFile]
@@ -376,62 +310,6 @@ class Bench:
 
         texts = tuple((file.path, file.after) for file in changed)
         return self._once(("before", candidate.base_commit, tuple(tests), texts), compute)
-
-    def _judge_suite(self, candidate: Candidate, suite: SuiteResult, worktree: Worktree) -> Check:
-        name, known = "suite", self.baseline(candidate.base_commit)
-        if suite.state in ("timed_out", "error", "no_tests"):
-            return Check(name=name, verdict=state_verdict(suite), summary=suite.note or suite.state)
-        fresh = [
-            test
-            for test in sorted(suite.broken - known.broken)
-            if not runner.is_among(test, list(self.incident))
-        ]
-        broken = self._confirmed(candidate, fresh, worktree)
-        flaky = self._unsteady(candidate.base_commit, broken)
-        return suite_check(suite, known, fresh, [test for test in broken if test not in flaky])
-
-    def _confirmed(
-        self, candidate: Candidate, fresh: Sequence[str], worktree: Worktree
-    ) -> list[str]:
-        """Those new failures that fail again on their own: the others are flaky."""
-        if not _rerunnable(fresh):
-            return list(fresh)
-        again = self._run(worktree, f"new failures of {candidate.id}", select=fresh)
-        return [test for test in fresh if again.outcome(test) != "passed"]
-
-    def _unsteady(self, commit: str, tests: Sequence[str]) -> list[str]:
-        """Those tests that alone and without any patch sometimes pass and sometimes fail."""
-
-        def look(test: str) -> bool:
-            with self.checkout(commit) as worktree:
-                found = self._run(worktree, f"{test} at {commit}", select=[test], repeat=[test])
-            seen = {found.outcome(test) == "passed"}
-            if found.repeated is not None:
-                passed, runs = found.repeated.passed, found.repeated.runs
-                seen |= {True} if passed else set()
-                seen |= {False} if passed < runs else set()
-            return len(seen) == 2
-
-        if not _rerunnable(tests) or len(tests) > UNSTEADY_AT_MOST:
-            return []
-        return [
-            test
-            for test in tests
-            if self._once(("unsteady", commit, test), lambda test=test: look(test))  # type: ignore[misc]
-        ]
-
-    def _once(self, key: tuple[Any, ...], compute: Callable[[], T]) -> T:
-        with self._guard:
-            lock = self._locks.setdefault(key, threading.Lock())
-        with lock:
-            if key not in self._known:
-                self._known[key] = compute()
-            value: T = self._known[key]
-            return value
-
-
-def _rerunnable(tests: Sequence[str]) -> bool:
-    return 0 < len(tests) <= RERUN_AT_MOST and all("::" in test for test in tests)
 
 
 def _text(checkout: Path, relative: str) -> str | None:

@@ -64,6 +64,9 @@ def run_in_rank_order(
                 done |= {name: job.result() for name, job in zip(batch, jobs, strict=True)}
             return done
 
+        # Every proof needs it, and starts with something else.
+        for commit in sorted({subject.bad_commit for subject in subjects}):
+            pool.submit(bench.baseline, commit)
         tested: dict[str, TestedCandidate] = {}
         for found in leaders.map(lead, subjects):
             tested |= found
