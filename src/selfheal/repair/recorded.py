@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
@@ -26,6 +26,7 @@ CALLS_TRIED = 60
 RECORDS_LOOKED_AT = 2_000
 LONGEST_CALL = 4_000
 
+Path = tuple[str, ...]
 Spread = Literal["none", "narrow", "wide"]
 
 _FUNCTIONS = """
@@ -243,6 +244,31 @@ def shaped(document: Any) -> Any:
     if isinstance(document, dict) and MARK not in document:
         return {key: shaped(item) for key, item in document.items()}
     return document if is_marked(document) else like(document)
+
+
+def marks(document: Any, path: Path = ()) -> set[Path]:
+    """The places of the marks in an answer: keys, and ``*`` for the elements of a list."""
+    if isinstance(document, list):
+        return {place for item in document for place in marks(item, (*path, "*"))}
+    if isinstance(document, dict) and document.get(MARK) == LIKE:
+        return {path}
+    if isinstance(document, dict):
+        return {place for key in document for place in marks(document[key], (*path, key))}
+    return set()
+
+
+def marked(document: Any, places: Collection[Path], path: Path = ()) -> Any:
+    """An answer with marks at these places.
+
+    What differed in one call of a function may be the same in another by chance.
+    """
+    if path in places:
+        return like(document)
+    if isinstance(document, list):
+        return [marked(item, places, (*path, "*")) for item in document]
+    if isinstance(document, dict) and document.get(MARK) in (None, "tuple"):
+        return {key: marked(document[key], places, (*path, key)) for key in document}
+    return document
 
 
 def _hidden(document: Any) -> bool:

@@ -29,6 +29,8 @@ from selfheal.repair.recorded import (
     Spread,
     agreed,
     is_marked,
+    marked,
+    marks,
     shaped,
     telling,
 )
@@ -87,7 +89,7 @@ def observe(
             observed.append(found)
     return behaviour.model_copy(
         update={
-            "calls": telling(observed),
+            "calls": telling(_alike(observed)),
             "unused": dict(sorted(unused.items())),
             "is_async": any(told.get("async") for told in runs[0]),
             "unavailable": None if observed else "no recorded call can be made again",
@@ -221,6 +223,18 @@ def _settled(call: RecordedCall, first: Told, second: Told) -> ObservedCall | st
         )
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
         return "the report of the call cannot be read"
+
+
+def _alike(calls: Sequence[ObservedCall]) -> list[ObservedCall]:
+    """The calls with the marks of each in the answers of all."""
+    forms = {number: json.loads(call.answer) for number, call in enumerate(calls) if call.answer}
+    places = {place for form in forms.values() for place in marks(form)}
+    return [
+        call.model_copy(update={"answer": _text(marked(forms[number], places))})
+        if number in forms
+        else call
+        for number, call in enumerate(calls)
+    ]
 
 
 def _text(document: Any) -> str:
