@@ -111,3 +111,24 @@ def test_the_search_by_requests_can_be_turned_off(repository: Path, tmp_path: Pa
     fix = FixConfig(search=SearchConfig(recorded=0))
 
     assert searches([problem()], repository, tmp_path, TestsConfig(), fix) == []
+
+
+def test_tests_that_another_command_runs_are_searched_by_as_well(
+    repository: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "copy").mkdir()
+    subprocess.run(["git", "clone", "-q", repository, tmp_path / "copy"], check=True)
+    suite = "import app, unittest\n\nclass T(unittest.TestCase):\n    def test_two(self):\n"
+    suite += "        self.assertEqual(app.lasting('ab'), [('a', 'b')])\n"
+    (tmp_path / "copy" / "tests" / "test_lasting.py").write_text(suite)
+    script = "git add . && git -c user.name=a -c user.email=a@b commit -qm two"
+    subprocess.run(["sh", "-c", script], cwd=tmp_path / "copy", check=True)
+    given = problem()
+    evidence = {"failing_tests": ["tests/test_lasting.py::T::test_two"]}
+    diagnosis = given.diagnosis.model_copy(update={"evidence": evidence})
+    given = given.model_copy(update={"diagnosis": diagnosis})
+    tests = TestsConfig(command=["{python}", "-m", "unittest", "discover", "tests"])
+    (report,) = searches([given], tmp_path / "copy", tmp_path, tests, FixConfig())
+
+    assert report.told.unavailable is None
+    assert report.plausible

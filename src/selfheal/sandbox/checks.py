@@ -14,12 +14,16 @@ from selfheal.sandbox.weakening import weakenings
 
 
 def exit_code_check(suite: SuiteResult) -> Check:
-    """The regression check where another command than pytest runs the tests."""
+    """The regression check where another command than pytest runs the tests.
+
+    What failed before for other reasons cannot be told apart: it keeps the fix from passing.
+    """
     name, command = "regression_test", listed([*suite.passed, *suite.broken])
     if suite.state == "passed":
         why = f"by its exit code `{command}` fails without the fix and succeeds with it"
         return Check(name=name, verdict="passed", summary=why)
-    why = suite.note or f"by its exit code `{command}` still fails with the fix"
+    still = f"by its exit code `{command}` still fails with the fix, of whatever in it"
+    why = suite.note if suite.state in ("timed_out", "error") else still
     return Check(name=name, verdict=state_verdict(suite), summary=why)
 
 

@@ -35,6 +35,8 @@ from selfheal.sandbox.service import fill
 SuiteState = Literal["passed", "failed", "timed_out", "error", "no_tests"]
 
 SOURCE_FOLDERS, PATHS = ("src", "lib"), "PYTHONPATH"
+# How long that was is measured: it has no place in a result that repeats.
+TIMED_OUT = "it came to no result within its time limit"
 FIRST_PASSED, NO_COVERAGE, REPEATED = "first-passed", "no-coverage", "repeated.json"
 # Of the seconds that a run has, what the shuffled runs may take of the processor.
 REPEATED_SHARE = 0.15
@@ -271,7 +273,7 @@ def _repeated(report: Path) -> Repeated | None:
 def _judge_command(done: Completed, tests: TestsConfig) -> SuiteResult:
     name = shlex.join(tests.command)
     if done.state == "timed_out":
-        return SuiteResult(state="timed_out", errors=[name], note=_timeout(done))
+        return SuiteResult(state="timed_out", errors=[name], note=TIMED_OUT)
     if done.state == "not_started":
         return SuiteResult(state="error", errors=[name], note=done.stderr.strip())
     passed = done.succeeded
@@ -285,7 +287,7 @@ def _judge_command(done: Completed, tests: TestsConfig) -> SuiteResult:
 
 def _judge_pytest(done: Completed, report: Path, made_to_fail: str | None) -> SuiteResult:
     if done.state == "timed_out":
-        return SuiteResult(state="timed_out", note=_timeout(done))
+        return SuiteResult(state="timed_out", note=TIMED_OUT)
     if done.state == "not_started":
         return SuiteResult(state="error", note=done.stderr.strip())
     code = done.exit_code
@@ -345,7 +347,3 @@ def _node_id(case: ElementTree.Element) -> str:
     module = file.removesuffix(".py").replace("/", ".").replace(os.sep, ".")
     classes = owner.removeprefix(module).strip(".").split(".") if owner != module else []
     return "::".join([file, *(part for part in classes if part), name])
-
-
-def _timeout(done: Completed) -> str:
-    return f"ended after {done.seconds:.0f} s without a result"
