@@ -380,9 +380,7 @@ def missing_branch(source: Source, function: Function) -> Iterator[Place]:
     """An ``elif`` that is not there."""
     for node in own(function):
         if isinstance(node, ast.If) and source.is_elif(node):
-            start, (_, end) = source.line_start(node.lineno), source.span(node.body[-1])
-            if not node.orelse or source.is_elif(node.orelse[0]):
-                yield Place(start, end + 1, "")
+            yield Place(source.line_start(node.lineno), source.next_line(node.body[-1]), "")
 
 
 def missing_copy(source: Source, function: Function) -> Iterator[Place]:
@@ -390,7 +388,10 @@ def missing_copy(source: Source, function: Function) -> Iterator[Place]:
         match node:
             case ast.Call(func=ast.Attribute(value=value, attr="copy"), args=[]):
                 yield _put(source, node, source.segment(value))
-            case ast.Call(func=ast.Name(id="list" | "dict" | "set"), args=[ast.Name() as one]):
+            case ast.Call(
+                func=ast.Name(id="list" | "dict" | "set"),
+                args=[ast.Name() | ast.Attribute() as one],
+            ):
                 yield _put(source, node, source.segment(one))
 
 

@@ -81,6 +81,10 @@ def negate(site: Site) -> Iterator[Draft]:
         if isinstance(node, ast.Compare) and len(node.ops) == 1:
             continue
         weight = 1.0 if id(node) in tested or isinstance(node, ast.UnaryOp) else 0.6
+        if isinstance(node, ast.BoolOp):
+            weight = 0.7
+        elif isinstance(parent := site.parent(node), ast.BoolOp) and node is parent.values[0]:
+            weight = 0.9
         yield site.draft(node, negation(site, node), weight, f"has `{_shown(site, node)}` turned")
     for node in site.of(ast.UnaryOp):
         assert isinstance(node, ast.UnaryOp)
