@@ -32,10 +32,8 @@ WHERE http_status IS NOT NULL GROUP BY ALL ORDER BY ALL
 """
 _STEPS = """
 SELECT s.flow, s.step, count(*)::BIGINT AS present, any_value(t.traces) AS traces,
-    avg(times) AS times, avg(total_ms) AS avg_ms, median(rank) AS rank
-FROM (SELECT *, row_number() OVER (PARTITION BY trace_id, flow ORDER BY first_ns, step) AS rank
-      FROM steps) AS s JOIN totals AS t USING (flow)
-GROUP BY s.flow, s.step ORDER BY s.flow, rank, s.step
+    avg(times) AS times, avg(total_ms) AS avg_ms
+FROM steps AS s JOIN totals AS t USING (flow) GROUP BY s.flow, s.step ORDER BY s.flow, s.step
 """
 _PARAMETERS = """
 SELECT e.flow, split_part(pair, '=', 1) AS parameter, count(*)::BIGINT AS requests,
@@ -243,14 +241,16 @@ def build(source: Source, options: Options) -> Behaviour:
     base = Behaviour(report="behaviour", run_id=source.run_id)
     if not source.count("spans"):
         return base.model_copy(update={"empty": NO_SPANS})
-    observe(source, release=options.release)
+    observed = observe(source, release=options.release)
     rows = source.rows(_FLOWS)
     if not rows:
         return base.model_copy(update={"empty": "no trace has an entry span"})
+    ranks = observed.orders(source).ranks
+    steps = sorted(source.rows(_STEPS), key=lambda row: ranks[row["flow"], row["step"]])
     parts = {
         "answers": _by_flow(source.rows(_ANSWERS)),
         "parameters": _by_flow(source.rows(_PARAMETERS)),
-        "steps": _by_flow(source.rows(_STEPS)),
+        "steps": _by_flow(steps),
         "statements": _by_flow(source.rows(_STATEMENTS, {"most": STATEMENTS})),
         "failures": _by_flow(source.rows(_ERRORS)),
     }

@@ -20,7 +20,7 @@ from selfheal.reports.declared import declared_flows
 from selfheal.reports.layout import laid_out
 from selfheal.reports.model import Edge, Graph, Node, Options, Report
 from selfheal.reports.source import NO_SPANS, Source
-from selfheal.reports.steps import observe
+from selfheal.reports.steps import Orders, observe
 from selfheal.reports.waterfall import waterfalls
 from selfheal.telemetry.statistics import significant
 
@@ -62,17 +62,8 @@ GROUP BY a.flow, a.step, b.step HAVING broken > 0 ORDER BY ALL
 """
 _STEPS = """
 SELECT s.flow, s.step, any_value(t.traces) AS traces, count(*)::BIGINT AS present,
-    count(*) FILTER (times > 1)::BIGINT AS repeated, avg(times) AS times,
-    median(rank) AS rank
-FROM (SELECT *, row_number() OVER (PARTITION BY trace_id, flow ORDER BY first_ns, step) AS rank
-      FROM steps) AS s JOIN totals AS t USING (flow)
-GROUP BY s.flow, s.step ORDER BY s.flow, rank, s.step
-"""
-_FOLLOWS = """
-SELECT flow, coalesce(before, '') AS before, step, count(*)::BIGINT AS times FROM (
-    SELECT flow, step, lag(step) OVER (PARTITION BY trace_id, flow ORDER BY first_ns, step) AS before
-    FROM steps
-) GROUP BY ALL ORDER BY flow, times DESC, before, step
+    count(*) FILTER (times > 1)::BIGINT AS repeated, avg(times) AS times
+FROM steps AS s JOIN totals AS t USING (flow) GROUP BY s.flow, s.step ORDER BY s.flow, s.step
 """
 
 
@@ -227,20 +218,22 @@ def build(source: Source, options: Options) -> Flow:
     if not source.count("spans"):
         return base.model_copy(update={"empty": NO_SPANS})
     declared = declared_flows(options.declared)
-    names = observe(source, declared, options.release)
+    observed = observe(source, declared, options.release)
     flows = {row["flow"]: row["traces"] for row in source.rows("FROM totals ORDER BY flow")}
     if not flows:
         return base.model_copy(update={"empty": "no trace has an entry span"})
+    orders = observed.orders(source)
     base = base.model_copy(
         update={
             "flows": flows,
-            "follows": [Follows(**row) for row in source.rows(_FOLLOWS)],
+            "follows": _follows(orders),
+            "steps": _steps(source, orders, declared),
         }
     )
     report = _declared(source, base, declared) if declared else _learned(source, base, options)
     return report.model_copy(
         update={
-            "notes": [*report.notes, *names],
+            "notes": [*report.notes, *observed.notes],
             "traces": waterfalls(
                 source, [id for one in report.discrepancies for id in one.trace_ids]
             ),
@@ -248,8 +241,18 @@ def build(source: Source, options: Options) -> Flow:
     )
 
 
-def _steps(source: Source, positions: dict[tuple[str, str], int]) -> list[FlowStep]:
-    return [
+def _positions(declared: Sequence[DeclaredFlow]) -> dict[tuple[str, str], int]:
+    return {
+        (flow.label, step.label): number
+        for flow in declared
+        for number, step in enumerate(flow.steps, 1)
+    }
+
+
+def _steps(source: Source, orders: Orders, declared: Sequence[DeclaredFlow]) -> list[FlowStep]:
+    """Flow by flow, in the usual order of their steps."""
+    positions = _positions(declared)
+    found = [
         FlowStep(
             flow=row["flow"],
             step=row["step"],
@@ -261,14 +264,20 @@ def _steps(source: Source, positions: dict[tuple[str, str], int]) -> list[FlowSt
         )
         for row in source.rows(_STEPS)
     ]
+    return sorted(found, key=lambda one: (one.flow, orders.ranks[one.flow, one.step], one.step))
+
+
+def _follows(orders: Orders) -> list[Follows]:
+    """Flow by flow, the most frequent first."""
+    found = [
+        Follows(flow=flow, before=before, step=step, times=times)
+        for (flow, before, step), times in orders.follows.items()
+    ]
+    return sorted(found, key=lambda one: (one.flow, -one.times, one.before, one.step))
 
 
 def _declared(source: Source, base: Flow, declared: Sequence[DeclaredFlow]) -> Flow:
-    positions = {
-        (flow.label, step.label): number
-        for flow in declared
-        for number, step in enumerate(flow.steps, 1)
-    }
+    positions = _positions(declared)
     source.connection.execute(
         _KNOWN,
         {
@@ -287,7 +296,6 @@ def _declared(source: Source, base: Flow, declared: Sequence[DeclaredFlow]) -> F
     return base.model_copy(
         update={
             "basis": ", ".join(sorted(labels)[:4]) + (" …" if len(labels) > 4 else ""),
-            "steps": _steps(source, positions),
             "undeclared": [name for name in base.flows if name not in labels],
             "unseen": sorted(labels - set(base.flows)),
             "discrepancies": sorted(found, key=lambda one: (-one.share, one.flow, one.step)),
@@ -329,7 +337,6 @@ def _learned(source: Source, base: Flow, options: Options) -> Flow:
     return base.model_copy(
         update={
             "basis": f"good traces of {', '.join(known)}" if known else "nothing",
-            "steps": _steps(source, {}),
             "discrepancies": sorted(found, key=lambda one: (-one.share, one.flow, one.step)),
             "notes": notes,
         }

@@ -6,7 +6,9 @@ its steps are the other spans of the trace, database statements apart.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from selfheal.analysis.declared import DeclaredFlow, plain
 from selfheal.reports.source import Source
@@ -14,6 +16,7 @@ from selfheal.reports.source import Source
 # The first entry span of a trace is what the trace is about.
 _ENTRIES = """
 CREATE OR REPLACE TEMP TABLE entries AS
+SELECT *, {number} AS number FROM (
 SELECT trace_id, operation AS entry, coalesce(service, 'unknown') AS service, span_id,
     coalesce(release, 'unknown') AS release, start_ns, duration_ms, http_status, http_method,
     status = 'error' OR coalesce(http_status, 0) >= 500 AS failed,
@@ -24,6 +27,7 @@ WHERE start_ns IS NOT NULL AND (kind IN ('server', 'consumer') OR parent_span_id
     AND ($release IS NULL OR release = $release)
 QUALIFY row_number() OVER (
     PARTITION BY trace_id ORDER BY start_ns, parent_span_id IS NOT NULL, id) = 1
+)
 """
 _NAMES = """
 SELECT DISTINCT entry, sequence, operation, event, handler, code_function AS function
@@ -33,11 +37,11 @@ _CALLED = """
 CREATE OR REPLACE TEMP TABLE called AS
 SELECT unnest($entries) AS entry, unnest($sequences) AS sequence, unnest($operations) AS operation,
     unnest($events) AS event, unnest($handlers) AS handler, unnest($functions) AS function,
-    unnest($flows) AS flow, unnest($steps) AS step
+    unnest($flows) AS flow, unnest($steps) AS step, unnest($codes) AS code
 """
 _TAKEN = """
 CREATE OR REPLACE TEMP TABLE taken AS
-SELECT e.trace_id, e.entry, e.sequence, e.service, e.release, s.operation, s.code_function,
+SELECT e.number, e.entry, e.sequence, s.operation, s.code_function,
     CASE WHEN s.attributes LIKE '%"beat.%' THEN s.attributes ->> '$."beat.event"' END AS event,
     CASE WHEN s.attributes LIKE '%"beat.%' THEN s.attributes ->> '$."beat.handler"' END AS handler,
     s.start_ns, s.end_ns, s.duration_ms
@@ -47,15 +51,28 @@ WHERE s.span_id <> e.span_id AND s.db_statement IS NULL AND s.kind <> 'client'
     AND coalesce(s.attributes, '') NOT LIKE '%"beat.part":"movement"%'
 """
 _STEPS = """
-CREATE OR REPLACE TEMP TABLE steps AS
-SELECT c.flow, t.service, t.release, t.trace_id, c.step, count(*)::BIGINT AS times,
-    min(t.start_ns) AS first_ns, max(t.end_ns) AS last_ns, sum(t.duration_ms) AS total_ms
+CREATE OR REPLACE TEMP TABLE counted AS
+SELECT t.number, c.code, count(*)::BIGINT AS times, min(t.start_ns) AS first_ns, max(t.end_ns) AS last_ns, sum(t.duration_ms) AS total_ms
 FROM taken AS t JOIN called AS c ON c.entry = t.entry AND c.operation = t.operation
     AND c.sequence IS NOT DISTINCT FROM t.sequence AND c.event IS NOT DISTINCT FROM t.event
     AND c.handler IS NOT DISTINCT FROM t.handler
     AND c.function IS NOT DISTINCT FROM t.code_function
 WHERE c.step IS NOT NULL
-GROUP BY ALL
+GROUP BY t.number, c.code
+"""
+_NAMED = """
+CREATE OR REPLACE TEMP VIEW steps AS
+SELECT e.flow, e.trace_id, n.step, c.number, c.code, c.times, c.first_ns, c.last_ns, c.total_ms
+FROM counted AS c JOIN entries AS e ON e.number = c.number
+JOIN (SELECT DISTINCT code, step FROM called WHERE step IS NOT NULL) AS n ON n.code = c.code
+"""
+# Most traces take the same steps in the same order: each order once, with its traces.
+_ORDERS = """
+SELECT flow, codes, count(*)::BIGINT AS traces FROM (
+    SELECT e.flow, c.codes FROM (
+        SELECT number, list(code ORDER BY first_ns, code) AS codes FROM counted GROUP BY number
+    ) AS c JOIN entries AS e ON e.number = c.number
+) GROUP BY flow, codes ORDER BY flow, codes
 """
 _TOTALS = """
 CREATE OR REPLACE TEMP TABLE totals AS
@@ -63,16 +80,60 @@ SELECT flow, count(*)::BIGINT AS traces FROM entries GROUP BY flow
 """
 
 
+class Orders(NamedTuple):
+    """In which order traces take their steps, told by how they begin.
+
+    `follows` counts what came right after what (flow, step before or '', step); `ranks` is
+    the median place (from 1) of a step (flow, step) among those of its traces.
+    """
+
+    follows: Mapping[tuple[str, str, str], int]
+    ranks: Mapping[tuple[str, str], float]
+
+
+class Observed(NamedTuple):
+    """`notes` on what was matched, and the `steps` in the order of their codes."""
+
+    notes: list[str]
+    steps: list[str]
+
+    def orders(self, source: Source) -> Orders:
+        """The orders in the table `steps`."""
+        follows: Counter[tuple[str, str, str]] = Counter()
+        places: dict[tuple[str, str], Counter[int]] = {}
+        for row in source.rows(_ORDERS):
+            before = ""
+            for place, code in enumerate(row["codes"], 1):
+                flow, step = row["flow"], self.steps[code]
+                follows[flow, before, step] += row["traces"]
+                places.setdefault((flow, step), Counter())[place] += row["traces"]
+                before = step
+        return Orders(follows, {key: _median(counts) for key, counts in places.items()})
+
+
+def _median(counts: Counter[int]) -> float:
+    """The median of numbers that are counted; of two in the middle, their mean."""
+    total, seen = counts.total(), 0
+    middle: list[int] = []
+    for number in sorted(counts):
+        seen += counts[number]
+        while len(middle) < 2 and seen > (total - 1 + len(middle)) // 2:
+            middle.append(number)
+    return sum(middle) / 2
+
+
 def observe(
     source: Source, declared: Sequence[DeclaredFlow] = (), release: str | None = None
-) -> list[str]:
-    """Make the tables `entries`, `steps` and `totals`; returns notes on what was matched.
+) -> Observed:
+    """Make the tables `entries`, `steps` and `totals`.
 
     Flows and steps that sequence files declare have their names from there: an entry
     belongs to a sequence by its name, a step to a beat by its operation, event, handler
     or function. Movements around beats are no steps.
     """
-    source.connection.execute(_ENTRIES, {"release": release})
+    # Numbers are quicker than ids; a database would give them anew for each statement.
+    number = "trace_id" if source.dataset.remote else "row_number() OVER ()"
+    source.connection.execute(_ENTRIES.format(number=number), {"release": release})
     source.connection.execute(_TAKEN)
     flows = {name: flow for flow in declared for name in flow.names}
     rows = source.rows(_NAMES)
@@ -85,6 +146,12 @@ def observe(
         if flow is not None
     }
     names = ("operation", "event", "handler", "function")
+    steps = [
+        _step(flow, [row[key] for key in names if row[key]])
+        for row, flow in zip(rows, belonging, strict=True)
+    ]
+    known = sorted({step for step in steps if step is not None})
+    codes = {step: code for code, step in enumerate(known)}
     source.connection.execute(
         _CALLED,
         {
@@ -95,10 +162,8 @@ def observe(
                 flow.label if flow else row["entry"]
                 for row, flow in zip(rows, belonging, strict=True)
             ],
-            "steps": [
-                _step(flow, [row[key] for key in names if row[key]])
-                for row, flow in zip(rows, belonging, strict=True)
-            ],
+            "steps": steps,
+            "codes": [None if step is None else codes[step] for step in steps],
         },
     )
     for (entry, sequence), label in renamed.items():
@@ -108,10 +173,12 @@ def observe(
             {"label": label, "entry": entry, "sequence": sequence},
         )
     source.connection.execute(_STEPS)
+    source.connection.execute(_NAMED)
     source.connection.execute(_TOTALS)
     if declared and not renamed:
-        return ["No entry has the name of a declared sequence: nothing could be held against them."]
-    return []
+        note = "No entry has the name of a declared sequence: nothing could be held against them."
+        return Observed([note], known)
+    return Observed([], known)
 
 
 def _step(flow: DeclaredFlow | None, found: Sequence[str]) -> str | None:
