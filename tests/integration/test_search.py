@@ -120,10 +120,12 @@ def test_a_constant_of_a_module_is_changed_where_the_tests_import_it_anew(tmp_pa
     code = "LIMIT = 3\n\n\ndef allowed(n):\n    return n < LIMIT\n\n\nALLOWED = [allowed(n) for n in range(5)]\n"
     suite = "from limits import ALLOWED\n\ndef test_allowed():\n    assert ALLOWED == [True] * 4 + [False]\n"
     files = {"limits.py": code, "tests/test_limits.py": suite, "conftest.py": ""}
-    report, texts = searched(tmp_path, files, "tests/test_limits.py::test_allowed", imports=40)
+    report, texts = searched(tmp_path, files, "tests/test_limits.py::test_allowed", imports=60)
 
     assert report.told.unavailable is None
     assert not any("test_" in path for edit in report.plausible for path in edit.files)
+    assert code.replace("LIMIT = 3", "LIMIT = 4") in texts
+    assert code.replace("n < LIMIT", "n <= LIMIT") in texts
     assert all(text.startswith("LIMIT") for text in texts)
 
 

@@ -179,7 +179,7 @@ class _Search:
                 plan = self.planner.plan(attempt.edit)
                 if not self._reached(plan):
                     self.judged.append((attempt, Verdict("not_run")))
-                elif plan.functions is None or not self.survey.failing:
+                elif plan.functions is None or self._at_import(plan):
                     later.append((attempt, plan))
                 else:
                     quick.append((attempt, plan))
@@ -238,6 +238,15 @@ class _Search:
 
         with ThreadPoolExecutor(max_workers=self.lanes.count) as pool:
             return list(zip(pairs, pool.map(one, pairs), strict=True))
+
+    def _at_import(self, plan: Plan) -> bool:
+        """Whether the change has its effect, if any, before the failing tests begin."""
+        if not self.survey.failing:
+            return True
+        running = self.survey.running(plan.regions)
+        if any(test in running for test in self.survey.failing):
+            return False
+        return any(ran_in(self.survey.imported, region) for region in plan.regions)
 
     def _reached(self, plan: Plan) -> bool:
         """Whether a failing test may notice the change."""
@@ -329,7 +338,9 @@ def _ranked(best: Sequence[Attempt]) -> list[Edit]:
 def suspects_of(problem: Problem, survey: Survey, planner: Planner) -> list[Suspect]:
     """Suspicious lines: those of diagnosis, and all of functions that the failing tests ran.
 
-    Functions are scored by Ochiai (Abreu et al., TAICPART 2006) over the survey's tests.
+    Functions are scored by Ochiai (Abreu et al., TAICPART 2006) over the survey's tests. Where
+    the failing tests run none, what they look at was made when it was imported: then it is
+    all of the imported files.
     """
     best: dict[tuple[str, int], float] = {}
 
@@ -352,5 +363,9 @@ def suspects_of(problem: Problem, survey: Survey, planner: Planner) -> list[Susp
                 score = factor * hit / sqrt(len(failing) * (hit + innocent))
                 for line in range(region.first, region.last + 1):
                     add(file, line, round(score, 6))
+    if not best:
+        for file in sorted({file for file, _ in survey.imported}):
+            for line in range(1, problem.sources.get(file, "").count("\n") + 2):
+                add(file, line, ELSEWHERE)
     ordered = sorted(best.items(), key=lambda each: (-each[1], each[0]))
     return [Suspect(file, line, score) for (file, line), score in ordered]
