@@ -22,6 +22,8 @@ from selfheal.repair import Edit, Problem, edited, propose
 CODE = '''\
 from flask import app
 
+LIMIT = 50
+
 
 @app.get("/items")
 def items():
@@ -218,6 +220,20 @@ CASES = {
         "orders.pack → orders.ship",
         facts={"steps": ["orders.pack", "orders.ship"]},
         line=1,
+    ),
+    "a number in the text is the constant's": Case(
+        "At most `LIMIT` (20) items, and `LIMIT` is 20.\n",
+        "At most `LIMIT` (50) items, and `LIMIT` is 50.\n",
+        "value not in code",
+        "LIMIT",
+        facts={"subject": "LIMIT"},
+    ),
+    "a heading has the function's parameters": Case(
+        "## `reviews(numbers)`\n\n- `reviews(number)` lists\n",
+        "## `reviews(number)`\n\n- `reviews(number)` lists\n",
+        "signature not in code",
+        "reviews",
+        facts={"subject": "reviews"},
     ),
     "a flow is drawn": Case(
         STEPS,

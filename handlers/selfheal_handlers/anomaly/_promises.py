@@ -6,6 +6,7 @@ import json
 import subprocess
 from pathlib import Path
 
+from selfheal.analysis.documented_code import Claim
 from selfheal.analysis.model import Comparison
 from selfheal.analysis.objectives import read_objectives
 from selfheal.analysis.promises import Promises, read_promises, wanted
@@ -48,7 +49,8 @@ def promises_of(
         files = list(wanted(history.files(commit)))
         texts = history.texts([f"{commit}:{file}" for file in files])
         read = {file: text for file, text in zip(files, texts, strict=True) if text is not None}
-        promises = read_promises(commit, read, versions)
+        before = _baseline_commit(history, telemetry, comparison)
+        promises = _promises(history, before, commit, read, versions)
         objectives = [
             objective
             for file in OBJECTIVES
@@ -57,6 +59,47 @@ def promises_of(
         ]
         found[comparison.service] = promises.model_copy(update={"objectives": objectives})
     return found
+
+
+def _baseline_commit(history: History, telemetry: Telemetry, comparison: Comparison) -> str | None:
+    baseline = comparison.baseline
+    if baseline is None:
+        return None
+    key = (comparison.service, baseline.version)
+    hints = [each.commit for each in telemetry.releases if (each.service, each.version) == key]
+    return history.release_commit(baseline.version, hints[0] if hints else None)
+
+
+def _promises(
+    history: History,
+    before: str | None,
+    commit: str,
+    texts: dict[str, str],
+    versions: dict[str, str] | None,
+) -> Promises:
+    """Of what is said wrongly of the code, that which the baseline did not say wrongly yet.
+
+    Without a baseline all of it counts, but for parameters that a docstring passes over:
+    those may never have been meant to be told of.
+    """
+    if before is None:
+        promises = read_promises(commit, texts, versions)
+        kept = [each for each in promises.claims if each.drift != "parameter not in docstring"]
+        return promises.model_copy(update={"claims": kept})
+    changed = {diff.path for diff in history.diff(before, commit)}
+    promises = read_promises(commit, texts, versions, docstrings=changed)
+    if not promises.claims:
+        return promises
+    files = list(wanted(history.files(before)))
+    old = history.texts([f"{before}:{file}" for file in files])
+    read = {file: text for file, text in zip(files, old, strict=True) if text is not None}
+    known = {_key(each) for each in read_promises(before, read, None, docstrings=changed).claims}
+    fresh = [each for each in promises.claims if _key(each) not in known]
+    return promises.model_copy(update={"claims": fresh})
+
+
+def _key(claim: Claim) -> tuple[str, ...]:
+    return claim.drift, claim.file, claim.subject, claim.name
 
 
 def installed_versions(python: str | None) -> dict[str, str] | None:

@@ -52,6 +52,11 @@ Contradiction = Literal[
     "flow step not shown",
     "flow order not shown",
     "flow not documented",
+    "parameter not in code",
+    "parameter not in docstring",
+    "default not in code",
+    "value not in code",
+    "signature not in code",
 ]
 
 
@@ -94,6 +99,7 @@ def shown_operations(dataset: Dataset, comparison: Comparison) -> list[Shown]:
 def _contradictions(
     dataset: Dataset, comparison: Comparison, promises: Promises, config: DetectConfig
 ) -> Iterator[Anomaly]:
+    yield from _of_claims(comparison, promises)
     shown = shown_operations(dataset, comparison)
     release = comparison.candidate.version
     for one in promises.operations if shown else ():
@@ -120,6 +126,23 @@ def _contradictions(
                 f"{'name' if len(files) > 1 else 'names'} {len(promises.operations)} operations and not this one",
             )  # fmt: skip
     yield from _parameters(dataset, comparison, promises, shown, config)
+
+
+def _of_claims(comparison: Comparison, promises: Promises) -> Iterator[Anomaly]:
+    """What is said wrongly of one function or constant, once however many places say it."""
+    seen: set[tuple[str, str, str]] = set()
+    for claim in promises.claims:
+        key = (claim.drift, claim.subject, claim.name)
+        if key in seen:
+            continue
+        seen.add(key)
+        about = f" of {claim.subject}" if claim.subject != claim.name else ""
+        yield documentation_anomaly(
+            comparison, claim.drift, claim.name, claim.file, claim.line, 0,
+            f"{claim.file}:{claim.line} tells of {claim.name}{about}: {claim.told}; the code has {claim.actual}",
+            operation=claim.subject,
+            facts={"subject": claim.subject, "told": claim.told, "actual": claim.actual},
+        )  # fmt: skip
 
 
 def _parameters(

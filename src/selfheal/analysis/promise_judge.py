@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import get_args
 
 from selfheal.analysis.documentation import DETECTOR
+from selfheal.analysis.documented_code import Drift
 from selfheal.analysis.model import Judgement
 from selfheal.analysis.promises import METHODS, DocumentedOperation, Promises, alike, parts
 from selfheal.artifacts import Anomaly
@@ -36,6 +38,9 @@ def contradictions(promises: Promises) -> list[str]:
     for flow in promises.flows:
         steps = zip(flow.steps, flow.in_code, strict=True)
         found |= {f"{flow.file}: the step {step}" for step, known in steps if not known}
+    found |= {
+        f"{each.file}: {each.drift}: {each.name} of {each.subject}" for each in promises.claims
+    }
     return sorted(found)
 
 
@@ -118,6 +123,16 @@ def _flow(anomaly: Anomaly, promises: Promises) -> _Found:
     return [f"no document tells of the flow of {anomaly.operation}"]
 
 
+def _claim(anomaly: Anomaly, promises: Promises) -> _Found:
+    asked = anomaly.detector.parameters
+    return [
+        f"{each.file}:{each.line} tells of {each.name}: {each.told}"
+        for each in promises.claims
+        if (each.drift, each.name, each.subject)
+        == (asked["contradiction"], asked["name"], anomaly.operation)
+    ]
+
+
 _JUDGES: Mapping[str, Callable[[Anomaly, Promises], _Found]] = {
     "operation not shown": _not_shown,
     "operation not documented": _not_documented,
@@ -126,4 +141,5 @@ _JUDGES: Mapping[str, Callable[[Anomaly, Promises], _Found]] = {
     "flow step not shown": _step,
     "flow order not shown": _order,
     "flow not documented": _flow,
+    **dict.fromkeys(get_args(Drift), _claim),
 }

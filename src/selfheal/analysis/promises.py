@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from pydantic import Field
 
+from selfheal.analysis.documented_code import Claim, claims
 from selfheal.analysis.flow_documents import DocumentedFlow, read_flows
 from selfheal.artifacts.model import Model
 from selfheal.config import ObjectiveConfig
@@ -73,6 +74,8 @@ class Pin(Model):
 class Promises(Model):
     """What one commit promises. `pins` is None where the service's environment is not known.
 
+    `claims` are what documents and docstrings say of the code and it does not have.
+
     `objectives` are those of its file slo.yaml.
     """
 
@@ -81,6 +84,7 @@ class Promises(Model):
     flags: list[DocumentedFlag] = Field(default_factory=list)
     flows: list[DocumentedFlow] = Field(default_factory=list)
     pins: list[Pin] | None = None
+    claims: list[Claim] = Field(default_factory=list)
     objectives: list[ObjectiveConfig] = Field(default_factory=list)
 
 
@@ -100,9 +104,15 @@ def wanted(files: Iterable[str]) -> dict[str, Literal["document", "code", "pins"
 
 
 def read_promises(
-    commit: str, texts: Mapping[str, str], versions: Mapping[str, str] | None
+    commit: str,
+    texts: Mapping[str, str],
+    versions: Mapping[str, str] | None,
+    docstrings: Collection[str] | None = None,
 ) -> Promises:
-    """From the texts of the `wanted` files; `versions` are those installed, None if unknown."""
+    """From the texts of the `wanted` files; `versions` are those installed, None if unknown.
+
+    `docstrings` are the files whose docstrings are held against their code, None all.
+    """
     kinds = wanted(texts)
     code = {file: texts[file] for file, kind in kinds.items() if kind == "code"}
     paths = {parts(path) for text in code.values() for path in _LITERAL_PATH.findall(text)}
@@ -133,8 +143,16 @@ def read_promises(
             if kind == "pins"
             for pin in read_pins(file, texts[file], versions)
         ]
+    documents = [
+        file for file, kind in kinds.items() if kind == "document" and _DOCUMENT.search(file)
+    ]
     return Promises(
-        commit=commit, operations=_first(operations), flags=flags, flows=flows, pins=pins
+        commit=commit,
+        operations=_first(operations),
+        flags=flags,
+        flows=flows,
+        pins=pins,
+        claims=claims({**code, **{file: texts[file] for file in documents}}, documents, docstrings),
     )
 
 

@@ -75,7 +75,8 @@ def explain_documentation(anomaly: Anomaly, span: CodeRange, config: DiagnoseCon
 
 def _code(anomaly: Anomaly, span: CodeRange) -> list[Definition]:
     """The functions behind the operation or the name that the document is about."""
-    for name in (str(anomaly.evidence.get("name") or ""), anomaly.operation):
+    told = [str(anomaly.evidence.get(key) or "") for key in ("subject", "name")]
+    for name in filter(None, (*told, anomaly.operation)):
         method, _, path = name.partition(" ")
         found = span.index.routed(path if path.startswith("/") else method)
         if not found and not path:

@@ -17,6 +17,7 @@ from selfheal.artifacts.validation import Check, CheckVerdict
 from selfheal.codebase.requirements import is_manifest
 from selfheal.config import TestsConfig
 from selfheal.repair import Problem
+from selfheal.repair.candidates import REVERTS
 from selfheal.repair.environment import Environment, contains
 from selfheal.repair.imports import import_statements
 from selfheal.repair.index_client import install, resolve
@@ -100,10 +101,11 @@ def prove_dependency(
     after = question.ask(candidate.base_commit, candidate.patch)
     why = "no running code is changed" if changed else "only imports are changed"
     speed = Check(name="speed", verdict="unavailable", summary=why, required=False)
-    return [_judged(before, after, question), speed]
+    taken_back = candidate.strategy in REVERTS
+    return [_judged(before, after, question, taken_back=taken_back), speed]
 
 
-def _judged(before: _State, after: _State, question: _Question) -> Check:
+def _judged(before: _State, after: _State, question: _Question, *, taken_back: bool) -> Check:
     verdict: CheckVerdict = "passed"
     counts = {"asked": after.asked, "before": len(before.faults), "after": len(after.faults)}
     where = f"in an environment of what {listed(question.manifests)} requires" if question.manifests else "with what is installed"  # fmt: skip
@@ -113,7 +115,7 @@ def _judged(before: _State, after: _State, question: _Question) -> Check:
         verdict, why = "unavailable", f"the trouble does not show {where}"
     elif after.faults:
         verdict, why = "failed", f"{where}, with it: {listed(after.faults)}"
-    elif not after.asked:
+    elif not after.asked and not taken_back:
         verdict, why = "failed", "nothing uses the library any more"
     else:
         why = f"{where}, without it: {listed(before.faults)}; with it none of this"
@@ -129,10 +131,13 @@ class _Question:
     name: str
     manifests: Sequence[str]
     folder: Path
+    _installed: Environment | None = None
 
     def ask(self, commit: str, patch: str | None) -> _State:
         with self.bench.checkout(commit, patch) as worktree:
-            environment = read_environment(worktree.path, self.bench.tests)
+            if self._installed is None:
+                self._installed = read_environment(worktree.path, self.bench.tests)
+            environment = self._installed
             if environment.unavailable:
                 return _State([], 0, environment.unavailable)
             added = self._added(worktree, environment, with_patch=patch is not None)

@@ -16,6 +16,7 @@ from selfheal.repair.strategies import (
     dependency,
     dependency_moves,
     documentation,
+    documentation_code,
     documentation_flows,
     fresh_default,
     guard_conversion,
@@ -81,6 +82,7 @@ STRATEGIES: tuple[Strategy, ...] = (
     *dependency.STRATEGIES,
     dependency_moves.STRATEGY,
     *documentation.STRATEGIES,
+    documentation_code.STRATEGY,
     documentation_flows.STRATEGY,
     *revert.STRATEGIES,
 )

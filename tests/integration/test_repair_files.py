@@ -1,0 +1,241 @@
+"""A requirement that is missing, and documents that tell what is not so, are mended in a real repository."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selfheal_handlers.diagnosis._examples import (
+    anomaly,
+    make_repository,
+    spans_dataset,
+    telemetry_of,
+)
+from selfheal_handlers.fix import HANDLERS as FIX
+from selfheal_handlers.validation import HANDLERS as VALIDATION
+
+from selfheal import config
+from selfheal.artifacts import Anomalies, Anomaly, Diagnoses, Patch, Validation
+from selfheal.artifacts.anomalies import Detector, Health
+from selfheal.artifacts.diagnosis import Impact
+from selfheal.artifacts.telemetry import Release
+from selfheal.codebase.git import git
+from selfheal.codebase.history import History
+from selfheal.diagnosis.dependencies import explain_dependency
+from selfheal.diagnosis.documentation import explain_documentation
+from selfheal.diagnosis.loading import load_codebase
+from selfheal.diagnosis.model import Assessed, anomaly_set
+from selfheal.diagnosis.recommendations import recommend
+from selfheal.standalone import FolderWorkspace
+
+TESTS = {"tests/test_kiosk.py": "def test_adds():\n    assert 1 + 1 == 2\n", "conftest.py": ""}
+PYPROJECT = """\
+[project]
+name = "kiosk"
+version = "1.0"
+dependencies = [
+    "click>=8",  # the command line
+]
+"""
+READS = "import yaml\n\n\ndef read(text):\n    return yaml.safe_load(text)\n"
+
+
+class World:
+    """A repository with a good and a bad commit, and an anomaly that its telemetry shows."""
+
+    def __init__(self, folder: Path, files: Mapping[str, str], changed: Mapping[str, str]) -> None:
+        self.folder = folder
+        stages = [("Start", {**TESTS, **files}), ("Change", changed)]
+        self.commits = make_repository(folder / "repository", stages)
+        self.tests = config.TestsConfig(command=["{python}", "-m", "pytest", "-q"])
+
+    def healed(self, found: Anomaly) -> tuple[Patch, Validation]:
+        """The fix and the validate phase on the diagnosis of an anomaly."""
+        repository = self.folder / "repository"
+        releases = [
+            Release(service="items", version=version, commit=commit, spans=0, logs=0)
+            for version, commit in (("1.0", self.commits[0]), ("1.1", self.commits[-1]))
+        ]
+        telemetry = telemetry_of(spans_dataset(self.folder, []), releases)
+        asked = anomaly_set([found])
+        settings = config.DiagnoseConfig()
+        codebase = load_codebase(History(repository), asked, telemetry, settings)
+        explain = explain_dependency if found.kind == "dependency" else explain_documentation
+        cause = explain(found, codebase.range_of(found), settings)
+        impact = Impact(
+            severity="low", affected_requests=1, all_requests=1, share=1, explanation=""
+        )
+        diagnosis = recommend(Assessed(cause=cause, impact=impact, complexity="low"))
+        given: dict[str, Any] = {
+            "diagnosis": Diagnoses(diagnoses=[diagnosis]),
+            "anomalies": Anomalies(
+                anomalies=[found], health=Health(state="no_data", score=None, components=[])
+            ),
+            "telemetry": telemetry,
+            "tests": self.tests,
+            "fix": config.FixConfig(),
+            "service": config.ServiceConfig(),
+        }
+        patch = self._phase("fix", FIX, given, config.FixConfig())
+        given["patch"] = patch
+        return patch, self._phase("validate", VALIDATION, given, config.ValidateConfig(enough=1))
+
+    def _phase(self, name: str, beats: Any, given: dict[str, Any], settings: Any) -> Any:
+        """The beats of a phase in their order, as the runner wires them; the stored artifact."""
+        known = dict(given)
+        stored = None
+        for beat in beats:
+            folder = self.folder / name / beat.name
+            folder.mkdir(parents=True, exist_ok=True)
+            known["workspace"] = FolderWorkspace(folder, repository=self.folder / "repository")
+            arguments = {
+                each.name: self.tests
+                if each.name == "config" and each.annotation is config.TestsConfig
+                else settings
+                if each.name == "config"
+                else known.get(each.name)
+                for each in beat.parameters
+            }
+            known[beat.name] = beat(**arguments)
+            if beat.writes:
+                stored = known[beat.writes] = known[beat.name]
+        return stored
+
+
+def missing(module: str) -> Anomaly:
+    evidence = {
+        "package": module,
+        "exception_type": "ModuleNotFoundError",
+        "message": f"No module named '{module}'",
+        "frames": [],
+    }
+    return anomaly("dependency", "GET /", evidence)
+
+
+def verdicts(validation: Validation, patch: Patch, number: int = 0) -> dict[str, str]:
+    name = patch.candidates[number].id
+    result = next(each for each in validation.results if each.candidate_id == name)
+    return {check.name: check.verdict for check in result.checks}
+
+
+def test_a_module_that_no_manifest_requires_is_required_and_imports(tmp_path: Path) -> None:
+    """PyYAML is installed here: without the line the import fails among what is required."""
+    world = World(tmp_path, {"pyproject.toml": PYPROJECT, "kiosk.py": ""}, {"kiosk.py": READS})
+    patch, validation = world.healed(missing("yaml"))
+    best = patch.candidates[0]
+    assert '+    "PyYAML>=' in best.patch
+    assert " # the command line" in best.patch
+    assert validation.selected is not None, validation
+    assert verdicts(validation, patch)["detector"] == "passed"
+    assert "`import yaml` fails" in str(validation.results[0])
+    git(tmp_path / "repository", "apply", "--check", "-", input=best.patch)
+
+
+API = """\
+# API
+
+| Operation | |
+|---|---|
+| `GET /items` | lists the items |
+| `GET /gone` | was once |
+"""
+ROUTES = '''\
+from kiosk import app
+
+
+@app.get("/items")
+def items():
+    return []
+
+
+@app.get("/offers")
+def offers():
+    """Lists what is cheap today."""
+    return []
+'''
+
+
+def contradicted(contradiction: str, name: str, line: int | None) -> Anomaly:
+    found = anomaly(
+        "documentation",
+        name,
+        {"contradiction": contradiction, "name": name, "file": "docs/api.md", "line": line},
+    )
+    detector = Detector(
+        name="documentation",
+        parameters={"contradiction": contradiction, "name": name},
+        window=found.detector.window,
+    )
+    return found.model_copy(update={"detector": detector})
+
+
+@pytest.mark.parametrize(
+    ("contradiction", "name", "line", "change"),
+    [
+        ("operation not shown", "GET /gone", 6, "-| `GET /gone` | was once |\n"),
+        (
+            "operation not documented",
+            "GET /offers",
+            None,
+            "+| `GET /offers` | Lists what is cheap today |\n",
+        ),
+    ],
+)
+def test_a_document_that_tells_what_is_not_so_is_mended_and_proven(
+    tmp_path: Path, contradiction: str, name: str, line: int | None, change: str
+) -> None:
+    """There is no code test for it: the documents' own detector is red before and quiet after."""
+    world = World(tmp_path, {"docs/api.md": API, "kiosk.py": ""}, {"kiosk.py": ROUTES})
+    patch, validation = world.healed(contradicted(contradiction, name, line))
+    best = patch.candidates[0]
+    assert change in best.patch
+    assert patch.reproducers[best.diagnosis_id].unavailable is not None
+    assert validation.selected == best.id, validation
+    checks = verdicts(validation, patch)
+    assert (checks["detector"], checks["suite"], checks["documentation"]) == ("passed",) * 3
+    assert checks["regression_test"] == "unavailable"
+    git(tmp_path / "repository", "apply", "--check", "-", input=best.patch)
+
+
+def wheel(folder: Path, name: str, version: str, code: str) -> None:
+    """A wheel of one module, as an index would have it."""
+    folder.mkdir(exist_ok=True)
+    info = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}.py": code,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
+        for path, text in {**files, f"{info}/RECORD": record}.items():
+            archive.writestr(path, text)
+
+
+def test_a_distribution_comes_from_the_users_own_index_where_it_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pip's configuration says where; the import is tried with what it puts into a folder."""
+    wheel(tmp_path / "index", "kioskreader", "2.1", "def read(text):\n    return text\n")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))
+    reads = "from kioskreader import read\n"
+    world = World(tmp_path, {"requirements.txt": "click>=8\n"}, {"kiosk.py": reads})
+    patch, validation = world.healed(missing("kioskreader"))
+    assert "+kioskreader>=2.1\n" in patch.candidates[0].patch
+    assert verdicts(validation, patch)["detector"] == "passed", validation
+
+
+def test_what_no_index_has_is_told_and_the_commit_can_be_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    reads = {"kiosk.py": "from kioskreader import read\n"}
+    world = World(tmp_path, {"requirements.txt": "click>=8\n", "kiosk.py": ""}, reads)
+    patch, validation = world.healed(missing("kioskreader"))
+    assert "kioskreader is not installed, and the index client says" in patch.dropped[0].reason
+    assert {each.strategy for each in patch.candidates} == {"revert_commit"}
+    assert validation.selected == patch.candidates[0].id, validation
