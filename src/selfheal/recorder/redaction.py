@@ -31,6 +31,7 @@ SECRET_TEXTS = (
 )
 # Numbers of payment cards (ISO/IEC 7812), where their check digit is right.
 _CARD = re.compile(r"\b(?:\d[ -]?){12,18}\d\b")
+_DIGITS_OF_A_CARD = 13
 _SEPARATORS = re.compile(r"[-_. ]")
 
 
@@ -55,7 +56,9 @@ def keeping(names: Iterable[str] = (), texts: Iterable[str] = ()) -> Keeping:
                 text = pattern.sub(REDACTED, text)
         for pattern in own:
             text = pattern.sub(REDACTED, text)
-        return _CARD.sub(_without_card, text) if len(text) > 12 else text
+        if len(text) >= _DIGITS_OF_A_CARD and not text.isalpha():
+            text = _CARD.sub(_without_card, text)
+        return text
 
     return Keeping(secret, cleaned)
 

@@ -79,7 +79,7 @@ class _Writer:
         if depth >= self.limits.depth:
             raise NotRecordable(f"it is nested deeper than {self.limits.depth} levels")
         if kind is list:
-            return [self.value(item, depth + 1) for item in value]
+            return self._list(value, depth + 1)
         if kind is dict:
             return self._dictionary(value, depth + 1)
         if kind in _SIMPLE:
@@ -87,6 +87,19 @@ class _Writer:
         if kind in _COLLECTIONS:
             return self._collection(kind, value, depth + 1)
         return self._instance(kind, value, depth + 1)
+
+    def _list(self, value: list[Any], depth: int) -> list[Any]:
+        """Lists are mostly long and of numbers: these need no call each."""
+        found = []
+        for item in value:
+            if type(item) is int and -_EXACT < item < _EXACT:
+                self.room -= 1
+                found.append(item)
+            else:
+                found.append(self.value(item, depth))
+        if self.room < 0:
+            raise NotRecordable(f"it holds more than {self.limits.values} values")
+        return found
 
     def _take(self, length: int) -> None:
         if length > self.limits.text:
@@ -102,10 +115,11 @@ class _Writer:
 
     def _text(self, value: str) -> str:
         self._take(len(value))
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise NotRecordable("a text has halves of surrogate pairs") from None
+        if not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise NotRecordable("a text has halves of surrogate pairs") from None
         return self.keeping.cleaned(value)
 
     def _simple(self, kind: type, value: Any) -> Any:
@@ -141,7 +155,7 @@ class _Writer:
                 found[self._text(key)] = self.value(item, depth)
         return found
 
-    def _instance(self, kind: type, value: Any, depth: int) -> Any:
+    def _instance(self, kind: Any, value: Any, depth: int) -> Any:
         # isinstance would ask the object for its __class__.
         if issubclass(kind, type):
             return _tagged("class", **{"class": _importable(value)})

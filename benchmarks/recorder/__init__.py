@@ -1,0 +1,1 @@
+"""What the recorder costs the service that it records."""
