@@ -148,11 +148,12 @@ class _Writer:
     def fields(self, value: dict[str, Any], depth: int) -> dict[str, Any]:
         found = {}
         for key, item in value.items():
+            name = self._text(key)
             if self.keeping.secret(key):
                 self.room -= 1
-                found[self._text(key)] = _tagged(REDACTED, type=type(item).__name__)
+                found[name] = _tagged(REDACTED, type=type(item).__name__)
             else:
-                found[self._text(key)] = self.value(item, depth)
+                found[name] = self.value(item, depth)
         return found
 
     def _instance(self, kind: Any, value: Any, depth: int) -> Any:
