@@ -22,9 +22,11 @@ from selfheal.config import GateConfig
 from selfheal.delivery.sequential import (
     Counts,
     convicts,
+    dispersion_of,
     is_shifted,
     rate_bounds,
     rate_is_higher,
+    rate_is_lower,
     visible_failure_rate,
     visible_ratio,
 )
@@ -180,7 +182,7 @@ def judge_errors(counts: Counts, gate: GateConfig, levels: Levels) -> Answer:
 
     It fails by `sequential.rate_is_higher` beyond √`maximum_error_ratio`. It is well when
     its rate is at the most `maximum_error_ratio` times the baseline's, but for
-    `error_tolerance`, by anytime-valid bounds at half the level each.
+    `error_tolerance`, and the bet against it is not winning.
     """
     total, failed, of_candidate, hits = (float(each.sum()) for each in counts)
     evidence: dict[str, Any] = {
@@ -189,11 +191,11 @@ def judge_errors(counts: Counts, gate: GateConfig, levels: Levels) -> Answer:
     }
     if 0 in (total, of_candidate):
         return Answer("no_data", evidence)
-    path = rate_is_higher(counts, ratio=math.sqrt(gate.maximum_error_ratio))
-    _, high = rate_bounds(hits, of_candidate, levels.well / 2)
-    low, _ = rate_bounds(failed, total, levels.well / 2)
-    allowed = gate.maximum_error_ratio * low + gate.error_tolerance
+    spread = dispersion_of(counts)
+    path = rate_is_higher(counts, ratio=math.sqrt(gate.maximum_error_ratio), dispersion=spread)
+    well, high, allowed = _fails_no_more(counts, spread, gate, levels.well)
     evidence |= {
+        "dispersion": significant(spread),
         "log_e": significant(float(path[-1])),
         "at_most": significant(high),
         "allowed": significant(allowed),
@@ -201,7 +203,26 @@ def judge_errors(counts: Counts, gate: GateConfig, levels: Levels) -> Answer:
     if convicts(path, levels.fail):
         return Answer("fail", evidence)
     enough = min(total, of_candidate) >= gate.minimum_requests
-    return Answer("pass" if enough and high <= allowed else "undecided", evidence)
+    sure = enough and well and float(path[-1]) <= 0
+    return Answer("pass" if sure else "undecided", evidence)
+
+
+def _fails_no_more(
+    counts: Counts, spread: float, gate: GateConfig, level: float
+) -> tuple[bool, float, float]:
+    """Whether the candidate's rate is below `maximum_error_ratio` · baseline + tolerance.
+
+    Two ways at half the level each: by the bounds of both rates, which decides where there
+    are few failures, and by the ratio of the rates, which decides where there are many.
+    With it the candidate's upper bound, and what it may be at the most.
+    """
+    total, failed, of_candidate, hits = (float(each.sum()) / spread for each in counts)
+    _, high = rate_bounds(hits, of_candidate, level / 4)
+    low, usual = rate_bounds(failed, total, level / 4)
+    allowed = gate.maximum_error_ratio * low + gate.error_tolerance
+    ratio = gate.maximum_error_ratio + gate.error_tolerance / usual
+    path = rate_is_lower(counts, ratio, most=gate.maximum_error_ratio, dispersion=spread)
+    return high <= allowed or float(path[-1]) >= -math.log(level / 4), high, allowed
 
 
 def judge_latency(latencies: Latencies, counts: Counts, gate: GateConfig, levels: Levels) -> Answer:
@@ -209,7 +230,8 @@ def judge_latency(latencies: Latencies, counts: Counts, gate: GateConfig, levels
 
     It fails by the mean of two e-processes: block medians beyond √`maximum_latency_ratio`,
     and the share of slow requests, which counts where the P95 grew by as much. It is well
-    when the medians are below `maximum_latency_ratio` and the P95 gives no hint above it.
+    when the medians are below `maximum_latency_ratio`, the bet against it is not winning and
+    the P95 gives no hint above it.
     """
     import numpy as np
 
@@ -233,7 +255,8 @@ def judge_latency(latencies: Latencies, counts: Counts, gate: GateConfig, levels
     if convicts(path, levels.fail):
         return Answer("fail", evidence)
     hint = latencies.p95_ratio >= most and float(tail[-1]) > 0
-    sure = convicts(well, levels.well) and requests >= gate.minimum_requests and not hint
+    sure = convicts(well, levels.well) and float(path[-1]) <= 0 and not hint
+    sure = sure and requests >= gate.minimum_requests
     return Answer("pass" if sure else "undecided", evidence)
 
 
@@ -269,7 +292,11 @@ def forecast(
     expected = total * scale * (1 - share / 100), total * scale * share / 100
     seen = len(latencies.log_ratio)
     rate = visible_failure_rate(
-        failing, expected, ratio=math.sqrt(gate.maximum_error_ratio), level=levels.fail
+        failing,
+        expected,
+        ratio=math.sqrt(gate.maximum_error_ratio),
+        level=levels.fail,
+        dispersion=dispersion_of(counts),
     )
     ratio = visible_ratio(
         float(np.std(latencies.log_ratio)) if seen > 1 else math.inf,
