@@ -284,8 +284,13 @@ def _equal(texts: pa.Array, text: bytes) -> np.ndarray[Any, Any] | None:
     import pyarrow.compute as pc
 
     bounds, data = bounds_of(texts)
-    alike = (np.diff(bounds) == len(text)).all()
-    if alike and data[bounds[0] : bounds[-1]].tobytes() == text * len(texts):
+    size, count = len(text), len(texts)
+    # As many bytes as that many of it, and each at its place.
+    if (
+        bounds[-1] - bounds[0] == size * count
+        and data[bounds[0] : bounds[-1]].tobytes() == text * count
+        and (not size or (np.diff(bounds) == size).all())
+    ):
         return None
     return np.asarray(pc.equal(texts, text))
 

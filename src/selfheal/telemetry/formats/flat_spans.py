@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from selfheal.telemetry.columns import (
@@ -13,27 +12,19 @@ from selfheal.telemetry.columns import (
     durations_ms,
     hex_ids,
     or_none,
-    taken,
 )
 from selfheal.telemetry.formats import coding_sessions
 from selfheal.telemetry.formats.attributes import (
     RESOURCE_COLUMNS,
-    json_text,
     places_of,
     text_or_none,
 )
 from selfheal.telemetry.formats.events import MALFORMED, Resource
 from selfheal.telemetry.formats.otlp_records import (
-    INTEGERS,
-    SPAN_COLUMN_NAMES,
-    TOGETHER,
-    column_value,
     described,
     kind_of,
 )
-from selfheal.telemetry.formats.otlp_records import (
-    PLACES as SPAN_PLACES,
-)
+from selfheal.telemetry.formats.span_columns import attribute_columns, each_of
 from selfheal.telemetry.formats.times import time_ns
 
 if TYPE_CHECKING:
@@ -82,7 +73,7 @@ def columns_of(values: Mapping[str, Column]) -> dict[str, pa.Array]:
 
     def each(name: str, function: Callable[[Any], Any]) -> pa.Array:
         if name in known:
-            return _each(known[name], function, text)
+            return each_of(known[name], function, text)
         return constant(function(None), text, rows)
 
     try:
@@ -99,7 +90,7 @@ def columns_of(values: Mapping[str, Column]) -> dict[str, pa.Array]:
             "start_ns": or_none(start),
             "end_ns": or_none(end),
             "duration_ms": durations_ms(start, end),
-            **_attribute_columns(others, rows),
+            **attribute_columns(others, rows),
             **{name: each(name, text_or_none) for name in (*Resource._fields, "scope")},
         }
     except (*MALFORMED, pa.ArrowException) as error:
@@ -118,20 +109,6 @@ def _sorted_out(values: Mapping[str, Column]) -> tuple[dict[str, Column], dict[s
         else:
             known[COLUMNS[PLACES[key][0]]] = column
     return known, others
-
-
-def _each(column: Column, function: Callable[[Any], Any], kind: pa.DataType) -> pa.Array:
-    """The column of a function's results; it is called once for values that are alike."""
-    distinct, places = column.distinct()
-    return taken([function(one) for one in distinct], kind, places)
-
-
-def _texts(column: Column) -> pa.Array:
-    """A column of `text_or_none`."""
-    import pyarrow as pa
-
-    texts = column.texts()
-    return _each(column, text_or_none, pa.string()) if texts is None else texts
 
 
 def _ids(column: Column, size: int, *, required: bool) -> pa.Array:
@@ -192,48 +169,3 @@ def _moments(column: Column) -> Numbers:
     moments = np.array([time_ns(one) or 0 for one in distinct], dtype=np.int64)
     found: Numbers = moments[np.asarray(places)]
     return found
-
-
-def _attribute_columns(others: Mapping[str, Column], rows: int) -> dict[str, pa.Array]:
-    """The columns of SPAN_COLUMNS and `attributes`."""
-    import pyarrow as pa
-
-    columns: dict[str, pa.Array] = {
-        name: pa.nulls(rows, pa.int32() if position in INTEGERS else pa.string())
-        for position, name in enumerate(SPAN_COLUMN_NAMES)
-    }
-    rest: list[str] = []
-    seen: set[int] = set()
-    for key, column in others.items():
-        if key in TOGETHER:
-            raise Unusual
-        if key not in SPAN_PLACES:
-            rest.append(key)
-            continue
-        position = SPAN_PLACES[key][0]
-        if position in seen:
-            raise Unusual
-        seen.add(position)
-        columns[SPAN_COLUMN_NAMES[position]] = (
-            _each(column, partial(column_value, position), pa.int32())
-            if position in INTEGERS
-            else _texts(column)
-        )
-    columns["attributes"] = _attributes([(key, others[key]) for key in rest], rows)
-    return columns
-
-
-def _attributes(others: Sequence[tuple[str, Column]], rows: int) -> pa.Array:
-    """What has no column, as JSON: what of a key is alike is written once, and put together."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if not others:
-        return pa.nulls(rows, pa.string())
-    pieces = []
-    for key, column in others:
-        distinct, places = column.distinct()
-        texts = [(json_text({key: one}) or "")[1:-1] for one in distinct]
-        pieces.append(taken(texts, pa.string(), places))
-    joined = pc.binary_join_element_wise(*pieces, ",")
-    return pc.binary_join_element_wise("{", joined, "}", "")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import mmap
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Self
 
 from selfheal.telemetry.columns import Unusual
 from selfheal.telemetry.formats.attributes import attributes_of
@@ -26,6 +26,8 @@ Document = dict[str, Any]
 
 
 _Signal = tuple[str, str, str, Callable[..., None]]
+
+_TOGETHER_BYTES = 4 * 1024 * 1024
 
 # Where a signal's records stand in a request, what one is called, and what adds it.
 _SIGNALS: dict[str, _Signal] = {
@@ -54,27 +56,50 @@ def read(lines: Lines, sink: Sink) -> None:
 
     Raises Undivided where the latter begins in a range.
     """
-    spans = SpanColumns(sink)
     blocks = lines.blocks()
-    for block in blocks:
-        usual: list[_Usual] = []
-        for position, raw in enumerate(block):
-            lines.read += 1
-            request = request_of(raw)
-            if request is not None:
-                usual.append((lines.read, raw, request))
-                continue
-            _add_usual(usual, spans, sink)
-            usual = []
-            text = lines.decoded(raw)
-            if text.strip() in ("{", "["):
-                _read_document(text, lines, block[position + 1 :], blocks, sink)
-                return
-            if text.strip():
-                _read_line(text, lines.read, sink)
-            else:
-                lines.passed_over += 1
-        _add_usual(usual, spans, sink)
+    with _Together(SpanColumns(sink), sink) as together:
+        for block in blocks:
+            for position, raw in enumerate(block):
+                lines.read += 1
+                request = request_of(raw)
+                if request is not None:
+                    together.add(lines.read, raw, request)
+                    continue
+                together.flush()
+                text = lines.decoded(raw)
+                if text.strip() in ("{", "["):
+                    _read_document(text, lines, block[position + 1 :], blocks, sink)
+                    return
+                if text.strip():
+                    _read_line(text, lines.read, sink)
+                else:
+                    lines.passed_over += 1
+
+
+class _Together:
+    """Requests that are added many at a time, in their order, also where reading breaks off."""
+
+    def __init__(self, spans: SpanColumns, sink: Sink) -> None:
+        self._spans = spans
+        self._sink = sink
+        self._waiting: list[_Usual] = []
+        self._size = 0
+
+    def add(self, line: int, raw: bytes, request: Request) -> None:
+        self._waiting.append((line, raw, request))
+        self._size += len(raw)
+        if self._size >= _TOGETHER_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        waiting, self._waiting, self._size = self._waiting, [], 0
+        _add_usual(waiting, self._spans, self._sink)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.flush()
 
 
 _Usual = tuple[int, bytes, Request]

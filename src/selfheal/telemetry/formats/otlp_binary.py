@@ -23,7 +23,7 @@ Framing = Literal["whole", "fixed32", "varint"]
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
-_TOGETHER_BYTES = 1 << 20
+_TOGETHER_BYTES = 1 << 21
 _LARGEST_MESSAGE = 1 << 28
 _DATA_OF_METRIC = {5, 7, 9, 10, 11}
 _LOG_FIELDS = {

@@ -8,14 +8,17 @@ span, which also reads what is `Unusual` here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Raw, Struct
 
 from selfheal.telemetry.columns import (
+    Column,
     Memo,
     Unusual,
+    constant,
     durations_ms,
     hex_ids,
     numbered,
@@ -24,19 +27,26 @@ from selfheal.telemetry.columns import (
     times,
 )
 from selfheal.telemetry.formats import coding_sessions
-from selfheal.telemetry.formats.attributes import attributes_of, json_text, text_or_none
+from selfheal.telemetry.formats.attributes import (
+    attributes_of,
+    json_text,
+    plain_value,
+    text_or_none,
+)
 from selfheal.telemetry.formats.events import MALFORMED, Resource, resource_of
 from selfheal.telemetry.formats.otlp_records import described, kind_of
 from selfheal.telemetry.formats.span_columns import (
     MEMO_BYTES,
     Attribute,
     Description,
+    Descriptions,
     Run,
     add_spans,
     assembled,
+    attribute_columns,
     attribute_of,
-    description_columns,
 )
+from selfheal.telemetry.layout import Layout, Slot, plain
 from selfheal.telemetry.sink import Sink
 
 if TYPE_CHECKING:
@@ -95,7 +105,9 @@ class _TextAttribute(Struct, gc=False, forbid_unknown_fields=True):
 
 _decode_text = msgspec.json.Decoder(_TextAttribute).decode
 _decode_list = msgspec.json.Decoder(list[Raw]).decode
-_NO_STATUS = (b"", b"{}", b'{"code":0}')
+_NO_STATUS = frozenset((b"", b"{}", b'{"code":0}'))
+# No line holds a newline, so that it stands between attributes and a status that tells something.
+_STATUS_BEHIND = b"\n"
 _decode = msgspec.json.Decoder(Request).decode
 _MISFIT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -118,7 +130,7 @@ class SpanColumns:
         self._sink = sink
         self._resource = Memo(_resource, len, MEMO_BYTES)
         self._scope = Memo(_scope, len, MEMO_BYTES)
-        self._described = Memo(_Described(), lambda key: len(key[0]) + len(key[1]), MEMO_BYTES)
+        self._descriptions = Descriptions(_Described(), _described_together, _alike)
 
     def add(self, requests: list[tuple[int, Request]]) -> None:
         """Add all spans of some requests, each with its line, or none: then it raises Unusual."""
@@ -145,29 +157,31 @@ class SpanColumns:
     def _columns(self, spans: list[Span]) -> dict[str, pa.Array]:
         import pyarrow as pa
 
-        names = [span.name for span in spans]
-        if any(name.startswith(coding_sessions.PREFIX) for name in set(names)):
+        names, name = numbered([span.name for span in spans])
+        if any(one.startswith(coding_sessions.PREFIX) for one in names):
             raise Unusual
         both = times(
             [span.startTimeUnixNano for span in spans] + [span.endTimeUnixNano for span in spans]
         )
         start, end = both[: len(spans)], both[len(spans) :]
         kinds, kind = numbered([span.kind for span in spans])
-        descriptions, description = numbered(
-            [(bytes(span.attributes), bytes(span.status)) for span in spans]
-        )
+        raws = [bytes(span.attributes) for span in spans]
+        states = [bytes(span.status) for span in spans]
+        if not set(states) <= _NO_STATUS:
+            raws = [
+                raw if state in _NO_STATUS else raw + _STATUS_BEHIND + state
+                for raw, state in zip(raws, states, strict=True)
+            ]
         return {
             "trace_id": hex_ids([span.traceId for span in spans], 16, required=True),
             "span_id": hex_ids([span.spanId for span in spans], 8, required=True),
             "parent_span_id": hex_ids([span.parentSpanId for span in spans], 8, required=False),
-            "operation": pa.array(names, pa.string()),
+            "operation": taken(names, pa.string(), pa.array(name)),
             "kind": taken([_kind(one) for one in kinds], pa.string(), pa.array(kind)),
             "start_ns": or_none(start),
             "end_ns": or_none(end),
             "duration_ms": durations_ms(start, end),
-            **description_columns(
-                [self._described[key] for key in descriptions], pa.array(description)
-            ),
+            **self._descriptions.columns(raws),
         }
 
 
@@ -216,7 +230,7 @@ def _kind(value: int | str) -> str:
 
 
 class _Described:
-    """The description that attributes and status, given as bytes, make of a span.
+    """The description that attributes, and a status behind them, make of a span.
 
     Each attribute that was met before is known by its bytes, so that attributes which
     differ in one of them share what is known of the others.
@@ -225,9 +239,9 @@ class _Described:
     def __init__(self) -> None:
         self._attribute = Memo(_attribute, len, MEMO_BYTES)
 
-    def __call__(self, key: tuple[bytes, bytes]) -> Description:
-        attributes, status = key
-        if status in _NO_STATUS:
+    def __call__(self, raw: bytes) -> Description:
+        attributes, _, status = raw.partition(_STATUS_BEHIND)
+        if not status:
             known = self._attribute
             try:
                 pairs = _decode_list(attributes) if attributes else []
@@ -239,6 +253,62 @@ class _Described:
         except MALFORMED as error:
             raise Unusual from error
         return name, json_text(rest), *columns
+
+
+def _alike(raw: bytes) -> int | None:
+    """How many quotes there are in attributes; None where there is a status or an escape."""
+    return None if _STATUS_BEHIND in raw or b"\\" in raw else raw.count(b'"')
+
+
+def _described_together(raws: list[bytes]) -> tuple[Sequence[int], dict[str, pa.Array]]:
+    """Attributes, without a status, that are laid out alike: which, and their columns."""
+    import pyarrow as pa
+
+    lines = b"\n".join(raws)
+    if not plain(lines):
+        raise Unusual
+    table = Layout(raws[0], fixed=(b"key",)).read(lines, len(raws))
+    values: dict[str, Column] = {}
+    for pair in table.template if isinstance(table.template, list) else ():
+        match pair:
+            case {"key": str(name), "value": dict(value)} if len(pair) == 2 and len(value) == 1:
+                ((kind, slot),) = value.items()
+                if type(slot) is not int or name in values:
+                    raise Unusual
+                values[name] = _Told(table.slots[slot], kind)
+            case _:
+                raise Unusual
+    if len(values) != len(table.slots):
+        raise Unusual
+    try:
+        columns = attribute_columns(values, len(table.rows))
+    except MALFORMED as error:
+        raise Unusual from error
+    return table.rows.tolist(), {
+        "status": constant("unset", pa.string(), len(table.rows)),
+        **columns,
+    }
+
+
+class _Told:
+    """The values of an attribute: what their kind makes of the texts in a slot."""
+
+    def __init__(self, slot: Slot, kind: str) -> None:
+        self._slot = slot
+        self._kind = kind
+
+    def __len__(self) -> int:
+        return len(self._slot)
+
+    def distinct(self) -> tuple[list[Any], pa.Array]:
+        distinct, places = self._slot.distinct()
+        return [plain_value({self._kind: one}) for one in distinct], places
+
+    def texts(self) -> pa.Array | None:
+        return self._slot.texts() if self._kind == "stringValue" else None
+
+    def integers(self) -> None:
+        return None
 
 
 def _attribute(raw: bytes) -> Attribute:

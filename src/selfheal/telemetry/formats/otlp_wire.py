@@ -11,7 +11,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from selfheal.telemetry.columns import Memo, Unusual, durations_ms, numbered, or_none, taken
+from selfheal.telemetry.columns import (
+    Column,
+    Memo,
+    Unusual,
+    constant,
+    durations_ms,
+    numbered,
+    or_none,
+    taken,
+)
 from selfheal.telemetry.formats import coding_sessions
 from selfheal.telemetry.formats.attributes import attributes_of, json_text
 from selfheal.telemetry.formats.events import MALFORMED, Resource, resource_of
@@ -20,12 +29,13 @@ from selfheal.telemetry.formats.span_columns import (
     MEMO_BYTES,
     Attribute,
     Description,
+    Descriptions,
     Exceptions,
     Run,
     add_spans,
     assembled,
+    attribute_columns,
     attribute_of,
-    description_columns,
 )
 from selfheal.telemetry.formats.wire import (
     BYTES,
@@ -60,7 +70,7 @@ class WireSpans:
         self._sink = sink
         self._resource = Memo(_resource, len, MEMO_BYTES)
         self._scope = Memo(_scope, len, MEMO_BYTES)
-        self._tail = Memo(self._told, len, MEMO_BYTES)
+        self._descriptions = Descriptions(self._described, self._together, _first_name)
         self._attribute = Memo(_attribute, len, MEMO_BYTES)
         self._rest = Memo(_rest, len, MEMO_BYTES)
 
@@ -133,11 +143,10 @@ class WireSpans:
         end = numbers_at(data, places.end, places.has_end)
         kinds = np.where(places.has_kind, data[places.kind], 0)
         kind_names = [kind_of(number) for number in range(int(kinds.max()) + 1)]
-        tails, tail = numbered(
-            [content[a:b] for a, b in zip(places.tail.tolist(), ends, strict=True)]
-        )
-        told = [self._tail[one] for one in tails]
-        place = pa.array(tail)
+        for a, b in zip(places.state.tolist(), places.state_end.tolist(), strict=True):
+            if a < b:
+                _check_text(content[a:b])
+        tails = [content[a:b] for a, b in zip(places.tail.tolist(), ends, strict=True)]
         columns = {
             "trace_id": hex_at(data, places.trace_id, 16),
             "span_id": hex_at(data, places.span_id, 8),
@@ -147,13 +156,17 @@ class WireSpans:
             "start_ns": or_none(start),
             "end_ns": or_none(end),
             "duration_ms": durations_ms(start, end),
-            **description_columns([one[0] for one in told], place),
+            **self._descriptions.columns(tails),
         }
-        exceptions = [(span, told[at][1]) for span, at in enumerate(tail.tolist()) if told[at][1]]
+        exceptions = [
+            (span, found)
+            for span, tail in enumerate(tails)
+            if b"exception" in tail and (found := self._taken_apart(tail)[1].exceptions)
+        ]
         return columns, exceptions
 
-    def _told(self, tail: bytes) -> tuple[Description, list[dict[str, Any]]]:
-        """What the fields after a span's times say: its description, and its exceptions."""
+    def _taken_apart(self, tail: bytes) -> tuple[list[bytes], _Rest]:
+        """The fields after a span's times: its short attributes, and the rest."""
         raw: list[bytes] = []
         at, size = 0, len(tail)
         while at + 1 < size and tail[at] == _SHORT_ATTRIBUTE and tail[at + 1] < 0x80:
@@ -162,15 +175,125 @@ class WireSpans:
             at = end
         if at > size:
             raise Unusual
-        rest = self._rest[tail[at:]]
-        raw += rest.attributes
+        return raw, self._rest[tail[at:]]
+
+    def _described(self, tail: bytes) -> Description:
+        raw, rest = self._taken_apart(tail)
+        raw = raw + rest.attributes
         if not rest.message:
             try:
                 known = self._attribute
-                return assembled(rest.status, [known[one] for one in raw]), rest.exceptions
+                return assembled(rest.status, [known[one] for one in raw])
             except Unusual:
                 pass
-        return _described(raw, rest.raw_status), rest.exceptions
+        return _described(raw, rest.raw_status)
+
+    def _together(self, tails: list[bytes]) -> tuple[Sequence[int], dict[str, pa.Array]]:
+        """What tails say that are attributes with the same names, and then the same: which, and what."""
+        import pyarrow as pa
+
+        attributes, rest = self._taken_apart(tails[0])
+        if rest.attributes or rest.message or not attributes:
+            raise Unusual
+        behind = tails[0][sum(2 + len(one) for one in attributes) :]
+        names = [one[: 2 + one[1]] for one in attributes]
+        if len(set(names)) < len(names) or not all(map(_is_short_name, names)):
+            raise Unusual
+        alike, raws = attributes_alike(tails, names, behind)
+        values: dict[str, Column] = {}
+        for name, column in zip(names, raws, strict=True):
+            values[_text(name[2:])] = _Told(column, name)
+        try:
+            columns = attribute_columns(values, len(alike))
+        except MALFORMED as error:
+            raise Unusual from error
+        status = constant(rest.status, pa.string(), len(alike))
+        return alike, {"status": status, **columns}
+
+
+class _Told:
+    """The values of an attribute, as the messages that hold them."""
+
+    def __init__(self, raw: list[bytes], name: bytes) -> None:
+        self._raw = raw
+        self._name = name
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+    def distinct(self) -> tuple[list[Any], pa.Array]:
+        import pyarrow as pa
+
+        distinct, places = numbered(self._raw)
+        return [self._value(one) for one in distinct], pa.array(places)
+
+    def _value(self, raw: bytes) -> Any:
+        text = _text_of(raw)
+        if text is not None:
+            return text
+        field = bytes((0x12, len(raw))) + raw
+        (value,) = attributes_of([json_of("KeyValue", self._name + field)]).values()
+        return value
+
+    def texts(self) -> pa.Array | None:
+        import pyarrow as pa
+
+        if not all(raw[:1] == b"\x0a" and raw[1] == len(raw) - 2 < 0x7E for raw in self._raw):
+            return None
+        try:
+            return pa.array([raw[2:] for raw in self._raw], pa.binary()).cast(pa.string())
+        except pa.ArrowInvalid as error:
+            raise Unusual from error
+
+    def integers(self) -> None:
+        return None
+
+
+def _first_name(tail: bytes) -> bytes | None:
+    """The name of the first of a span's attributes; None where it has none that is short."""
+    if len(tail) < 4 or tail[0] != _SHORT_ATTRIBUTE:
+        return None
+    return tail[4 : 4 + tail[3]]
+
+
+def _is_short_name(raw: bytes) -> bool:
+    return len(raw) > 2 and raw[0] == 0x0A and raw[1] < 0x80 and len(raw) == 2 + raw[1]
+
+
+def attributes_alike(
+    tails: list[bytes], names: list[bytes], behind: bytes
+) -> tuple[list[int], list[list[bytes]]]:
+    """Which tails are short attributes of these names and then these bytes, and the values."""
+    alike: list[int] = []
+    rows: list[list[bytes]] = []
+    size_behind = len(behind)
+    headed = [(one, len(one)) for one in names]
+    for number, tail in enumerate(tails):
+        at, row = 0, []
+        try:
+            for name, size in headed:
+                length = tail[at + 1]
+                value = at + 2 + size
+                end = at + 2 + length
+                if (
+                    tail[at] != _SHORT_ATTRIBUTE
+                    or length >= 0x80
+                    or tail[at + 2 : value] != name
+                    or tail[value] != 0x12
+                    or tail[value + 1] != end - value - 2
+                ):
+                    break
+                row.append(tail[value + 2 : end])
+                at = end
+            else:
+                if len(tail) - at == size_behind and tail.endswith(behind):
+                    alike.append(number)
+                    rows.append(row)
+        except IndexError:
+            continue
+    if not alike:
+        raise Unusual
+    return alike, [list(column) for column in zip(*rows, strict=True)]
 
 
 class _Rest(NamedTuple):
@@ -275,13 +398,24 @@ def _text_attribute(raw: bytes) -> tuple[str, str] | None:
         or len(raw) < value + 4
         or raw[0] != 0x0A
         or raw[value] != 0x12
-        or raw[value + 2] != 0x0A
-        or not raw[value + 1] - 2 == raw[value + 3] == len(raw) - value - 4 < 0x7E
+        or raw[value + 1] != len(raw) - value - 2
         or size >= 0x80
     ):
         return None
+    text = _text_of(raw[value + 2 :])
+    return None if text is None else (_text(raw[2:value]), text)
+
+
+def _text_of(raw: bytes) -> str | None:
+    """A value that is a short text; None where it is another."""
+    if len(raw) < 2 or raw[0] != 0x0A or not raw[1] == len(raw) - 2 < 0x7E:
+        return None
+    return _text(raw[2:])
+
+
+def _text(raw: bytes) -> str:
     try:
-        return raw[2:value].decode(), raw[value + 4 :].decode()
+        return raw.decode()
     except UnicodeDecodeError as error:
         raise Unusual from error
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from selfheal.telemetry.columns import Unusual, numbered, taken
-from selfheal.telemetry.formats.attributes import SPAN_COLUMNS, json_text
+from selfheal.telemetry.columns import Column, Memo, Unusual, numbered, taken
+from selfheal.telemetry.formats.attributes import SPAN_COLUMNS, json_text, text_or_none
 from selfheal.telemetry.formats.events import Resource
 from selfheal.telemetry.formats.otlp_records import (
     INTEGERS,
     PLACES,
+    SPAN_COLUMN_NAMES,
     TOGETHER,
     add_event,
     column_value,
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MEMO_BYTES = 4 * 1024 * 1024
+# So many are read together; below it, one by one is faster.
+FEW = 48
+_DESCRIBED = ("status", "attributes", *SPAN_COLUMNS)
 # Status, attributes as JSON, and the columns of SPAN_COLUMNS.
 Description = tuple[Any, ...]
 # Spans by their number, with the exceptions among their events as OTLP JSON.
@@ -75,23 +80,143 @@ def assembled(status: str, attributes: Sequence[Attribute]) -> Description:
     return status, "{" + ",".join(others) + "}" if others else None, *columns
 
 
-def description_columns(
-    descriptions: Sequence[Description], places: pa.Array
-) -> dict[str, pa.Array]:
-    """The columns that descriptions fill; each row has the one at its place."""
+class Descriptions:
+    """The columns that attributes and status, given as bytes, make of spans.
+
+    What repeats is read `one` by one and remembered. Many that are `alike`, which is to say
+    that this gives the same for them and not None, are read together: `many` gives the
+    numbers of those that it could read, and their columns, or raises Unusual.
+    """
+
+    def __init__(
+        self,
+        one: Callable[[bytes], Description],
+        many: Callable[[list[bytes]], tuple[Sequence[int], dict[str, pa.Array]]],
+        alike: Callable[[bytes], Hashable | None],
+    ) -> None:
+        self._known = Memo(one, len, MEMO_BYTES)
+        self._many = many
+        self._alike = alike
+
+    def columns(self, raws: list[bytes]) -> dict[str, pa.Array]:
+        """The columns of `status`, `attributes` and SPAN_COLUMNS. Raises Unusual."""
+        import numpy as np
+        import pyarrow as pa
+
+        encoded = pa.array(raws, pa.binary()).dictionary_encode()
+        distinct, places = encoded.dictionary.to_pylist(), np.asarray(encoded.indices)
+        known = self._known
+        remembered = [at for at, raw in enumerate(distinct) if raw in known]
+        fresh: dict[Hashable, list[int]] = {}
+        if len(remembered) < len(distinct):
+            alike = self._alike
+            for at, raw in enumerate(distinct):
+                if raw not in known:
+                    fresh.setdefault(alike(raw), []).append(at)
+        remembered += fresh.pop(None, ())
+        order: list[int] = []
+        tables: list[pa.Table] = []
+        for members in fresh.values():
+            left = members
+            while len(left) >= FEW:
+                try:
+                    found, columns = self._many([distinct[at] for at in left])
+                except Unusual:
+                    break
+                order += [left[number] for number in found]
+                tables.append(_sorted(columns))
+                done = set(found)
+                left = [at for number, at in enumerate(left) if number not in done]
+            remembered += left
+        if remembered:
+            order += remembered
+            tables.append(_table([self._known[distinct[at]] for at in remembered]))
+        row = np.empty(len(distinct), dtype=np.int64)
+        row[order] = np.arange(len(order))
+        table, rows = pa.concat_tables(tables), pa.array(row[places])
+        return {name: _taken(table[name], rows) for name in table.column_names}
+
+
+def _taken(column: pa.ChunkedArray, rows: pa.Array) -> pa.Array:
     import pyarrow as pa
 
-    values = list(zip(*descriptions, strict=True))
+    if column.null_count == len(column):
+        return pa.nulls(len(rows), column.type)
+    return column.combine_chunks().take(rows)
+
+
+def _sorted(columns: Mapping[str, pa.Array]) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.table({name: columns[name] for name in _DESCRIBED})
+
+
+def _table(descriptions: Sequence[Description]) -> pa.Table:
+    import pyarrow as pa
+
     kinds = [pa.int32() if at in INTEGERS else pa.string() for at in range(len(SPAN_COLUMNS))]
-    return {
-        name: taken(column, kind, places)
-        for name, column, kind in zip(
-            ("status", "attributes", *SPAN_COLUMNS),
-            values,
-            (pa.string(), pa.string(), *kinds),
-            strict=True,
-        )
+    columns = zip(*descriptions, strict=True)
+    arrays = map(pa.array, columns, (pa.string(), pa.string(), *kinds))
+    return pa.table(dict(zip(_DESCRIBED, arrays, strict=True)))
+
+
+def each_of(column: Column, function: Callable[[Any], Any], kind: pa.DataType) -> pa.Array:
+    """The column of a function's results; it is called once for values that are alike."""
+    distinct, places = column.distinct()
+    return taken([function(one) for one in distinct], kind, places)
+
+
+def _texts(column: Column) -> pa.Array:
+    """A column of `text_or_none`."""
+    import pyarrow as pa
+
+    texts = column.texts()
+    return each_of(column, text_or_none, pa.string()) if texts is None else texts
+
+
+def attribute_columns(others: Mapping[str, Column], rows: int) -> dict[str, pa.Array]:
+    """The columns of SPAN_COLUMNS and `attributes`."""
+    import pyarrow as pa
+
+    columns: dict[str, pa.Array] = {
+        name: pa.nulls(rows, pa.int32() if position in INTEGERS else pa.string())
+        for position, name in enumerate(SPAN_COLUMN_NAMES)
     }
+    rest: list[str] = []
+    seen: set[int] = set()
+    for key, column in others.items():
+        if key in TOGETHER:
+            raise Unusual
+        if key not in PLACES:
+            rest.append(key)
+            continue
+        position = PLACES[key][0]
+        if position in seen:
+            raise Unusual
+        seen.add(position)
+        columns[SPAN_COLUMN_NAMES[position]] = (
+            each_of(column, partial(column_value, position), pa.int32())
+            if position in INTEGERS
+            else _texts(column)
+        )
+    columns["attributes"] = _attributes([(key, others[key]) for key in rest], rows)
+    return columns
+
+
+def _attributes(others: Sequence[tuple[str, Column]], rows: int) -> pa.Array:
+    """What has no column, as JSON: what of a key is alike is written once, and put together."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not others:
+        return pa.nulls(rows, pa.string())
+    pieces = []
+    for key, column in others:
+        distinct, places = column.distinct()
+        texts = [(json_text({key: one}) or "")[1:-1] for one in distinct]
+        pieces.append(taken(texts, pa.string(), places))
+    joined = pc.binary_join_element_wise(*pieces, ",")
+    return pc.binary_join_element_wise("{", joined, "}", "")
 
 
 def add_spans(

@@ -24,6 +24,8 @@ class Places(NamedTuple):
     """Where the fields of spans lie; those that are absent lie anywhere and are not `has_…`."""
 
     trace_id: np.ndarray[Any, Any]
+    state: np.ndarray[Any, Any]
+    state_end: np.ndarray[Any, Any]
     span_id: np.ndarray[Any, Any]
     parent: np.ndarray[Any, Any]
     has_parent: np.ndarray[Any, Any]
@@ -104,7 +106,6 @@ def places_of_spans(
     data: np.ndarray[Any, Any], at: np.ndarray[Any, Any], end: np.ndarray[Any, Any]
 ) -> Places:
     """Where the fields of spans lie that begin at `at`. Raises Unusual where one is not there."""
-    import numpy as np
 
     def all_are(places: np.ndarray[Any, Any], value: int) -> None:
         if not (data[places] == value).all():
@@ -112,23 +113,13 @@ def places_of_spans(
 
     for shift, value in ((0, 0x0A), (1, 16), (18, 0x12), (19, 8)):
         all_are(at + shift, value)
-    cursor = at + 28
-    if (data[np.minimum(cursor, end)] == 0x1A).any():  # a trace state
-        raise Unusual
+    state, state_end = _text_at(data, at + 28, end, 0x1A)
+    cursor = state_end
     has_parent = (data[cursor] == 0x22) & (cursor < end)
     all_are(cursor[has_parent] + 1, 8)
     parent = cursor + 2
-    cursor = cursor + 10 * has_parent
-    has_name = (data[cursor] == 0x2A) & (cursor < end)
-    first, second = data[cursor + 1].astype(np.int64), data[cursor + 2].astype(np.int64)
-    long = has_name & (first >= 0x80)
-    if (second[long] >= 0x80).any():
-        raise Unusual
-    length = np.where(long, (first & 0x7F) | second << 7, first) * has_name
-    name = cursor + (2 + long) * has_name
-    cursor = name + length
-    if (cursor > end).any():
-        raise Unusual
+    name, name_end = _text_at(data, cursor + 10 * has_parent, end, 0x2A)
+    cursor = name_end
     has_kind = (data[cursor] == 0x30) & (cursor < end)
     kind = cursor + 1
     if (data[kind[has_kind]] >= 0x80).any():
@@ -143,9 +134,27 @@ def places_of_spans(
     if (cursor > end).any():
         raise Unusual
     return Places(
-        at + 2, at + 20, parent, has_parent, name, name + length, kind, has_kind,
+        at + 2, state, state_end, at + 20, parent, has_parent, name, name_end, kind, has_kind,
         start, has_start, ended, has_end, cursor,
     )  # fmt: skip
+
+
+def _text_at(
+    data: np.ndarray[Any, Any], at: np.ndarray[Any, Any], end: np.ndarray[Any, Any], tag: int
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Where the text begins and ends that stands at a place under a tag; empty where none does."""
+    import numpy as np
+
+    present = (data[at] == tag) & (at < end)
+    first, second = data[at + 1].astype(np.int64), data[at + 2].astype(np.int64)
+    long = present & (first >= 0x80)
+    if (second[long] >= 0x80).any():
+        raise Unusual
+    length = np.where(long, (first & 0x7F) | second << 7, first) * present
+    begin = at + (2 + long) * present
+    if (begin + length > end).any():
+        raise Unusual
+    return begin, begin + length
 
 
 def hex_at(
