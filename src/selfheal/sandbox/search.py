@@ -45,7 +45,9 @@ KEPT = 6
 COMPARED = 16
 PROGRESSED, POOL = 20, 300
 # Of the likelihood of what passed: the search ends where all that follows has less.
-MUCH_LESS = 0.25
+MUCH_LESS = 0.4
+# And where so many more than up to the first that passed have been tried.
+MANY_MORE = 150
 ELSEWHERE = 0.3
 
 Judged = tuple[Attempt, Verdict]
@@ -277,10 +279,16 @@ class _Search:
         return len(self._plausible()) >= self.config.enough or self.cut
 
     def _unlikely(self, attempt: Attempt) -> bool:
-        """Whether what follows is much less likely than what has passed."""
-        passed = [each.code.score for each, _ in self._plausible() if each.code is not None]
+        """Whether little is to be expected after what has passed: by likelihood, or by number."""
+        passed = [
+            (number, each.code.score)
+            for number, (each, verdict) in enumerate(self.judged)
+            if verdict.fate == "plausible" and each.code is not None
+        ]
         if passed and attempt.code is not None:
-            self.ended = attempt.code.score < MUCH_LESS * max(passed)
+            rest = len(self.judged) - passed[0][0]
+            best = max(score for _, score in passed)
+            self.ended = attempt.code.score < MUCH_LESS * best or rest > MANY_MORE + passed[0][0]
         return self.ended
 
     def _fallen(self, given: Sequence[Edit]) -> dict[int, str]:
@@ -298,7 +306,7 @@ class _Search:
         if self._enough():
             return "enough edits made the failing tests pass"
         if self.ended:
-            return "what was left is much less likely than edits that made the failing tests pass"
+            return "what was left is less likely than edits that made the failing tests pass"
         found = len(self._plausible())
         return f"all proposed edits were tried: {found} made the failing tests pass"
 
