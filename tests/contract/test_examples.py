@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from selfheal_handlers import telemetry
 
 from selfheal.artifacts import Tables
 from selfheal.artifacts.canonical import canonical_bytes
 from selfheal.artifacts.dataset import write_tables
 from selfheal.artifacts.envelope import payload_model
-from selfheal.contract import OUTCOMES, Handler
+from selfheal.contract import OUTCOMES, Failed, Handler
 from selfheal.engine.perform import deserialized, serialized
 from selfheal.registry import Registry
 
@@ -25,12 +26,17 @@ def test_the_example_runs_and_its_result_round_trips(
     known = {parameter.name for parameter in handler.parameters}
     assert set(arguments) <= known
     result = handler(**arguments)
+    assert result is not None
+    assert not isinstance(result, Failed)
     if isinstance(result, OUTCOMES):
         return
+    assert getattr(result, "summary", "nothing to sum up")
     if isinstance(result, Tables):
         result = write_tables(result.tables, tmp_path, "stored")
     content = serialized(handler, result)
     assert content == canonical_bytes(json.loads(content))
+    # The parse phase names the sources where they lie; nobody else may name a place.
+    assert handler in telemetry.HANDLERS or str(tmp_path) not in content.decode()
     again = deserialized(handler, content, tmp_path)
     assert serialized(handler, again) == content
     if handler.writes is not None:
