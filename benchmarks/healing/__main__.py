@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="every outcome, as a file")
     parser.add_argument("--keep", type=Path, help="a folder for repositories and artifacts")
     parser.add_argument("--classes", nargs="+", default=[], help="only these classes of faults")
-    parser.add_argument("--shop", action="store_true", help="the example shop's faults as well")
+    parser.add_argument("--shop", nargs="*", help="the example shop's faults as well, or these")
     parser.add_argument("--baselines", action="store_true", help="beside simple means")
     parser.add_argument("--history", choices=("none", "telling", "both"), default="both")
     cache = Path.home() / ".cache" / "selfheal" / "benchmarks"
@@ -56,8 +56,8 @@ def main() -> None:
 
     if given.keep:
         given.keep.mkdir(parents=True, exist_ok=True)
-    if given.shop:
-        run_shops(settings, given.keep, told)
+    if given.shop is not None:
+        run_shops(given.shop, settings, given.keep, told)
     worlds = list(worlds_of(libraries, settings)) if settings.faults else []
     if worlds:
         run_all(draw_cases(worlds, settings), settings, given.keep, told)

@@ -177,8 +177,10 @@ def same_code(file: Path, original: str) -> bool:
     return healed == ast.dump(ast.parse(original))
 
 
-def run_shops(settings: Settings, keep: Path | None, told: Callable[[Outcome], None]) -> None:
-    for number, fault in enumerate(shop_cases()):
+def run_shops(
+    names: Sequence[str], settings: Settings, keep: Path | None, told: Callable[[Outcome], None]
+) -> None:
+    for number, fault in enumerate(shop_cases(names)):
         with _folder(keep, f"shop-{fault.name}") as folder:
             told(run_shop(fault, number, folder, settings.seconds))
 
@@ -190,7 +192,8 @@ def _folder(keep: Path | None, name: str) -> Iterator[Path]:
     try:
         yield folder
         if keep is not None:
-            shutil.copytree(folder, keep / name, symlinks=True, dirs_exist_ok=True)
+            sockets = shutil.ignore_patterns("*.sock")
+            shutil.copytree(folder, keep / name, symlinks=True, dirs_exist_ok=True, ignore=sockets)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

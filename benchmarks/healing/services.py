@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.healing.loop import PYTEST, Outcome, payload, plain, run_loop
@@ -67,7 +68,8 @@ print(json.dumps(found))
 Probed = dict[str, dict[str, int]]
 
 
-def shop_cases(names: list[str] | None = None) -> list[Fault]:
+def shop_cases(names: Sequence[str]) -> list[Fault]:
+    """The shop's faults of these names; of none, all."""
     return [fault for fault in planted_faults() if not names or fault.name in names]
 
 
