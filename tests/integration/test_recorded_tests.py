@@ -303,6 +303,22 @@ def test_a_secret_is_replaced_and_its_consequences_are_not_pinned(world: World) 
     }
 
 
+def test_telemetry_cannot_name_another_function(world: World) -> None:
+    records = recorded_calls(diagnosis(world, "known"), "1.0", world.dataset)
+    others = {"os": "system", "posixpath": "join", "kiosk.prices": "SEEN.append"}
+    calls = [
+        records.calls[0].model_copy(update={"module": module, "function": function})
+        for module, function in others.items()
+    ]
+    found = observe(world.repository, world.tests, records.model_copy(update={"calls": calls}))
+    assert found.calls == []
+    assert sorted(found.unused) == [
+        "kiosk.prices:SEEN.append is no function of Python",
+        "os:system is no function of Python",
+        "posixpath:join is imported from elsewhere than the checkout",
+    ]
+
+
 def test_calls_that_never_end_or_end_the_process_are_unavailable(
     world: World, tmp_path: Path
 ) -> None:

@@ -257,3 +257,25 @@ def test_the_class_of_a_form() -> None:
     assert class_of(write(None)) == "builtins:NoneType"
     assert class_of(write(datetime.date(2020, 1, 1))) == "datetime:date"
     assert class_of({"$": "object", "class": "a:B", "fields": {}}) == "a:B"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"$": "object", "class": "os;x:system", "fields": {}},
+        {"$": "object", "class": "kiosk:Item", "fields": {"a=1)#": 1}},
+        {"$": "class", "class": "kiosk:x()"},
+        {"$": "class", "class": "kiosk:None"},
+        {"$": "int", "text": "__import__('os')"},
+        {"$": "timedelta", "text": "1 2 x()"},
+        {"$": "member", "class": "kiosk:lambda", "name": "x"},
+        {"$": "unknown", "text": "x"},
+        {"$": "tuple"},
+    ],
+    ids=repr,
+)
+def test_nothing_that_telemetry_says_becomes_code(form: Any) -> None:
+    with pytest.raises((ValueError, KeyError)):
+        Expressions().of([form])
+    quoted = inline(Expressions().of({'"]); x(': "'); x() #"}))
+    assert ast.literal_eval(quoted) == {'"]); x(': "'); x() #"}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from selfheal.contract import handler
-from selfheal.repair import documentation
+from selfheal.repair import Problem, documentation
 from selfheal_handlers.fix._examples import material
 from selfheal_handlers.fix._results import DocumentationFixes, FixMaterial
 
@@ -16,14 +16,18 @@ def example(_folder: Path) -> Mapping[str, Any]:
     return {"load_diagnosis": material()}
 
 
-@handler("generate_documentation_fix", kind="pure", example=example)
+@handler("generate_documentation_fix", kind="pure", version="2", example=example)
 def generate_documentation_fix(load_diagnosis: FixMaterial) -> DocumentationFixes:
-    """A failing test alone is no reason to begin a change log where the project has none."""
+    """A failing test or a missing one is no reason to begin a change log in a project without."""
     path = load_diagnosis.changelog
     return DocumentationFixes(
         entries={
             problem.diagnosis.id: documentation(problem, path, problem.sources.get(path))
             for problem in load_diagnosis.problems
-            if problem.failing_test is None or path in problem.sources
+            if path in problem.sources or not _is_of_tests(problem)
         }
     )
+
+
+def _is_of_tests(problem: Problem) -> bool:
+    return problem.failing_test is not None or problem.diagnosis.kind == "coverage"

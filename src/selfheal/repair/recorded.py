@@ -19,6 +19,7 @@ from selfheal.artifacts.diagnosis import Diagnosis
 from selfheal.artifacts.model import Model
 from selfheal.recorder.values import MARK, REDACTED
 from selfheal.telemetry.formats.recorded_calls import ATTRIBUTE, SCOPE
+from selfheal.telemetry.statistics import UNKNOWN
 
 LIKE = "like"
 CALLS_AT_MOST = 10
@@ -33,10 +34,10 @@ _FUNCTIONS = """
 SELECT DISTINCT code_file AS file, code_function AS function FROM spans
 WHERE scope = $scope AND code_file IS NOT NULL AND code_function IS NOT NULL ORDER BY ALL
 """
-_RECORDS = """
+_RECORDS = f"""
 SELECT attributes, count(*)::BIGINT AS seen FROM spans
 WHERE scope = $scope AND code_file = $file AND code_function = $function
-    AND ($release IS NULL OR release IS NOT DISTINCT FROM $release)
+    AND ($release IS NULL OR coalesce(release, '{UNKNOWN}') = $release)
 GROUP BY attributes ORDER BY seen DESC, attributes LIMIT $limit
 """
 
@@ -59,8 +60,12 @@ class RecordedCall(Model):
 
 
 class Records(Model):
-    """The calls to try, most often seen first, and why others are of no use, with counts."""
+    """The calls to try, most often seen first, and why others are of no use, with counts.
 
+    `file` is the repository's file in which the function stands.
+    """
+
+    file: str = ""
     calls: list[RecordedCall] = Field(default_factory=list)
     unused: dict[str, int] = Field(default_factory=dict)
 
@@ -132,7 +137,11 @@ def recorded_calls(diagnosis: Diagnosis, release: str | None, dataset: Dataset) 
         key = (call.args, call.kwargs)
         seen = call.seen + (found[key].seen if key in found else 0)
         found[key] = (found.get(key) or call).model_copy(update={"seen": seen})
-    return Records(calls=_varied(list(found.values())), unused=dict(sorted(unused.items())))
+    return Records(
+        file=place.file,
+        calls=_varied(list(found.values())),
+        unused=dict(sorted(unused.items())),
+    )
 
 
 def _too_long(record: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
+from keyword import iskeyword
 from typing import Any, NamedTuple
 
 from selfheal.recorder.values import MARK
@@ -33,15 +34,21 @@ Expression = str | Group | Named
 
 
 class Expressions:
-    """Turns JSON forms into expressions; `modules` collects what they need imported."""
+    """Turns JSON forms into expressions; `modules` collects what they need imported.
+
+    What is not a form raises ValueError, KeyError or TypeError: names are names and texts
+    literals, whatever telemetry says, so that none of it becomes code.
+    """
 
     def __init__(self) -> None:
         self.modules: set[str] = set()
         self.uses_like = self.uses_approx = False
 
     def named(self, name: str) -> str:
-        """The expression for what ``module:qualified.name`` names."""
+        """The expression for what ``module:qualified.name`` names. Raises ValueError."""
         module, _, path = name.partition(":")
+        if not (_is_dotted(module) and _is_dotted(path)):
+            raise ValueError(f"{name!r} names nothing that can be imported")
         if module == "builtins":
             return "type(None)" if path == "NoneType" else path
         self.modules.add(module)
@@ -80,6 +87,8 @@ class Expressions:
             return Group("dict([", parts, "])")
         if tag == "object":
             given = form.get("init", form["fields"])
+            if not all(map(_is_dotted, given)) or any("." in name for name in given):
+                raise ValueError(f"a {form['class']} is not made with names")
             named = [Named(f"{name}=", self.of(item)) for name, item in given.items()]
             return Group(f"{self.named(form['class'])}(", named, ")")
         if tag == "member":
@@ -97,13 +106,13 @@ class Expressions:
             return content if tag == "bytes" else f"bytearray({content})"
         text = form["text"]
         if tag in ("int", "complex"):
-            return str(text)
+            return repr(int(text) if tag == "int" else complex(text))
         if tag == "float":
             return f"float({quoted(text)})"
         if tag in ("datetime", "date", "time"):
             return f"{self.named(f'datetime:{tag}')}.fromisoformat({quoted(text)})"
         if tag == "timedelta":
-            return f"{self.named('datetime:timedelta')}({', '.join(text.split())})"
+            return f"{self.named('datetime:timedelta')}({', '.join(str(int(part)) for part in text.split())})"
         made = {"decimal": "decimal:Decimal", "uuid": "uuid:UUID"}
         paths = {"path": "pathlib:Path", "purepath": "pathlib:PurePosixPath"}
         return f"{self.named((made | paths)[tag])}({quoted(text)})"
@@ -114,6 +123,10 @@ class Expressions:
         if tag == "set":
             return Group("{", parts, "}") if parts else "set()"
         return Group("frozenset([", parts, "])")
+
+
+def _is_dotted(name: str) -> bool:
+    return all(part.isidentifier() and not iskeyword(part) for part in name.split("."))
 
 
 def quoted(text: str) -> str:

@@ -42,7 +42,7 @@ def property_of(behaviour: RecordedBehaviour, made: Expressions, target: str) ->
         shapes.setdefault((len(args), tuple(sorted(kwargs))), []).append((args, kwargs))
     (count, names), calls = max(shapes.items(), key=lambda each: (len(each[1]), each[0]))
     answered = [call for call in behaviour.calls if call.exception is None]
-    if len(calls) < 2 or not answered:
+    if len(calls) < 2 or not answered or not all(name.isidentifier() for name in names):
         return None
     wide = behaviour.spread == "wide"
     columns = [(f"argument_{n}", [args[n] for args, _ in calls]) for n in range(count)]

@@ -34,6 +34,7 @@ from selfheal.repair.recorded import (
     shaped,
     telling,
 )
+from selfheal.repair.recorded_source import Expressions
 from selfheal.repair.recorded_test import property_alone
 from selfheal.sandbox import recorded_runner
 from selfheal.sandbox.process import left_behind, run
@@ -74,7 +75,7 @@ def observe(
     runs = []
     for order, surroundings in zip((forwards, forwards[::-1]), SURROUNDINGS, strict=True):
         told_by_call = _made(
-            Path(worktree), tests, calls, order, surroundings, timeout_seconds, memory_megabytes
+            Path(worktree), tests, records, order, surroundings, timeout_seconds, memory_megabytes
         )
         if isinstance(told_by_call, str):
             return behaviour.model_copy(update={"unavailable": told_by_call})
@@ -145,18 +146,20 @@ def uses_hypothesis(checkout: Path, tests_folder: str) -> bool:
 def _made(
     worktree: Path,
     tests: TestsConfig,
-    calls: Sequence[RecordedCall],
+    records: Records,
     order: Sequence[int],
     surroundings: dict[str, str],
     timeout_seconds: float,
     memory_megabytes: int | None,
 ) -> list[Told] | str:
     """What each call did in one process; why that is not known."""
+    calls = records.calls
     imports = import_environment(worktree).get(PATHS, "")
     reports = Path(tempfile.mkdtemp(prefix="selfheal-report-"))
     settings = {
         "values": Path(values.__file__).read_text(encoding="utf-8"),
         "paths": [path for path in imports.split(os.pathsep) if path],
+        "file": records.file,
         "calls": [
             {
                 "target": call.target,
@@ -213,6 +216,7 @@ def _settled(call: RecordedCall, first: Told, second: Told) -> ObservedCall | st
         steady = after is not None and not is_marked(agreed(after, second.get("after")))
         if first["clock"] or second["clock"]:
             steady = False
+        _writable([call.target, first["args"], first["kwargs"], answer, exception, after])
         return ObservedCall(
             args=_text(first["args"]),
             kwargs=_text(first["kwargs"]),
@@ -223,6 +227,20 @@ def _settled(call: RecordedCall, first: Told, second: Told) -> ObservedCall | st
         )
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
         return "the report of the call cannot be read"
+
+
+def _writable(forms: Sequence[Any]) -> None:
+    """Raises ValueError for forms that are no source: telemetry and reports can hold anything."""
+    made = Expressions()
+    target, *values, exception, after = forms
+    made.named(target)
+    for form in values:
+        made.of(form)
+    if exception is not None:
+        made.named(exception)
+    for position, form in (after or {}).items():
+        int(position)
+        made.of(form)
 
 
 def _alike(calls: Sequence[ObservedCall]) -> list[ObservedCall]:

@@ -5,6 +5,7 @@ alone: ``python recorded_runner.py``, the JSON settings on its standard input:
 
 * `values`: the text of `selfheal.recorder.values`;
 * `paths`: folders of the project to import from;
+* `file`: where the function that is called has to stand, below the current folder;
 * `calls`: objects with `target` (``module:qualified.name``), `args` and `kwargs` as JSON forms;
 * `order`: the numbers of the calls in the order in which they are made;
 * `report`: the file for what each call did, by number.
@@ -41,7 +42,7 @@ def main(settings: dict[str, Any]) -> None:
     sys.modules[values.__name__] = values
     exec(compile(settings["values"], "values.py", "exec"), values.__dict__)
     sys.path[:0] = [str(Path.cwd()), *settings["paths"]]
-    caller = Caller(values)
+    caller = Caller(values, os.path.realpath(settings["file"]))
     told = {}
     for number in settings["order"]:
         call = settings["calls"][number]
@@ -55,8 +56,8 @@ def main(settings: dict[str, Any]) -> None:
 class Caller:
     """Makes calls; `values` is the module that reads and writes JSON forms."""
 
-    def __init__(self, values: Any) -> None:
-        self.values = values
+    def __init__(self, values: Any, file: str) -> None:
+        self.values, self.file = values, file
         self.limits = values.Limits(depth=30, values=50_000, text=500_000, total=2_000_000)
 
     def made(self, call: dict[str, Any]) -> dict[str, Any]:
@@ -64,7 +65,7 @@ class Caller:
 
         Raises Unusable.
         """
-        function = self._named(call["target"])
+        function = self._function(call["target"])
         args = self._prepared(call["args"])
         kwargs = self._prepared(call["kwargs"])
         given = self._value([args, kwargs])
@@ -124,6 +125,17 @@ class Caller:
                 continue
         if changed:
             told["after"] = changed
+
+    def _function(self, name: str) -> Any:
+        """What a call names, if it is the function that is meant: telemetry can name any."""
+        found = self._named(name)
+        try:
+            place = inspect.unwrap(found).__code__.co_filename
+        except (AttributeError, ValueError) as error:
+            raise Unusable(f"{name} is no function of Python") from error
+        if os.path.realpath(place) != self.file:
+            raise Unusable(f"{name} is imported from elsewhere than the checkout")
+        return found
 
     def _named(self, name: str) -> Any:
         try:
