@@ -94,7 +94,13 @@ def mended(texts: dict[str, str], found: list[Claim]) -> dict[str, str]:
                 ("parameter not in code", "rate", "rate"),
                 ("default not in code", "rounded", "False"),
             ],
-            [("rate (float)", "tax (float)"), ("Defaults to False", "Defaults to True")],
+            [
+                (
+                    "rate (float): of the value, default 0.1",
+                    "tax (float): of the value, default 0.2",
+                ),
+                ("Defaults to False", "Defaults to True"),
+            ],
         ),
         (
             NUMPY,
@@ -109,13 +115,17 @@ def mended(texts: dict[str, str], found: list[Claim]) -> dict[str, str]:
                 ("``'USD'``", '``"EUR"``'),
             ],
         ),
-        (REST, [("parameter not in code", "rate", "rate")], [("float rate", "float tax")]),
+        (
+            REST,
+            [("parameter not in code", "rate", "rate")],
+            [("float rate", "float tax"), ("default=0.1", "default=0.2")],
+        ),
     ],
 )
 def test_docstrings_are_mended_within_their_style(
     text: str, told: list[tuple[str, str, str]], after: list[tuple[str, str]]
 ) -> None:
-    """Only the names, values and entries change; a second look finds the default of a renamed one."""
+    """Only names, values and entries change; what is renamed gets its default as well."""
     found = claims({"cart.py": text}, [])
     assert [(each.drift, each.name, each.told) for each in found] == told
     for each in found:
@@ -125,6 +135,7 @@ def test_docstrings_are_mended_within_their_style(
         assert old in wanted
         wanted = wanted.replace(old, new)
     assert mended({"cart.py": text}, found)["cart.py"] == wanted
+    assert claims({"cart.py": wanted}, []) == []
 
 
 def test_a_parameter_that_alone_is_missing_is_told_of_by_its_type_and_default() -> None:

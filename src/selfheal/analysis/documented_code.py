@@ -37,7 +37,7 @@ _STATED = re.compile(
     + _VALUE
 )
 _DEFAULT = re.compile(
-    r"(?i:defaults? (?:to|is)|default(?: value)?:|default=|\(default)\s*[:=]?\s*(?P<value>``[^`\n]+``|`[^`\n]+`|\"[^\"\n]*\"|'[^'\n]*'|[\w.+-]+(?<![.])(?![%\w]))"
+    r"(?i:defaults? (?:to|is)|default(?: value)?:|default=|[(,]\s*default)\s*[:=]?\s*(?P<value>``[^`\n]+``|`[^`\n]+`|\"[^\"\n]*\"|'[^'\n]*'|[\w.+-]+(?<![.])(?![%\w]))"
 )
 _SIGNATURE = re.compile(
     r"^(?:#+\s+|[-*+]\s+|\|\s*)`(?:def )?(?P<name>[A-Za-z_][\w.]*)\((?P<arguments>[^()`\n]*)\)(?P<rest>[^`\n]*)`"
@@ -159,8 +159,7 @@ def _docstring(
     gone = [entry for entry in told if entry.name not in signature.parameters]
     new = [name for name in signature.parameters if name not in named]
     if len(gone) == len(new) == 1:
-        where = (gone[0].name_start, gone[0].name_stop)
-        yield _claim(module, "parameter not in code", gone[0], holder.name, new[0], where, new[0])
+        yield _renamed(module, gone[0], new[0], signature, holder.name)
     elif kept and isinstance(holder, Function):
         # A class may tell of what its other methods take; a function only of its own.
         for entry in gone:
@@ -171,6 +170,16 @@ def _docstring(
         yield from _default(module, entry, signature, holder.name)
     if not gone and len(new) == 1 and len(kept) > 1:
         yield from _added(module, kept, new[0], function, holder.name)
+
+
+def _renamed(module: _Module, entry: Entry, name: str, signature: Signature, subject: str) -> Claim:
+    """The parameter's present name, and with it its present default."""
+    where, written = (entry.name_start, entry.name_stop), name
+    told = next(_default(module, entry._replace(name=name), signature, subject), None)
+    if told is not None and told.replacement is not None:
+        between = module.read.text[entry.name_stop : told.start]
+        where, written = (where[0], told.stop), f"{name}{between}{told.replacement}"
+    return _claim(module, "parameter not in code", entry, subject, name, where, written)
 
 
 def _claim(

@@ -48,6 +48,20 @@ _BY_EXCEPTION = {
     "UnicodeDecodeError": ("guard_conversion", "a test of what is decoded"),
     "JSONDecodeError": ("guard_conversion", "a test of what is decoded"),
 }
+_BY_DEPENDENCY = {
+    "missing": ("require", "a manifest names what the code imports"),
+    "not_installed": ("change_version", "a version that can be had"),
+    "wrong_version": ("change_version", "a version that is there and that the code runs with"),
+    "conflict": ("change_version", "a version that goes together with the others"),
+    "moved_name": ("moved_name", "taken from where the installed version has it"),
+}
+_BY_DOCUMENT = {
+    "operation": ("document_operation", "the document names the operations that there are"),
+    "parameter not documented": ("document_parameter", "the document names the parameter"),
+    "flag": ("document_flag", "the document names the flags that there are"),
+    "flow": ("document_flow", "the document tells of the steps as they are taken"),
+    "": ("document_code", "the text says what the code has"),
+}
 _ACTS = ("code_cause", "dependency")
 
 
@@ -95,6 +109,12 @@ def _strategies(cause: Cause | Diagnosis) -> Iterator[tuple[str, str]]:
     if cause.kind == "state":
         for shape in cause.evidence.get("state_patterns") or []:
             yield _BY_STATE[shape["kind"]]
+    if cause.kind == "dependency" and cause.evidence.get("problem") in _BY_DEPENDENCY:
+        yield _BY_DEPENDENCY[cause.evidence["problem"]]
+    if cause.kind == "documentation":
+        told = str(cause.evidence.get("contradiction") or "")
+        yield next(each for start, each in _BY_DOCUMENT.items() if told.startswith(start))
+        return
     if cause.evidence.get("failing_tests"):
         yield "search", "an edit of the suspicious lines for which the failing tests pass"
     if cause.kind == "error":

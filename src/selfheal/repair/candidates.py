@@ -66,12 +66,13 @@ def changelog_entry(problem: Problem) -> str:
     if diagnosis.kind == "performance":
         return f"`{diagnosis.operation}` is as fast again as it was before{where}."
     if diagnosis.kind == "dependency":
-        return f"The requirement of `{diagnosis.evidence.get('distribution')}` fits the code."
+        library = f"`{diagnosis.evidence.get('distribution')}`"
+        if diagnosis.evidence.get("problem") == "moved_name":
+            return f"What is used of {library} is taken from where its present version has it."
+        return f"The requirement of {library} fits the code."
     if diagnosis.kind == "documentation":
         told = place.file if place else "The documentation"
-        return (
-            f"{told} tells of `{diagnosis.evidence.get('name') or diagnosis.operation}` as it is."
-        )
+        return f"{told} tells of `{diagnosis.operation}` as it is."
     if diagnosis.kind == "coverage":
         return f"`{diagnosis.operation}` is covered by a test{where}."
     if diagnosis.kind == "error":

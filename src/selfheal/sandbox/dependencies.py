@@ -23,7 +23,7 @@ from selfheal.repair.imports import import_statements
 from selfheal.repair.index_client import install, resolve
 from selfheal.repair.manifest import Manifest, normal, read_manifest, texts_of
 from selfheal.repair.problem import is_test
-from selfheal.repair.strategies.dependency import manifests
+from selfheal.repair.strategies.dependency import AUXILIARY, manifests
 from selfheal.repair.strategies.dependency_moves import gone_name
 from selfheal.sandbox.bench import Bench
 from selfheal.sandbox.checks import listed
@@ -98,6 +98,10 @@ def prove_dependency(
     changed = [path for path in candidate.files if is_manifest(path)]
     question = _Question(bench, module, name, changed, folder)
     before = question.ask(candidate.base_commit, None)
+    if not changed and not before.faults and not before.unavailable:
+        # Code that asks for what no manifest names works where it happens to be installed.
+        question.manifests = _required(bench, candidate.base_commit)
+        before = question.ask(candidate.base_commit, None)
     after = question.ask(candidate.base_commit, candidate.patch)
     why = "no running code is changed" if changed else "only imports are changed"
     speed = Check(name="speed", verdict="unavailable", summary=why, required=False)
@@ -206,6 +210,17 @@ class _Question:
             if file.is_file() and not file.is_symlink()
         ]
         return [each for each in found if each is not None]
+
+
+def _required(bench: Bench, commit: str) -> list[str]:
+    """The manifests of what production has."""
+    with bench.checkout(commit) as worktree:
+        files = sorted(filter(None, worktree.git("ls-files", "-z").split("\0")))
+    return [
+        path
+        for path in files
+        if is_manifest(path) and not is_test(path) and not AUXILIARY.search(path)
+    ]
 
 
 def _sources(worktree: Worktree) -> dict[str, str]:

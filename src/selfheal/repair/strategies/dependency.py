@@ -25,6 +25,7 @@ REQUIRE, RENAME, CHANGE = "require", "rename_requirement", "change_version"
 KINDS: frozenset[AnomalyKind] = frozenset({"dependency"})
 # Where several manifests could name a distribution, the likeliest is the diagnosis' own.
 OTHER_MANIFEST = 0.75
+AUXILIARY = re.compile(r"(?i)dev|test|doc|lint|constraint")
 
 
 def manifests(problem: Problem) -> Iterator[tuple[Manifest, float]]:
@@ -41,7 +42,7 @@ def manifests(problem: Problem) -> Iterator[tuple[Manifest, float]]:
             continue
         if path == named:
             yield found, 1.0
-        elif not re.search(r"dev|test|doc|lint|constraint", path):
+        elif not AUXILIARY.search(path):
             yield found, OTHER_MANIFEST
 
 
