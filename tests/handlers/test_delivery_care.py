@@ -104,7 +104,7 @@ def test_a_change_that_was_taken_back_is_not_proposed_a_second_time(tmp_path: Pa
 
 def test_no_more_requests_are_opened_than_the_limits_allow(tmp_path: Path) -> None:
     made = quick_delivery(tmp_path, limits=LimitsConfig(per_day=2, open=1))
-    opened = dict(title="t", body="b", base="main", head=made.world.base_commit)
+    opened = {"title": "t", "body": "b", "base": "main", "head": made.world.base_commit}
     made.forge.open_pull(branch="selfheal/x", **opened)
     made.deploy()
     assert "deploy.limits.open is 1" in made.deploy().reason
