@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 from typing import Any
 
 from selfheal.telemetry.formats.attributes import json_text
@@ -26,6 +27,7 @@ _LINE = re.compile(
     r"(?P<rest> .*)?$",
     re.ASCII,
 )
+_NOTHING = frozenset((None, "-", ""))
 _REQUEST = re.compile(r"(?P<method>[A-Z]{3,20}) (?P<target>\S+)(?: HTTP/(?P<version>[\d.]+))?$")
 _SECONDS = re.compile(r'"?(\d{1,9}\.\d{1,6})"?\s*$', re.ASCII)
 # Apache puts a backslash before quotes; nginx writes them, and what is not ASCII, as \\xHH.
@@ -94,26 +96,28 @@ def _add(match: re.Match[str], line: int, sink: Sink) -> None:
 
 def route_of(path: str) -> str:
     """A path whose segments that look like ids are ``{id}``, so that like requests are one."""
-    return "/".join("{id}" if _IDENTIFIER.fullmatch(part) else part for part in path.split("/"))
+    return "/".join(map(_segment, path.split("/")))
+
+
+@lru_cache(maxsize=4096)
+def _segment(part: str) -> str:
+    return "{id}" if _IDENTIFIER.fullmatch(part) else part
 
 
 def _attributes(match: re.Match[str], request: re.Match[str] | None) -> dict[str, Any]:
     """What has no column, named by OpenTelemetry's conventions."""
+    size = match["size"]
     values = {
         "client.address": match["client"],
         "server.address": match["host"],
         "user.name": match["user"],
         "network.protocol.version": request["version"] if request else None,
-        "http.response.body.size": match["size"],
+        "http.response.body.size": size if size == "-" else int(size),
         "http.request.header.referer": _unescaped(match["referrer"]),
         "user_agent.original": _unescaped(match["agent"]),
         "http.request.line": None if request else match["request"],
     }
-    return {
-        name: int(value) if name.endswith(".size") else value
-        for name, value in values.items()
-        if value not in (None, "-", "")
-    }
+    return {name: value for name, value in values.items() if value not in _NOTHING}
 
 
 def _unescaped(text: str | None) -> str:

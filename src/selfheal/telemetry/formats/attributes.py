@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
+from types import NoneType
 from typing import Any
 
 import msgspec
@@ -128,10 +129,10 @@ def json_text(value: Any) -> str | None:
     """A structure as compact JSON; None for an empty one."""
     if not value and not isinstance(value, (bool, int, float)):
         return None
-    if type(value) is dict and _is_simple(value):
+    if type(value) is dict and _SIMPLE.issuperset(map(type, value.values())):
         try:
             return msgspec.json.encode(value).decode()
-        except UnicodeEncodeError:
+        except (UnicodeEncodeError, OverflowError):
             pass
     try:
         return _ENCODER.encode(value)
@@ -139,19 +140,8 @@ def json_text(value: Any) -> str | None:
         return _ENCODER.encode(_finite(value))
 
 
-def _is_simple(value: dict[str, Any]) -> bool:
-    """Whether msgspec writes it as the standard library does: floats look different there."""
-    for item in value.values():
-        kind = type(item)
-        if kind is int:
-            if not -_INT64 <= item < _INT64:
-                return False
-        elif kind is not str and kind is not bool and item is not None:
-            return False
-    return True
-
-
-_INT64 = 2**63
+# What msgspec writes as the standard library does: floats look different there.
+_SIMPLE = frozenset((str, int, bool, NoneType))
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=str, allow_nan=False)
 
 

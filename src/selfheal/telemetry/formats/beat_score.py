@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from selfheal.telemetry.formats.attributes import json_text
@@ -304,5 +305,6 @@ class Score:
             )
 
 
+@lru_cache(maxsize=1024)
 def _digest(text: str, size: int) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:size]

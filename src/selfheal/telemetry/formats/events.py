@@ -214,22 +214,23 @@ def malformed(error: Exception) -> str:
 
 def severity_name(text: Any) -> str | None:
     """A level's name as one of the six of OpenTelemetry; None where it is none of them."""
-    name = str(text or "").strip().lower()
-    known = {
-        "warning": "warn",
-        "critical": "fatal",
-        "exception": "error",
-        "err": "error",
-        "information": "info",
-        "notice": "info",
-        "verbose": "trace",
-        "vrb": "trace",
-        "dbg": "debug",
-        "inf": "info",
-        "wrn": "warn",
-        "ftl": "fatal",
-        "emerg": "fatal",
-        "alert": "fatal",
-        "crit": "fatal",
-    }.get(name, name)
-    return known if known in SEVERITIES else None
+    return _LEVELS.get(str(text or "").strip().lower())
+
+
+_LEVELS = {name: name for name in SEVERITIES} | {
+    "warning": "warn",
+    "critical": "fatal",
+    "exception": "error",
+    "err": "error",
+    "information": "info",
+    "notice": "info",
+    "verbose": "trace",
+    "vrb": "trace",
+    "dbg": "debug",
+    "inf": "info",
+    "wrn": "warn",
+    "ftl": "fatal",
+    "emerg": "fatal",
+    "alert": "fatal",
+    "crit": "fatal",
+}

@@ -15,10 +15,9 @@ _INT64_MAX = 2**63 - 1
 # Seconds, milliseconds, microseconds and nanoseconds are told apart by their size:
 # each limit is the year 5138 in its unit and 1973 in the next finer one.
 _UNITS = ((1e11, 10**9), (1e14, 10**6), (1e17, 10**3), (float("inf"), 1))
-_USUAL = re.compile(
-    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,9})\d*)? ?(Z|UTC|[+-]\d\d:?\d\d)?",
-    re.ASCII,
-)
+_TO_SECONDS = len("2024-05-01T12:00:00")
+_TO_THE_SECOND = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d", re.ASCII)
+_BEHIND = re.compile(r"(?:[.,](\d{1,9})\d*)? ?(Z|UTC|[+-]\d\d:?\d\d)?", re.ASCII)
 _ACCESS = re.compile(
     r"(\d\d)/(\w{3})/(\d{4})[: ](\d\d):(\d\d):(\d\d)(?: ([+-])(\d\d)(\d\d))?", re.ASCII
 )
@@ -70,11 +69,11 @@ def access_time_ns(text: str) -> int | None:
 
 def _from_text(text: str) -> int | None:
     try:
-        if match := _USUAL.fullmatch(text):
+        behind = _behind_seconds(text[_TO_SECONDS:])
+        seconds = None if behind is None else _seconds(text[:_TO_SECONDS], behind[1])
+        if behind is not None and seconds is not None:
             # datetime holds microseconds; what is finer is added by hand.
-            day, clock, fraction, zone = match.groups()
-            nanoseconds = int(fraction.ljust(9, "0")) if fraction else 0
-            return _in_range(_seconds(day, clock, zone) * 10**9 + nanoseconds)
+            return _in_range(seconds * 10**9 + behind[0])
         moment = datetime.fromisoformat(text.replace(" UTC", "+00:00"))
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
@@ -83,11 +82,22 @@ def _from_text(text: str) -> int | None:
         return _from_number(text)
 
 
-def _seconds(day: str, clock: str, zone: str | None) -> int:
-    hour, minute, second = int(clock[:2]), int(clock[3:5]), int(clock[6:])
+@lru_cache(maxsize=4096)
+def _behind_seconds(text: str) -> tuple[int, str | None] | None:
+    """Nanoseconds and zone, as they stand behind day and clock; None where it is something else."""
+    match = _BEHIND.fullmatch(text)
+    return match and (int(match[1].ljust(9, "0")) if match[1] else 0, match[2])
+
+
+@lru_cache(maxsize=4096)
+def _seconds(text: str, zone: str | None) -> int | None:
+    """Day and clock as seconds since 1970; None where it is something else."""
+    if not _TO_THE_SECOND.fullmatch(text):
+        return None
+    hour, minute, second = int(text[11:13]), int(text[14:16]), int(text[17:])
     if hour > 23 or minute > 59 or second > 59:
         raise ValueError("no time of a day")
-    return _midnight(day, zone) + 3600 * hour + 60 * minute + second
+    return _midnight(text[:10], zone) + 3600 * hour + 60 * minute + second
 
 
 @lru_cache(maxsize=256)
