@@ -17,7 +17,7 @@ from benchmarks.rollout.traces import CASES, EFFECTS, RATE, SAME, STEP_SECONDS, 
 
 def simulate(rollouts: int, effects: int) -> list[dict[str, Any]]:
     """One row per case, effect and judge: `rollouts` A/A over all cases, `effects` for each."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for case in CASES:
         for effect in EFFECTS:
             count = -(-rollouts // len(CASES)) if effect is SAME else effects
@@ -72,7 +72,7 @@ def main() -> int:
         rows = live()
     else:
         seconds = f"{STEP_SECONDS:.0f} s"
-        print(f"{RATE:.0f} requests a second, steps {STEPS} % of {seconds}, looked at every block")
+        print(f"{RATE:.0f} requests a second, steps {STEPS} % of {seconds}, each looked at ten times")
         print(
             f"{'case':<20}{'effect':<20}{'judge':<14}{'n':>6}{'back':>9}{'promoted':>9}"
             f"{'paused':>9}{'at':>8}{'exposed':>9}"

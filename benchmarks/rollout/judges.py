@@ -1,4 +1,4 @@
-"""Three judges of the same traces, each looking at every block.
+"""Three judges of the same traces, each looking ten times a step.
 
 `sequential` is selfheal's. The others stand for what is in use: `threshold` compares
 ratios with fixed limits, as queries of a progressive-delivery controller do;
@@ -24,6 +24,8 @@ from selfheal.delivery.sequential import Counts
 
 GATE = GateConfig(step_seconds=STEP_SECONDS)
 MINIMUM_BLOCKS = 8
+# Ten looks a step, more than a gate takes.
+LOOK_EVERY = 4
 
 
 class Ending(NamedTuple):
@@ -61,7 +63,7 @@ def roll_out(trace: Trace, judge: Judge) -> Ending:
         p95 = tuple(
             np.array([np.quantile(v, 0.95) if len(v) else np.nan for v in s]) for s in sides
         )
-        for blocks in range(1, BLOCKS + 1):
+        for blocks in range(LOOK_EVERY, BLOCKS + 1, LOOK_EVERY):
             state = judge(Look(step, blocks, medians, p95, percent))  # type: ignore[arg-type]
             if state in ("pass", "fail"):
                 break

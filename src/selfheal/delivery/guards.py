@@ -216,6 +216,8 @@ def _fails_no_more(
     are few failures, and by the ratio of the rates, which decides where there are many.
     With it the candidate's upper bound, and what it may be at the most.
     """
+    # Where nothing failed there is nothing that could have come together.
+    spread = spread if counts.baseline_failed.any() or counts.candidate_failed.any() else 1.0
     total, failed, of_candidate, hits = (float(each.sum()) / spread for each in counts)
     _, high = rate_bounds(hits, of_candidate, level / 4)
     low, usual = rate_bounds(failed, total, level / 4)
