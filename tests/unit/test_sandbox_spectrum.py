@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from selfheal.config import TestsConfig
+from selfheal.sandbox import spectrum
 from selfheal.sandbox.spectrum import measure_spectrum
 from selfheal.sandbox.spectrum_runner import PlainTracer
 
@@ -93,6 +94,39 @@ def test_a_suite_is_measured_with_its_classes_hangs_and_modules_that_do_not_impo
     assert {9, 10} <= endless
     assert 15 not in scores
     assert not list(tmp_path.rglob("*.pyc"))
+
+
+def test_of_many_passing_tests_the_nearest_are_run_and_what_is_left_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the failing test's class, then of its file, then others; what is measured counts."""
+    far = "from code_ import f\n\ndef test_far():\n    assert f(1) == 1\n"
+    near = """from code_ import f
+
+def test_beside():
+    assert f(1) == 1
+
+class TestF:
+    def test_red(self):
+        assert f(2) == 3
+
+    def test_same_class(self):
+        assert f(1) == 1
+"""
+    (tmp_path / "code_.py").write_text("def f(x):\n    return x\n")
+    (tmp_path / "test_a_far.py").write_text(far)
+    (tmp_path / "test_near.py").write_text(near)
+    reported = ["test_near.py::TestF::test_red"]
+
+    monkeypatch.setattr(spectrum, "MOST_OTHERS", 2)
+    some = measure_spectrum(tmp_path, "c0ffee", TestsConfig(), reported)
+    assert some.passing == ["test_near.py::TestF::test_same_class", "test_near.py::test_beside"]
+    assert some.notes == []
+
+    monkeypatch.setattr(spectrum, "OTHERS_CPU", -1.0)
+    none = measure_spectrum(tmp_path, "c0ffee", TestsConfig(), reported)
+    assert (none.failing, none.passing_count) == (reported, 0)
+    assert none.notes == ["of the passing tests only those nearest to the failing ones were run"]
 
 
 def test_without_coverage_lines_are_traced_by_the_interpreter(

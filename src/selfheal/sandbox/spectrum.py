@@ -7,7 +7,6 @@ failing tests ran. What did not end in its time is left out and told in the note
 from __future__ import annotations
 
 import json
-import math
 import re
 import shutil
 import tempfile
@@ -28,8 +27,11 @@ MOST_FAILING = 60
 WITNESSES = 30
 # Suites of more files than this are not run as a whole.
 MOST_FILES = 25
-# How long passing tests may take before only those beside the failing ones are run.
-OTHERS_SECONDS = 45.0
+# Of passing tests those nearest to the failing ones are run, as many as end in this time.
+MOST_OTHERS = 400
+OTHERS_CPU, OTHERS_SECONDS = 20.0, 45.0
+# A passing test that takes longer costs more than it tells.
+OTHER_SECONDS = 2.0
 TEST_SECONDS = 10.0
 _ARGUMENTS = (
     *("-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:flaky"),
@@ -61,9 +63,9 @@ def measure_spectrum(
 ) -> Spectrum:
     """Run `reported` (node ids; a file stands for all its tests) and then the other tests.
 
-    Each run may take the configured time of the suite; if the others take longer than
-    `OTHERS_SECONDS`, those of the files with failing tests are taken alone. Of a large suite the
-    others are the tests of files that name the code which failing tests ran.
+    Each run may take the configured time of the suite. Of the others those nearest to the
+    failing ones come first, and none is begun after `OTHERS_CPU` or `OTHERS_SECONDS`. Of a large
+    suite they are the tests of files that name the code which failing tests ran.
     """
     measurement = _Measurement(worktree, tests, memory_megabytes, test_seconds)
     chosen = sorted(set(reported))[:MOST_FAILING]
@@ -116,7 +118,6 @@ class _Measurement:
         tests: Sequence[str] | None,
         others_than: Sequence[str],
         include: Sequence[str] | None,
-        most_seconds: float = math.inf,
     ) -> _Run:
         folder = Path(tempfile.mkdtemp(prefix="selfheal-spectrum-"))
         try:
@@ -128,14 +129,17 @@ class _Measurement:
                 "others_than": list(others_than),
                 "include": None if include is None else list(include),
                 "omit": [f"{self.tests.folder}/*"],
-                "seconds": self.test_seconds,
+                "seconds": self.test_seconds if tests is not None else OTHER_SECONDS,
+                "most": MOST_OTHERS,
+                "cpu": None if tests is not None else OTHERS_CPU,
+                "wall": None if tests is not None else OTHERS_SECONDS,
                 "result": str(result),
             }
             (folder / "settings.json").write_text(json.dumps(settings))
             done = run(
                 [interpreter(self.tests), spectrum_runner.__file__, str(folder / "settings.json")],
                 cwd=self.worktree,
-                timeout_seconds=min(self.tests.timeout_seconds, most_seconds),
+                timeout_seconds=self.tests.timeout_seconds,
                 memory_megabytes=self.memory_megabytes,
                 writable=(folder,),
             )
@@ -147,11 +151,10 @@ class _Measurement:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def why(self, done: Completed, most_seconds: float = math.inf) -> str:
+    def why(self, done: Completed) -> str:
         """Why a run left no result."""
         if done.state == "timed_out":
-            seconds = min(self.tests.timeout_seconds, most_seconds)
-            return f"they did not end within {seconds:g} s"
+            return f"they did not end within {self.tests.timeout_seconds:g} s"
         return done.tail(3) or f"the interpreter ended with {done.exit_code}"
 
 
@@ -164,17 +167,18 @@ def _others(
 ) -> _Run | None:
     """The run of tests that were not reported, in files that tell something of the same code."""
     telling = _telling(measurement.worktree, files, include)
-    wide = measurement.run(telling, None, broken, include, OTHERS_SECONDS)
+    wide = measurement.run(telling, None, broken, include)
     if wide.found is not None:
+        if wide.found["left"]:
+            notes.append("of the passing tests only those nearest to the failing ones were run")
         return wide
     near = measurement.run(files, None, broken, include)
     if near.found is None:
         notes.append(f"passing tests could not be measured: {measurement.why(near.done)}")
         return None
     those = f"{len(telling)} files" if telling else "all"
-    notes.append(
-        f"passing tests are those of {', '.join(files)}: of {those}, {measurement.why(wide.done, OTHERS_SECONDS)}"
-    )
+    why = measurement.why(wide.done)
+    notes.append(f"passing tests are those of {', '.join(files)}: of {those}, {why}")
     return near
 
 
@@ -226,9 +230,7 @@ def _joined(failing: _Run, others: _Run | None, broken: Sequence[str]) -> dict[s
         "passing": [passing[number] for number in named],
         "passing_count": len(passing),
         "other_failures": [
-            name
-            for name in (others.outcomes("failed", "timed_out") if others else ())
-            if name not in place_of
+            name for name in (others.outcomes("failed") if others else ()) if name not in place_of
         ],
     }
 

@@ -5,15 +5,18 @@ the standard library, pytest and, where it is installed, coverage.py:
 ``python spectrum_runner.py SETTINGS_FILE``. The JSON settings:
 
 * ``arguments``: pytest's arguments; ``roots``: folders to import from;
-* ``tests``: node ids to run, with all parametrisations; null runs all but ``others_than``;
+* ``tests``: node ids to run, with all parametrisations; null runs all but ``others_than``,
+  those of the same classes first, then of the same files, at the most ``most`` of them;
 * ``include``: files whose lines count, relative to the current folder; null takes all below it;
 * ``omit``: files and folders that do not count;
-* ``seconds``: CPU seconds that one test may take;
+* ``seconds``: CPU seconds that one test may take; ``cpu`` and ``wall``: those after which no
+  further test is begun, null for no end;
 * ``result``: the JSON file to write.
 
 The result has ``outcomes`` (node id → passed, failed, skipped, timed_out), ``halts`` (where a
 test was stopped), ``blocks`` (``lines`` by file, ``tests`` by number in ``order``), ``order``
-(node ids), ``imported`` (lines by file that ran outside of any test) and ``tracer``.
+(node ids), ``imported`` (lines by file that ran outside of any test), ``left`` (how many tests
+were not begun) and ``tracer``.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ import json
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -130,6 +134,9 @@ class Recorder:
         self.tests = None if settings["tests"] is None else set(settings["tests"])
         self.others_than = set(settings["others_than"])
         self.seconds = float(settings["seconds"])
+        self.most, self.cpu, self.wall = settings["most"], settings["cpu"], settings["wall"]
+        self.begun = time.process_time(), time.monotonic()
+        self.left = 0
         self.tracer = tracer
         self.outcomes: dict[str, str] = {}
         self.halts: list[dict[str, Any]] = []
@@ -139,10 +146,28 @@ class Recorder:
     def pytest_collection_modifyitems(self, config: Any, items: list[Any]) -> None:
         self.tracer.end()
         kept = [item for item in items if self._is_chosen(item.nodeid)]
-        left = [item for item in items if not self._is_chosen(item.nodeid)]
+        if self.tests is None:
+            kept.sort(key=self._far)
+            kept = kept[: self.most]
+        chosen = {id(item) for item in kept}
+        left = [item for item in items if id(item) not in chosen]
         if left:
             config.hook.pytest_deselected(items=left)
-            items[:] = kept
+        items[:] = kept
+        self.begun = time.process_time(), time.monotonic()
+
+    def _far(self, item: Any) -> int:
+        """How far a test is from those that fail: 0 in the same class, 1 in the same file."""
+        node = item.nodeid
+        if any(node.rpartition("::")[0] == each.rpartition("::")[0] for each in self.others_than):
+            return 0
+        files = {each.partition("::")[0] for each in self.others_than}
+        return 1 if node.partition("::")[0] in files else 2
+
+    def _is_over(self) -> bool:
+        spent = time.process_time() - self.begun[0], time.monotonic() - self.begun[1]
+        limits = self.cpu, self.wall
+        return any(most and used > most for used, most in zip(spent, limits))  # noqa: B905
 
     def pytest_collectreport(self, report: Any) -> None:
         if report.failed:
@@ -157,6 +182,9 @@ class Recorder:
     def pytest_runtest_protocol(self, item: Any, nextitem: Any) -> bool:
         from _pytest.runner import runtestprotocol
 
+        if self._is_over():
+            self.left += 1
+            return True
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         self.current = item.nodeid
         self.outcomes.setdefault(item.nodeid, "skipped")
@@ -218,7 +246,12 @@ def main(settings: dict[str, Any]) -> int:
         code = int(pytest.main(arguments, plugins=[recorder]))
     finally:
         tracer.end()
-    result = {"outcomes": recorder.outcomes, "halts": recorder.halts, "tracer": tracer.name}
+    result = {
+        "outcomes": recorder.outcomes,
+        "halts": recorder.halts,
+        "left": recorder.left,
+        "tracer": tracer.name,
+    }
     Path(settings["result"]).write_text(json.dumps(result | _grouped(tracer), sort_keys=True))
     return code
 
