@@ -9,7 +9,7 @@ CHDB := 26.7.3-stable.1
 CLICKHOUSE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/selfheal/clickhouse/$(CHDB)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types imports clickhouse browser lock clean
+.PHONY: help demo test check lint types imports clickhouse browser proxy lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ clickhouse: $(CLICKHOUSE)/libchdb.so  ## fetch the ClickHouse that tests run on 
 
 browser:  ## fetch the Chromium in which tests look at reports (Debian and its kin, as root)
 	@command -v chromium > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium > /dev/null; }
+
+proxy:  ## install HAProxy, through which fleets are served (Debian and its kin, as root)
+	@command -v haproxy > /dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends haproxy > /dev/null; }
 
 lock:  ## resolve the dependencies of pyproject.toml anew into requirements.lock
 	$(PYTHON) -m venv $(VENV)/.lock

@@ -36,7 +36,10 @@ SICK = _examples.BROKEN
 
 @dataclass
 class Traffic:
-    """Sessions of one request from several threads, each to an instance chosen by weight."""
+    """Sessions of one request from several threads, through the fleet's proxy if it has one.
+
+    Without one, each goes to an instance chosen by weight.
+    """
 
     routing: Path
     threads: int = 3
@@ -63,13 +66,14 @@ class Traffic:
             thread.join()
 
     def _go(self, chance: random.Random) -> None:
+        proxy = Fleet(self.routing.parent).url
         while not self._stop.is_set():
             instances = json.loads(self.routing.read_text())["instances"]
             weights = [instance["weight"] for instance in instances]
             if sum(weights) > 0:
                 (chosen,) = chance.choices(instances, weights)
                 code = "ten" if chance.random() < 0.7 else "ninety"
-                self.statuses.append(_get(chosen["url"], f"/total?code={code}"))
+                self.statuses.append(_get(proxy or chosen["url"], f"/total?code={code}"))
             time.sleep(self.pause)
 
 
