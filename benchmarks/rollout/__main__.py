@@ -72,7 +72,9 @@ def main() -> int:
         rows = live()
     else:
         seconds = f"{STEP_SECONDS:.0f} s"
-        print(f"{RATE:.0f} requests a second, steps {STEPS} % of {seconds}, each looked at ten times")
+        print(
+            f"{RATE:.0f} requests a second, steps {STEPS} % of {seconds}, each looked at ten times"
+        )
         print(
             f"{'case':<20}{'effect':<20}{'judge':<14}{'n':>6}{'back':>9}{'promoted':>9}"
             f"{'paused':>9}{'at':>8}{'exposed':>9}"
