@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from selfheal.artifacts.validation import Check
 from selfheal.sandbox.behaviour import (
     asserted_literals,
     behaviour,
@@ -201,3 +202,20 @@ def test_descriptions_of_endless_and_of_huge_values_end() -> None:
     assert described(endless) == "[…]"
     assert len(described(deep)) < NODES_AT_MOST
     assert len(described(list(range(100_000)))) < 10 * NODES_AT_MOST
+
+
+def test_a_change_that_no_test_notices_stands_behind_one_that_alters_a_few_calls() -> None:
+    def checks(differing: int, killed: int) -> list[Any]:
+        calls = [(str(n), "a") for n in range(20)]
+        changed = [(key, "b") if n < differing else (key, "a") for n, (key, _) in enumerate(calls)]
+        found = behaviour(
+            {"t": ran("t", *calls)}, {"t": ran("t", *calls)}, {"t": ran("t", *changed)}
+        )
+        counts = {"killed": killed, "total": 4}
+        mutants = Check(name="mutants", verdict="passed", summary="", required=False, counts=counts)
+        return [behaviour_check(found), mutants]
+
+    meant, unnoticed, heavy = checks(3, 4), checks(0, 0), checks(15, 4)
+
+    assert sorted([unnoticed, heavy, meant], key=order_of) == [meant, heavy, unnoticed]
+    assert order_of(meant) == order_of(checks(0, 4))

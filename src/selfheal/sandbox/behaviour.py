@@ -23,6 +23,12 @@ PLAIN = frozenset(map(repr, (0, 1, -1, True, False, None, "", b"", 0.0, 1.0)))
 Runs = Mapping[str, Ran]
 
 
+# How much trust goes where every call comes out otherwise; what a new literal leaves of it.
+DIFFERING, NEW_LITERAL = 0.9, 0.8
+# Differences are told apart by fifths of the calls: a fix is meant to change some of them.
+STEPS = 5
+
+
 class Behaviour(NamedTuple):
     """How many calls were `compared`, and how many of them came out otherwise; some `listed`.
 
@@ -36,9 +42,10 @@ class Behaviour(NamedTuple):
     expected: tuple[str, ...] = ()
 
     @property
-    def order(self) -> tuple[bool, int, int]:
-        """What comes first changes least; an answer that was taken from the test comes last."""
-        return bool(self.expected), self.differing, self.literals
+    def trust(self) -> float:
+        """A factor (0–1): less, the larger the share of calls that come out otherwise."""
+        share = self.differing / self.compared if self.compared else 0.0
+        return (1 - DIFFERING * share) * NEW_LITERAL**self.literals
 
 
 def behaviour(
@@ -113,7 +120,7 @@ def asserted_literals(sources: Mapping[str, str], tests: Iterable[str]) -> froze
             tree = ast.parse(sources.get(path, ""))
         except (SyntaxError, ValueError, RecursionError):
             continue
-        named = [
+        named: list[ast.AST] = [
             node
             for node in ast.walk(tree)
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == function
@@ -147,8 +154,16 @@ def _literal_counts(found: Behaviour) -> dict[str, int]:
     return {"new_literals": found.literals, "expected_literals": len(found.expected)}
 
 
-def order_of(checks: Sequence[Check]) -> tuple[bool, int, int]:
-    """`Behaviour.order` of a candidate by its check; nothing is said against one without."""
-    counts = next((check.counts for check in checks if check.name == "behaviour"), {})
-    expected = bool(counts.get("expected_literals"))
-    return expected, int(counts.get("differing", 0)), int(counts.get("new_literals", 0))
+def order_of(checks: Sequence[Check]) -> tuple[bool, bool, int, int]:
+    """The order of candidates that pass, by their checks; nothing is said against one without.
+
+    Last those that bring what a failing test expects, before them those whose own changes
+    no test notices, then by the share of calls that come out otherwise, and new literals.
+    """
+    counts = {check.name: check.counts for check in checks}
+    found, mutants = counts.get("behaviour", {}), counts.get("mutants", {})
+    unnoticed = 2 * int(mutants.get("killed", 0)) < int(mutants.get("total", 0))
+    compared = int(found.get("compared", 0))
+    share = STEPS * int(found.get("differing", 0)) // compared if compared else 0
+    expected = bool(found.get("expected_literals"))
+    return expected, unnoticed, share, int(found.get("new_literals", 0))

@@ -49,6 +49,8 @@ MUCH_LESS = 0.4
 # And where so many more than up to the first that passed have been tried.
 MANY_MORE = 150
 ELSEWHERE = 0.3
+# What strategies gave stands behind the search space: it mends less, and hides more.
+OF_STRATEGIES = 0.1
 
 Judged = tuple[Attempt, Verdict]
 
@@ -135,6 +137,9 @@ class _Search:
     def report(self, told: Search, seeds: Sequence[Edit], given: Sequence[Edit]) -> SearchReport:
         first = [Attempt(edit) for edit in (*seeds, *given)]
         later = self._sweep(first, len(first))
+        if not self._plausible():
+            self._import(later)
+            later = []
         if not self._enough():
             later += self._sweep(self._edits(), self.config.candidates)
         self._import(later)
@@ -199,9 +204,15 @@ class _Search:
             return lane.exchanged(plan, self.survey)
 
     def _import(self, later: Sequence[tuple[Attempt, Plan]]) -> None:
-        """Judge what needs an import: the likeliest, and none after better ones that passed."""
+        """Judge what needs an import: the likeliest, and none after better ones that passed.
+
+        What strategies gave is always judged, unless enough passed: a cold run costs more.
+        """
         bar = max((attempt.edit.fit for attempt, _ in self._plausible()), default=0.0)
-        wanted = [pair for pair in later if pair[0].edit.fit > bar][: self.config.imports]
+        given = [attempt for attempt, _ in later if attempt.code is None and not self._enough()]
+        likely = [attempt for attempt, _ in later if attempt.edit.fit > bar]
+        chosen = {id(attempt) for attempt in (*given, *likely)}
+        wanted = [pair for pair in later if id(pair[0]) in chosen][: self.config.imports]
 
         def judge(attempt: Attempt, plan: Plan) -> Verdict:
             with self.lanes.lane() as lane:
@@ -272,7 +283,11 @@ class _Search:
             return best
         with self.lanes.lane() as lane:
             observer = SearchObserver(lane, self.survey, self.planner, self.problem.sources)
-            orders = [observer.look(attempt).order for attempt in best]
+            looks = [observer.look(attempt) for attempt in best]
+        orders = [
+            (bool(look.expected), -look.trust * _likelihood(attempt))
+            for attempt, look in zip(best, looks, strict=True)
+        ]
         return [best[n] for n in sorted(range(len(best)), key=lambda n: (orders[n], n))]
 
     def _enough(self) -> bool:
@@ -317,6 +332,10 @@ _UNTRIED: tuple[Fate, ...] = ("not_run", "not_tried")
 def why(verdict: Verdict) -> str:
     """The reason of a verdict, with the test that it speaks of."""
     return f"{FATES[verdict.fate]}: {verdict.detail}" if verdict.detail else FATES[verdict.fate]
+
+
+def _likelihood(attempt: Attempt) -> float:
+    return attempt.edit.fit * OF_STRATEGIES if attempt.code is None else attempt.code.score
 
 
 def ledger(judged: Iterable[Judged]) -> list[Tried]:
