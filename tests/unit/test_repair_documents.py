@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from repair_problems import problem_of
 
-from selfheal.analysis.promise_judge import contradictions, judge_promises, told_of_code
+from selfheal.analysis.promise_judge import contradictions, judge_promises, shown_by, told_of_code
 from selfheal.analysis.promises import Promises, read_promises
 from selfheal.artifacts import Anomaly
 from selfheal.artifacts.anomalies import DataWindow, Detector
@@ -300,7 +300,8 @@ def test_a_document_is_mended_and_its_detector_is_quiet(name: str) -> None:
     assert judge_promises(anomaly_of(case), promises(case.before)).state == "anomalous"
     assert judge_promises(anomaly_of(case), promises(case.after)).state == "quiet"
     before, after = promises(case.before), promises(case.after)
-    assert set(contradictions(after)) <= set(contradictions(before))
+    shown = shown_by(anomaly_of(case))
+    assert set(contradictions(after, shown)) <= set(contradictions(before, shown))
     assert set(told_of_code(before)) <= set(told_of_code(after))
 
 
@@ -312,6 +313,13 @@ def test_what_a_sentence_names_is_not_taken_out() -> None:
 def test_a_word_that_may_be_a_value_keeps_a_flag_in_place() -> None:
     case = Case("Run `python -m app --ancient thing`.\n", "", "flag not in code", "--ancient")
     assert propose(problem(case)) == []
+
+
+def test_what_production_shows_is_told_though_code_puts_its_path_together() -> None:
+    case = Case(TABLE, "", "operation not documented", "GET /mounted/<int:id>")
+    text = TABLE + "\n`GET /mounted/{id}` and `GET /other`\n"
+    new = set(contradictions(promises(text), shown_by(anomaly_of(case))))
+    assert new - set(contradictions(promises(TABLE))) == {"docs/api.md: GET /other"}
 
 
 def test_only_the_detector_of_documents_is_asked() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import get_args
 
 from selfheal.analysis.documentation import DETECTOR
@@ -13,6 +13,13 @@ from selfheal.artifacts import Anomaly
 from selfheal.errors import InvalidInput
 
 _Found = list[str]
+# Contradictions in which production shows what documents lack.
+_OF_PRODUCTION = (
+    "operation not documented",
+    "parameter not documented",
+    "flow not documented",
+    "flow order not shown",
+)
 
 
 def judge_promises(anomaly: Anomaly, promises: Promises) -> Judgement:
@@ -31,13 +38,41 @@ def judge_promises(anomaly: Anomaly, promises: Promises) -> Judgement:
     return Judgement("anomalous" if found else "quiet", told, {"places": len(found)})
 
 
-def contradictions(promises: Promises) -> list[str]:
-    """All that documents promise and the code does not have, whatever production shows; sorted."""
-    found = {f"{each.file}: {each.name}" for each in promises.operations if not each.in_code}
-    found |= {f"{each.file}: {each.flag} of {each.command}" for each in promises.flags if not each.in_code}  # fmt: skip
+def shown_by(anomaly: Anomaly) -> set[str]:
+    """The operations and steps that production shows, as far as an anomaly tells of them."""
+    asked = anomaly.detector.parameters
+    if str(asked.get("contradiction")) not in _OF_PRODUCTION:
+        return set()
+    steps = anomaly.evidence.get("steps")
+    named = [anomaly.operation, asked["name"], *(steps if isinstance(steps, list) else ())]
+    return {str(each) for each in named}
+
+
+def contradictions(promises: Promises, shown: Iterable[str] = ()) -> list[str]:
+    """All that documents promise and the code does not have; sorted.
+
+    What production shows, `shown`, is no contradiction: code may put a path together.
+    """
+    known = set(shown)
+    operations = [_operation(name) for name in known]
+    found = {
+        f"{each.file}: {each.name}"
+        for each in promises.operations
+        if not each.in_code
+        and not any(
+            each.method == method and alike(parts(each.path), path) for method, path in operations
+        )
+    }
+    found |= {
+        f"{each.file}: {each.flag} of {each.command}" for each in promises.flags if not each.in_code
+    }
     for flow in promises.flows:
         steps = zip(flow.steps, flow.in_code, strict=True)
-        found |= {f"{flow.file}: the step {step}" for step, known in steps if not known}
+        found |= {
+            f"{flow.file}: the step {step}"
+            for step, there in steps
+            if not there and step not in known
+        }
     found |= {
         f"{each.file}: {each.drift}: {each.name} of {each.subject}" for each in promises.claims
     }

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from selfheal.analysis.promise_judge import contradictions, judge_promises, told_of_code
+from selfheal.analysis.promise_judge import (
+    contradictions,
+    judge_promises,
+    shown_by,
+    told_of_code,
+)
 from selfheal.analysis.promises import Promises, read_promises, wanted
 from selfheal.artifacts import Anomaly, Candidate
 from selfheal.artifacts.validation import Check, CheckVerdict
@@ -41,7 +46,8 @@ def _judged(own: list[Anomaly], before: Promises, after: Promises) -> Check:
     fired = [each for each in own if judge_promises(each, before).state == "anomalous"]
     still = [judge_promises(each, after) for each in fired]
     remaining = [each.reason for each in still if each.state != "quiet"]
-    new = sorted(set(contradictions(after)) - set(contradictions(before)))
+    shown = {name for each in own for name in shown_by(each)}
+    new = sorted(set(contradictions(after, shown)) - set(contradictions(before, shown)))
     lost = sorted(set(told_of_code(before)) - set(told_of_code(after)))
     counts = {"fired_before": len(fired), "fire_after": len(remaining)}
     verdict: CheckVerdict = "failed"
