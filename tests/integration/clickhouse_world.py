@@ -11,14 +11,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 RESOURCES = Path(__file__).parents[1] / "resources" / "clickhouse"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "selfheal" / "clickhouse"
 MAP = "Map(LowCardinality(String), String)"
 FIRST_NS = 1_760_000_000 * 10**9
+Layout = Literal["map", "json", "sharded"]
 KINDS = ("Unspecified", "Internal", "Server", "Client", "Producer", "Consumer")
 STATUS = ("Unset", "Ok", "Error")
 
@@ -127,6 +129,44 @@ def insert(server: Server, documents: list[dict[str, Any]]) -> None:
                 fmt="JSONEachRow",
                 settings={"distributed_foreground_insert": 1},
             )
+
+
+@contextmanager
+def serving(kind: Layout, folder: Path, documents: list[dict[str, Any]]) -> Iterator[Server]:
+    """A server that has the documents, with attributes as maps or JSON, or over two shards."""
+    if kind == "sharded":
+        with _sharded(folder, documents) as first:
+            yield first
+        return
+    with Server(folder / "data") as server:
+        create_tables(server, attributes="JSON" if kind == "json" else MAP)
+        insert(server, documents)
+        yield server
+
+
+@contextmanager
+def _sharded(folder: Path, documents: list[dict[str, Any]]) -> Iterator[Server]:
+    tcp = [free_port() for _ in range(2)]
+    shards = "".join(
+        f"<shard><replica><host>127.0.0.1</host><port>{port}</port></replica></shard>"
+        for port in tcp
+    )
+    config = folder / "config.xml"
+    config.write_text(
+        f"<clickhouse><remote_servers><both>{shards}</both></remote_servers></clickhouse>"
+    )
+    option = f"--config-file={config}"
+    with (
+        Server(folder / "first", option, tcp=tcp[0]) as first,
+        Server(folder / "second", option, tcp=tcp[1]) as second,
+    ):
+        for server in (first, second):
+            create_tables(server, suffix="_local")
+        create_tables(first, engine="ENGINE = Distributed('both', 'otel', '{table}_local', rand())")
+        insert(first, documents)
+        with second.client() as client:
+            assert client.command("SELECT count() FROM otel.otel_traces_local") > 0
+        yield first
 
 
 def rows_of(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

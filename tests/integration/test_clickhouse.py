@@ -104,41 +104,8 @@ def collector(
 ) -> Iterator[ClickHouseStore]:
     """The same rows on a server: attributes as maps, as JSON, or over two shards."""
     folder = tmp_path_factory.mktemp("clickhouse")
-    if request.param == "sharded":
-        yield from _sharded(folder)
-        return
-    with world.Server(folder / "data") as server:
-        world.create_tables(server, attributes="JSON" if request.param == "json" else world.MAP)
-        world.insert(server, world.documents())
+    with world.serving(request.param, folder, world.documents()) as server:
         store = ClickHouseStore(server.url)
-        yield store
-        store.close()
-
-
-def _sharded(folder: Path) -> Iterator[ClickHouseStore]:
-    tcp = [world.free_port() for _ in range(2)]
-    shards = "".join(
-        f"<shard><replica><host>127.0.0.1</host><port>{port}</port></replica></shard>"
-        for port in tcp
-    )
-    config = folder / "config.xml"
-    config.write_text(
-        f"<clickhouse><remote_servers><both>{shards}</both></remote_servers></clickhouse>"
-    )
-    option = f"--config-file={config}"
-    with (
-        world.Server(folder / "first", option, tcp=tcp[0]) as first,
-        world.Server(folder / "second", option, tcp=tcp[1]) as second,
-    ):
-        for server in (first, second):
-            world.create_tables(server, suffix="_local")
-        world.create_tables(
-            first, engine="ENGINE = Distributed('both', 'otel', '{table}_local', rand())"
-        )
-        world.insert(first, world.documents())
-        with second.client() as client:
-            assert client.command("SELECT count() FROM otel.otel_traces_local") > 0
-        store = ClickHouseStore(first.url)
         yield store
         store.close()
 

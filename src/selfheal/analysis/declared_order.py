@@ -78,8 +78,10 @@ SELECT flow, step, CASE WHEN step < 0 THEN label END AS label, movement, count(*
 FROM steps GROUP BY ALL ORDER BY ALL
 """
 _ABSENT = """
-SELECT list(trace_id ORDER BY trace_id)[:5] FROM instances AS i WHERE flow = $flow
-AND NOT EXISTS (FROM steps AS s WHERE s.flow = i.flow AND s.instance = i.span_id AND s.step = $step)
+SELECT list(i.trace_id ORDER BY i.trace_id)[:5] FROM instances AS i LEFT JOIN (
+    SELECT DISTINCT instance FROM steps WHERE flow = $flow AND step = $step
+) AS s ON s.instance = i.span_id
+WHERE i.flow = $flow AND s.instance IS NULL
 """
 _PAIRS = """
 SELECT a.flow, a.step AS first, b.step AS second, count(*)::BIGINT AS runs,

@@ -220,13 +220,16 @@ FROM (SELECT *, {is_candidate("start_ns")} AS candidate FROM spans
 GROUP BY ALL
 """
 _UNCHANGED = f"""
-SELECT min(start_ns) AS first_ns, max(start_ns) AS last_ns,
-    list(DISTINCT trace_id ORDER BY trace_id)[:5] AS trace_ids
-FROM (SELECT *, {is_candidate("start_ns")} AS candidate FROM spans
-    WHERE coalesce(service, '{UNKNOWN}') = $service AND status <> 'error') AS s
-WHERE candidate AND coalesce({HANDLER}, operation) = $step AND NOT contains(coalesce(attributes, ''), $key)
-    AND NOT EXISTS (FROM spans AS c WHERE c.trace_id = s.trace_id AND c.parent_span_id = s.span_id
-        AND contains(c.db_statement, $key))
+SELECT min(s.start_ns) AS first_ns, max(s.start_ns) AS last_ns,
+    list(DISTINCT s.trace_id ORDER BY s.trace_id)[:5] AS trace_ids
+FROM (
+    SELECT trace_id, span_id, start_ns, {is_candidate("start_ns")} AS candidate FROM spans
+    WHERE coalesce(service, '{UNKNOWN}') = $service AND status <> 'error'
+        AND coalesce({HANDLER}, operation) = $step AND NOT contains(coalesce(attributes, ''), $key)
+) AS s LEFT JOIN (
+    SELECT DISTINCT trace_id, parent_span_id FROM spans WHERE contains(db_statement, $key)
+) AS c ON c.trace_id = s.trace_id AND c.parent_span_id = s.span_id
+WHERE s.candidate AND c.trace_id IS NULL
 """
 
 

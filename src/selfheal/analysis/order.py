@@ -121,9 +121,10 @@ GROUP BY a.operation, a.step, b.step, a.candidate
 _TOTALS = "SELECT operation, candidate, count(*)::BIGINT AS traces FROM entries GROUP BY ALL"
 _BROKEN: Mapping[Violation, str] = {
     "missing": """
-        SELECT trace_id FROM entries AS e WHERE candidate AND operation = $operation
-        AND NOT EXISTS (FROM placed AS s
-            WHERE s.number = e.number AND s.step = $step AND s.times > 0)""",
+        SELECT e.trace_id FROM entries AS e
+        LEFT JOIN (SELECT number FROM placed WHERE step = $step AND times > 0) AS s
+            ON s.number = e.number
+        WHERE e.candidate AND e.operation = $operation AND s.number IS NULL""",
     "extra": """
         SELECT e.trace_id FROM entries AS e JOIN placed AS s ON s.number = e.number
         WHERE s.candidate AND s.operation = $operation AND s.step = $step AND s.times > 0""",

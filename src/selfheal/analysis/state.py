@@ -55,14 +55,15 @@ WITH written AS (
         ON w.trace_id = s.trace_id AND w.parent_span_id = s.span_id
     WHERE coalesce(service, '{UNKNOWN}') = $service AND db_statement IS NULL
         AND (w.tables IS NOT NULL OR attributes LIKE '%"state.%')
-), of_logs AS (
+), records AS (
     SELECT coalesce(attributes ->> '$."beat.handler"', attributes ->> '$."beat.event"', logger)
             AS step,
-        {is_candidate("time_ns")} AS candidate, l.trace_id, time_ns, {_STATED} AS keys,
-        true AS logged
-    FROM logs AS l
-    WHERE coalesce(service, '{UNKNOWN}') = $service AND attributes LIKE '%"state.%'
-        AND NOT EXISTS (FROM spans AS s WHERE s.trace_id = l.trace_id AND s.span_id = l.span_id)
+        {is_candidate("time_ns")} AS candidate, trace_id, span_id, time_ns, {_STATED} AS keys
+    FROM logs WHERE coalesce(service, '{UNKNOWN}') = $service AND attributes LIKE '%"state.%'
+), of_logs AS (
+    SELECT r.step, r.candidate, r.trace_id, r.time_ns, r.keys, true AS logged
+    FROM records AS r LEFT JOIN spans AS s ON s.trace_id = r.trace_id AND s.span_id = r.span_id
+    WHERE s.span_id IS NULL
 )
 SELECT * FROM (FROM of_spans UNION ALL FROM of_logs)
 WHERE candidate IS NOT NULL AND step IS NOT NULL
@@ -87,10 +88,14 @@ WITH ran AS (
             FILTER (candidate AND trace_id IS NOT NULL))[:5] AS trace_ids
     FROM (SELECT step, candidate, trace_id, time_ns, unnest(list_distinct(keys)) AS key FROM changed)
     GROUP BY step, key
+), usual AS (
+    SELECT key, list(DISTINCT step ORDER BY step) AS writers FROM pairs
+    WHERE changed_before > 0 GROUP BY key
 )
-SELECT *, (SELECT list(DISTINCT o.step ORDER BY o.step) FROM pairs AS o
-    WHERE o.key = p.key AND o.changed_before > 0) AS writers
-FROM pairs AS p JOIN totals USING (step) ORDER BY step, key
+SELECT p.step, p.key, p.changed_before, p.changed_after, p.first_ns, p.last_ns, p.trace_ids,
+    t.before, t.after, u.writers
+FROM pairs AS p JOIN totals AS t ON t.step = p.step LEFT JOIN usual AS u ON u.key = p.key
+ORDER BY p.step, p.key
 """
 
 

@@ -29,21 +29,20 @@ DRAWN = 40
 
 _KNOWN = "CREATE OR REPLACE TEMP TABLE declared AS SELECT unnest($flows) AS flow, unnest($steps) AS step, unnest($positions) AS position"
 _MISSING = """
-SELECT d.flow, d.step, t.traces, t.traces - count(s.trace_id)::BIGINT AS broken,
-    (SELECT list(e.trace_id ORDER BY e.trace_id)[1:3] FROM entries AS e WHERE e.flow = d.flow
-        AND NOT EXISTS (FROM steps AS x WHERE x.trace_id = e.trace_id AND x.step = d.step)
-    ) AS trace_ids
-FROM declared AS d JOIN totals AS t USING (flow)
-LEFT JOIN steps AS s ON s.flow = d.flow AND s.step = d.step
-GROUP BY d.flow, d.step, t.traces HAVING broken > 0 ORDER BY d.flow, d.step
+SELECT d.flow, d.step, count(*)::BIGINT AS traces,
+    count(*) FILTER (s.trace_id IS NULL)::BIGINT AS broken,
+    (list(e.trace_id ORDER BY e.trace_id) FILTER (s.trace_id IS NULL))[1:3] AS trace_ids
+FROM declared AS d JOIN entries AS e ON e.flow = d.flow
+LEFT JOIN steps AS s ON s.trace_id = e.trace_id AND s.flow = d.flow AND s.step = d.step
+GROUP BY d.flow, d.step HAVING broken > 0 ORDER BY d.flow, d.step
 """
 _EXTRA = """
 SELECT s.flow, s.step, any_value(t.traces) AS traces, count(*)::BIGINT AS broken,
     list(s.trace_id ORDER BY s.trace_id)[1:3] AS trace_ids
 FROM steps AS s JOIN totals AS t USING (flow)
-WHERE s.flow IN (SELECT flow FROM declared)
-    AND NOT EXISTS (FROM declared AS d WHERE d.flow = s.flow AND d.step = s.step)
-GROUP BY s.flow, s.step ORDER BY ALL
+LEFT JOIN declared AS d ON d.flow = s.flow AND d.step = s.step
+WHERE s.flow IN (SELECT flow FROM declared) AND d.step IS NULL
+GROUP BY s.flow, s.step ORDER BY s.flow, s.step
 """
 _DUPLICATED = """
 SELECT s.flow, s.step, count(*)::BIGINT AS traces, count(*) FILTER (times > 1)::BIGINT AS broken,

@@ -36,7 +36,8 @@ GROUP BY ALL ORDER BY total_ms DESC, service, operation
 """
 _CELLS = f"""
 CREATE OR REPLACE TEMP TABLE shown AS
-SELECT row, ((start_ns - $origin) // $width)::INTEGER AS bucket, id, duration_ms, status, http_status
+SELECT row, ((start_ns - $origin) // $width)::INTEGER AS bucket, start_ns, duration_ms, status,
+    http_status, {{more}}
 FROM ({_TIMED}) JOIN (
     SELECT unnest($services) AS of_service, unnest($operations) AS operation,
         unnest($rows) AS row
@@ -45,27 +46,23 @@ FROM ({_TIMED}) JOIN (
 _FIGURES_OF_CELLS = f"""
 SELECT row, bucket, {_FIGURES} FROM shown GROUP BY row, bucket ORDER BY row, bucket
 """
-_SLOWEST = """
+_OF_SLOWEST = "trace_id, release, code_file, code_line, code_function, source, line"
+# Of equally slow ones the later, so that every engine shows the same.
+_SLOWEST = f"""
 WITH slowest AS (
-    SELECT row, bucket, unnest(max(struct_pack(duration_ms, id), $most)).id AS id
+    SELECT row, bucket, unnest(max(struct_pack(duration_ms, start_ns, id), $most)).id AS id
     FROM shown GROUP BY row, bucket
 )
-SELECT row, bucket, trace_id, duration_ms, status, release, start_ns, code_file, code_line,
-    code_function, source, line
-FROM slowest JOIN spans USING (id) ORDER BY row, bucket, duration_ms DESC, id
+SELECT row, bucket, duration_ms, start_ns, status, {_OF_SLOWEST}
+FROM slowest JOIN spans USING (id) ORDER BY row, bucket, duration_ms DESC, start_ns DESC, id DESC
 """
-# The same where there is no maximum of several; it sorts more than it needs.
-_SLOWEST_BY_RANK = """
-WITH ranked AS (
-    SELECT row, bucket, id, row_number() OVER (
-        PARTITION BY row, bucket ORDER BY duration_ms DESC, id DESC) AS place
+# The same where rows have no numbers and there is no maximum of several.
+_SLOWEST_BY_RANK = f"""
+SELECT row, bucket, duration_ms, start_ns, status, {_OF_SLOWEST} FROM (
+    SELECT *, row_number() OVER (PARTITION BY row, bucket
+        ORDER BY duration_ms DESC, start_ns DESC, trace_id DESC, span_id DESC) AS place
     FROM shown
-), slowest AS (
-    SELECT row, bucket, id FROM ranked WHERE place <= $most
-)
-SELECT row, bucket, trace_id, duration_ms, status, release, start_ns, code_file, code_line,
-    code_function, source, line
-FROM slowest JOIN spans USING (id) ORDER BY row, bucket, duration_ms DESC, id
+) WHERE place <= $most ORDER BY row, bucket, place
 """
 
 
@@ -220,9 +217,9 @@ def build(source: Source, options: Options) -> Heatmap:
     everything = source.rows(_OPERATIONS, scope)
     if not everything:
         return empty
-    top = everything[: options.top]
+    top, remote = everything[: options.top], source.dataset.remote is not None
     source.connection.execute(
-        _CELLS,
+        _CELLS.format(more=f"span_id, {_OF_SLOWEST}" if remote else "id"),
         scope
         | {"origin": columns.origin, "width": columns.width_ns}
         | {
@@ -232,7 +229,7 @@ def build(source: Source, options: Options) -> Heatmap:
         },
     )
     cells = [_cell(row) for row in source.rows(_FIGURES_OF_CELLS)]
-    statement = _SLOWEST if source.dataset.remote is None else _SLOWEST_BY_RANK
+    statement = _SLOWEST_BY_RANK if remote else _SLOWEST
     slowest = [_slow(source, row) for row in source.rows(statement, {"most": TRACES_OF_CELL})]
     return Heatmap(
         report="heatmap",

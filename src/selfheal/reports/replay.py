@@ -36,14 +36,20 @@ SELECT count(*) AS entries, count(*) FILTER (sendable) AS sendable,
 _CHOSEN = """
 WITH ranked AS (
     SELECT *, list_contains($accused, trace_id) AS accused,
-        row_number() OVER (PARTITION BY service, operation, failed ORDER BY duration_ms DESC, id) AS slow
+        row_number() OVER (PARTITION BY service, operation, failed
+            ORDER BY duration_ms DESC, start_ns DESC, trace_id DESC, id) AS slow
     FROM captured WHERE sendable
+), chosen AS (
+    SELECT * FROM ranked WHERE accused OR slow <= $each
+), before AS (
+    SELECT c.id, count(*) AS requests FROM chosen AS c
+    JOIN captured AS b ON b.session_id = c.session_id AND b.service = c.service
+        AND b.release IS NOT DISTINCT FROM c.release
+    WHERE b.start_ns < c.start_ns AND b.http_method NOT IN ('GET', 'HEAD', 'OPTIONS')
+    GROUP BY c.id
 )
-SELECT r.*, coalesce((SELECT count(*) FROM captured AS b WHERE b.session_id = r.session_id
-        AND b.start_ns < r.start_ns AND b.http_method NOT IN ('GET', 'HEAD', 'OPTIONS')
-        AND b.service = r.service AND b.release IS NOT DISTINCT FROM r.release), 0) AS needs
-FROM ranked AS r WHERE accused OR slow <= $each
-ORDER BY accused DESC, failed DESC, duration_ms DESC, id
+SELECT c.*, coalesce(b.requests, 0) AS needs FROM chosen AS c LEFT JOIN before AS b ON b.id = c.id
+ORDER BY c.accused DESC, c.failed DESC, c.duration_ms DESC, c.start_ns DESC, c.trace_id DESC, c.id
 """
 
 

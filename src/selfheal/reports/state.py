@@ -33,8 +33,9 @@ _KEYS = """
 """
 # A log record about a span that states its changes itself says them a second time.
 _ONCE = """
-        AND NOT EXISTS (FROM spans AS s WHERE s.trace_id = t.trace_id AND s.span_id = t.span_id
-            AND s.attributes LIKE '%"state.%')"""
+        AND coalesce(trace_id, '') || ' ' || coalesce(span_id, '') NOT IN (
+            SELECT trace_id || ' ' || span_id FROM spans
+            WHERE attributes LIKE '%"state.%' AND trace_id IS NOT NULL AND span_id IS NOT NULL)"""
 _OF_SPAN = "coalesce(attributes ->> '$.\"beat.handler\"', operation)"
 _OF_LOG = "coalesce(attributes ->> '$.\"beat.handler\"', attributes ->> '$.\"beat.event\"', logger, 'unknown')"
 _STATED = "\nUNION ALL\n".join(

@@ -14,8 +14,8 @@ from selfheal.analysis.declared import DeclaredFlow, plain
 from selfheal.reports.source import Source
 
 # The first entry span of a trace is what the trace is about.
-_ENTRIES = """
-CREATE OR REPLACE TEMP TABLE entries AS
+_BEGUN = """
+CREATE OR REPLACE TEMP TABLE begun AS
 SELECT *, {number} AS number FROM (
 SELECT trace_id, operation AS entry, coalesce(service, 'unknown') AS service, span_id,
     coalesce(release, 'unknown') AS release, start_ns, duration_ms, http_status, http_method,
@@ -28,6 +28,16 @@ WHERE start_ns IS NOT NULL AND (kind IN ('server', 'consumer') OR parent_span_id
 QUALIFY row_number() OVER (
     PARTITION BY trace_id ORDER BY start_ns, parent_span_id IS NOT NULL, id) = 1
 )
+"""
+_ENTRIES = """
+CREATE OR REPLACE TEMP TABLE entries AS
+SELECT b.* EXCLUDE (flow), coalesce(r.label, b.flow) AS flow
+FROM begun AS b LEFT JOIN renamed AS r
+    ON r.entry = b.entry AND r.sequence = coalesce(b.sequence, '')
+"""
+_RENAMED = """
+CREATE OR REPLACE TEMP TABLE renamed AS
+SELECT unnest($entries) AS entry, unnest($sequences) AS sequence, unnest($labels) AS label
 """
 _NAMES = """
 SELECT DISTINCT entry, sequence, operation, event, handler, code_function AS function
@@ -45,7 +55,7 @@ SELECT e.number, e.entry, e.sequence, s.operation, s.code_function,
     CASE WHEN s.attributes LIKE '%"beat.%' THEN s.attributes ->> '$."beat.event"' END AS event,
     CASE WHEN s.attributes LIKE '%"beat.%' THEN s.attributes ->> '$."beat.handler"' END AS handler,
     s.start_ns, s.end_ns, s.duration_ms
-FROM entries AS e JOIN spans AS s ON s.trace_id = e.trace_id
+FROM begun AS e JOIN spans AS s ON s.trace_id = e.trace_id
 WHERE s.span_id <> e.span_id AND s.db_statement IS NULL AND s.kind <> 'client'
     AND s.start_ns IS NOT NULL
     AND coalesce(s.attributes, '') NOT LIKE '%"beat.part":"movement"%'
@@ -133,7 +143,7 @@ def observe(
     """
     # Numbers are quicker than ids; a database would give them anew for each statement.
     number = "trace_id" if source.dataset.remote else "row_number() OVER ()"
-    source.connection.execute(_ENTRIES.format(number=number), {"release": release})
+    source.connection.execute(_BEGUN.format(number=number), {"release": release})
     source.connection.execute(_TAKEN)
     flows = {name: flow for flow in declared for name in flow.names}
     rows = source.rows(_NAMES)
@@ -166,12 +176,16 @@ def observe(
             "codes": [None if step is None else codes[step] for step in steps],
         },
     )
-    for (entry, sequence), label in renamed.items():
-        source.connection.execute(
-            "UPDATE entries SET flow = $label"
-            " WHERE entry = $entry AND coalesce(sequence, '') = $sequence",
-            {"label": label, "entry": entry, "sequence": sequence},
-        )
+    if renamed:
+        columns = {
+            "entries": [entry for entry, _ in renamed],
+            "sequences": [sequence for _, sequence in renamed],
+            "labels": list(renamed.values()),
+        }
+        source.connection.execute(_RENAMED, columns)
+        source.connection.execute(_ENTRIES)
+    else:
+        source.connection.execute("CREATE OR REPLACE TEMP VIEW entries AS SELECT * FROM begun")
     source.connection.execute(_STEPS)
     source.connection.execute(_NAMED)
     source.connection.execute(_TOTALS)
