@@ -156,7 +156,8 @@ def watch(
     looks: list[dict[str, Any]] = []
     answers = Answers()
     for look in range(1, LOOKS + 1):
-        stopped = wait(began + config.step_seconds * look / LOOKS, interrupted)
+        # Early looks lie close together: what is plainly sick is caught soon.
+        stopped = wait(began + config.step_seconds * (look / LOOKS) ** 2, interrupted)
         if stopped is not None:
             return Gate(state="fail", judgements={"abort": "fail"}, reason=stopped), {
                 "looks": looks
