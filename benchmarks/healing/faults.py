@@ -395,6 +395,27 @@ def missing_copy(source: Source, function: Function) -> Iterator[Place]:
                 yield _put(source, node, source.segment(one))
 
 
+def mutable_default(source: Source, function: Function) -> Iterator[Place]:
+    """A container that each call makes anew becomes the default that all calls share."""
+    arguments = function.args
+    names = [*arguments.posonlyargs, *arguments.args][-len(arguments.defaults) or 99 :]
+    defaults = dict(zip((each.arg for each in names), arguments.defaults, strict=True))
+    for node in function.body:
+        match node:
+            case ast.If(
+                test=ast.Compare(left=ast.Name(id=name), ops=[ast.Is()]),
+                body=[ast.Assign(targets=[ast.Name(id=target)], value=value)],
+                orelse=[],
+            ) if (
+                name == target
+                and name in defaults
+                and isinstance(value, ast.List | ast.Dict | ast.Set | ast.Call)
+            ):
+                start, stop = source.span(defaults[name])
+                kept = source.text[stop : source.line_start(node.lineno)]
+                yield Place(start, source.next_line(node), source.segment(value) + kept)
+
+
 ERRORS = (
     FaultClass("off by one in a bound", _compared(_BOUNDS)),
     FaultClass("wrong comparison", _compared(_WRONG)),
@@ -421,4 +442,5 @@ ERRORS = (
     FaultClass("wrong exception", wrong_exception),
     FaultClass("missing branch", missing_branch),
     FaultClass("missing copy", missing_copy, "state"),
+    FaultClass("mutable default", mutable_default, "state"),
 )

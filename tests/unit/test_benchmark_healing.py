@@ -40,6 +40,12 @@ class Shelf:
             found = []
         pick(found, first, last)
         return found[first:last]
+
+    def seen(self, name, before=None):
+        if before is None:
+            before = []
+        before.append(name)
+        return before
 """
 SUITE = """\
 import pytest
