@@ -18,12 +18,15 @@ from selfheal.config import (
     RunConfig,
     SearchConfig,
     Settings,
+    TestsConfig,
     ValidateConfig,
 )
 from selfheal.contract import Waiting
+from selfheal.drill.campaign import drill
 from selfheal.drill.exercise import Exercise, Ground, exercise
 from selfheal.drill.faults import Fault
 from selfheal.drill.hold_out import held_out
+from selfheal.errors import InvalidInput
 from selfheal.learning.library import update_library
 from selfheal.sandbox.worktree import resolve
 
@@ -74,11 +77,11 @@ def settings() -> Settings:
     )
 
 
-def ground(folder: Path, artifacts: Path) -> Ground:
+def ground(folder: Path, artifacts: Path, suite: str = SUITE) -> Ground:
     repository = folder / "shop"
     (repository / "tests").mkdir(parents=True)
     (repository / "shop.py").write_text(CODE)
-    (repository / "tests" / "test_shop.py").write_text(SUITE)
+    (repository / "tests" / "test_shop.py").write_text(suite)
     (repository / "pyproject.toml").write_text("[tool.pytest.ini_options]\npythonpath = ['.']\n")
     git(repository, "init", "--quiet", "--template=")
     git(repository, "add", "--all")
@@ -150,3 +153,26 @@ def test_a_sabotaged_strategy_is_found_out_by_a_drill_and_its_kind_falls_back_to
     asked = delivery.deploy("r2")
     assert isinstance(asked, Waiting)
     assert "auto is not earned yet: default_value against error: 20 of 21" in asked.reason
+
+
+@pytest.mark.parametrize(
+    ("tests", "said"),
+    [
+        (TestsConfig(command=["make", "check"]), "reads pytest's report"),
+        (TestsConfig(), "does not pass"),
+    ],
+)
+def test_a_drill_says_what_it_needs_where_the_suite_cannot_serve_it(
+    tmp_path: Path, tests: TestsConfig, said: str
+) -> None:
+    made = ground(tmp_path, tmp_path / "artifacts", suite=SUITE.replace("== 3", "== 4"))
+    with pytest.raises(InvalidInput, match=said):
+        drill(
+            made.repository,
+            settings().model_copy(update={"tests": tests}),
+            project=tmp_path,
+            artifacts=tmp_path / "artifacts",
+            faults=1,
+            seed=0,
+        )
+    assert not list((tmp_path / "artifacts").glob("drills/*"))

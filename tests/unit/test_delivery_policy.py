@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from selfheal.artifacts import Candidate, Pattern, Patterns
 from selfheal.artifacts.patterns import Applicability, Outcomes, Provenance
+from selfheal.cli.main import main
 from selfheal.config import DeployConfig, PolicyConfig
 from selfheal.delivery.audit import BEGINNING, FILE, read, record, record_once, verify
 from selfheal.delivery.autonomy import earned
@@ -243,3 +244,21 @@ def test_writers_at_the_same_time_make_one_chain(tmp_path: Path) -> None:
         writer.join()
     verified = verify(tmp_path)
     assert (verified.entries, verified.broken) == (60, None)
+
+
+def test_the_command_prints_the_log_and_fails_where_it_was_tampered_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = record(tmp_path, "approved", by="ada", subject="1", run_id="r1")
+    record(tmp_path, "merged", by="policy", subject="#1", run_id="r2")
+    told = ["--artifacts", str(tmp_path)]
+    assert main(["audit", *told, "--head", first.sha256]) == 0
+    shown = capsys.readouterr()
+    assert "ada" in shown.out
+    assert "2 entries, the chain holds" in shown.err
+    assert main(["audit", *told, "--run", "r2", "--json"]) == 0
+    entries = json.loads(capsys.readouterr().out)["entries"]
+    assert [entry["event"] for entry in entries] == ["merged"]
+    (tmp_path / FILE).write_text((tmp_path / FILE).read_text().replace("ada", "eve"))
+    assert main(["audit", *told]) == 1
+    assert "line 1: the entry was changed" in capsys.readouterr().err
