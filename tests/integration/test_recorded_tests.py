@@ -24,6 +24,7 @@ from selfheal.codebase.history import History
 from selfheal.repair import Problem, candidates, propose, regression_test
 from selfheal.repair.gather import gather
 from selfheal.repair.recorded import ObservedCall, recorded_calls
+from selfheal.repair.recorded_test import recorded_tests
 from selfheal.sandbox.bench import Bench
 from selfheal.sandbox.evidence import Subject, Untested
 from selfheal.sandbox.recorded import observe, spread
@@ -59,6 +60,19 @@ class Till:
     def take(self, amount):
         self._cash = self._cash + amount
         return self
+
+
+class Code:
+    """Its constructor takes a text, and it holds what that says."""
+
+    def __init__(self, text):
+        self._country, _, number = text.partition("-")
+        self._number = int(number)
+        self._shown = None
+
+    def shown(self):
+        self._shown = f"{self._number:04} {self._country}"
+        return self._shown
 
 
 def postage(parcel, express=False):
@@ -133,6 +147,7 @@ for number in range(8):
     prices.login("ann", f"hunter{number}")
     prices.where(f"n{number}")
     prices.Till(number).take(2)
+    prices.Code(f"DE-{number}").shown()
     prices.known("tea")
     asyncio.run(prices.stock("tea" if number else "milk"))
 try:
@@ -245,7 +260,7 @@ def test_functions_that_were_recorded_and_have_no_test_are_found(world: World) -
     names = {name.removeprefix("kiosk.prices.") for name in world.anomalies}
     assert names == {
         *("postage", "receipt", "stamped", "queue", "unsteady", "add", "login", "where"),
-        *("stock", "Till.take"),
+        *("stock", "Till.take", "Code.shown"),
     }
 
 
@@ -283,6 +298,24 @@ def test_objects_and_changed_arguments_are_told_by_what_they_hold(world: World) 
     assert json.loads(first.after) == {"0": {"_cash": 2}}
     added = observed(world, "add").calls
     assert {"0": {"tea": 2}} in [json.loads(call.after) for call in added]
+
+
+def test_objects_that_no_constructor_makes_are_made_without_it(
+    world: World, tmp_path: Path
+) -> None:
+    found = observed(world, "Code.shown")
+    held = json.loads(found.calls[0].args)[0]
+    assert held["held"] is True
+    assert json.loads(found.calls[0].answer) == "0000 DE"
+    assert found.calls[0].after is None, "what an object keeps for itself is not asked for"
+    text = recorded_tests(found, "It ran.")
+    assert 'holding(kiosk.prices.Code, _country="DE", _number=0, _shown=None)' in text
+    (tmp_path / "test_code.py").write_text(text)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(
+        command, cwd=world.repository, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
 
 
 def test_calls_that_end_differently_here_are_not_used_and_the_reason_is_told(world: World) -> None:

@@ -262,7 +262,11 @@ _SIMPLE: dict[type, tuple[str, Callable[[Any], str], Callable[[str], Any]]] = {
     pathlib.PosixPath: ("path", str, pathlib.Path),
     pathlib.PurePosixPath: ("purepath", str, pathlib.PurePosixPath),
 }
-_TEXTS = {tag: made for tag, _, made in _SIMPLE.values()}
+_TEXTS: dict[str, Callable[[str], Any]] = {
+    "int": int,
+    "float": float,
+    **{tag: made for tag, _, made in _SIMPLE.values()},
+}
 _COLLECTIONS: dict[type, Callable[[list[Any]], Any]] = {
     tuple: tuple,
     set: set,
@@ -276,7 +280,7 @@ def read(document: Any, find: Optional[Callable[[str], Any]] = None) -> Any:  # 
 
     `find` gives the class of ``module:qualified.name``; without it classes are imported.
     Objects are made by calling their class with the fields ``init``, by name, or with all
-    fields where there are none. A secret that was kept back is the text "redacted". Raises
+    fields where there are none; those that are ``held`` without calling it. A secret that was kept back is the text "redacted". Raises
     what a constructor raises, and ValueError for what is no JSON form.
     """
     find = find or imported
@@ -294,8 +298,6 @@ def read(document: Any, find: Optional[Callable[[str], Any]] = None) -> Any:  # 
     if tag in ("bytes", "bytearray"):
         content = base64.b64decode(document["base64"])
         return content if tag == "bytes" else bytearray(content)
-    if tag in ("int", "float"):
-        return {"int": int, "float": float}[tag](document["text"])
     if tag in _TEXTS:
         return _TEXTS[tag](document["text"])
     if tag == REDACTED:
@@ -304,10 +306,19 @@ def read(document: Any, find: Optional[Callable[[str], Any]] = None) -> Any:  # 
         return find(document["class"])
     if tag == "member":
         return find(document["class"])[document["name"]]
+    if tag == "object" and document.get("held"):
+        return _holding(find(document["class"]), read(document["fields"], find))
     if tag == "object":
         given: Any = document["init"] if "init" in document else document["fields"]
         return find(document["class"])(**{name: read(item, find) for name, item in given.items()})
     raise ValueError(f"{tag!r} is no kind of recorded value")
+
+
+def _holding(kind: Any, fields: dict[str, Any]) -> Any:
+    made = object.__new__(kind)
+    for name, value in fields.items():
+        object.__setattr__(made, name, value)
+    return made
 
 
 def imported(name: str) -> Any:

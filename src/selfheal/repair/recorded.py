@@ -287,11 +287,11 @@ def _hidden(document: Any) -> bool:
 
 
 def bare(document: Any) -> Any:
-    """A JSON form without the arguments that its objects are made with."""
+    """A JSON form without how its objects are made and compared."""
     if isinstance(document, list):
         return [bare(item) for item in document]
     if isinstance(document, dict):
-        hidden = ("init", "state") if document.get(MARK) == "object" else ()
+        hidden = ("init", "held", "state") if document.get(MARK) == "object" else ()
         return {key: bare(item) for key, item in document.items() if key not in hidden}
     return document
 

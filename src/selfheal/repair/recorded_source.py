@@ -42,7 +42,7 @@ class Expressions:
 
     def __init__(self) -> None:
         self.modules: set[str] = set()
-        self.uses_like = self.uses_approx = False
+        self.uses_like = self.uses_holding = False
 
     def named(self, name: str) -> str:
         """The expression for what ``module:qualified.name`` names. Raises ValueError."""
@@ -59,7 +59,6 @@ class Expressions:
         if isinstance(form, list):
             return Group("[", [self.of(item, expected=expected) for item in form], "]")
         if isinstance(form, float) and expected and len(repr(form)) > EXACT_DIGITS + 1:
-            self.uses_approx = True
             return f"pytest.approx({form!r})"
         if isinstance(form, str):
             return quoted(form)
@@ -90,6 +89,9 @@ class Expressions:
             if not all(map(_is_dotted, given)) or any("." in name for name in given):
                 raise ValueError(f"a {form['class']} is not made with names")
             named = [Named(f"{name}=", self.of(item)) for name, item in given.items()]
+            if form.get("held"):
+                self.uses_holding = True
+                return Group("holding(", [self.named(form["class"]), *named], ")")
             return Group(f"{self.named(form['class'])}(", named, ")")
         if tag == "member":
             return f"{self.named(form['class'])}[{quoted(form['name'])}]"

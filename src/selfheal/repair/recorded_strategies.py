@@ -126,7 +126,7 @@ def _dictionaries(forms: Sequence[Mapping[str, Any]], made: Expressions, wide: b
             Named(f"{quoted(key)}: ", strategy(columns[key], made, wide=wide)) for key in columns
         ]
         return Group("st.fixed_dictionaries({", parts, "})")
-    if all(form.get(MARK) == "object" for form in forms):
+    if all(form.get(MARK) == "object" and not form.get("held") for form in forms):
         made_of = [form.get("init", form["fields"]) for form in forms]
         alike = all(set(given) == set(made_of[0]) for given in made_of)
         if alike and len({form["class"] for form in forms}) == 1:

@@ -25,6 +25,14 @@ LIKE_LINES = [
     "    def __repr__(self):",
     '        return f"Like({self.kind.__name__})"',
 ]
+HOLDING_LINES = [
+    "def holding(kind, **held):",
+    '    """An object that holds these attributes, made without its constructor."""',
+    "    made = object.__new__(kind)",
+    "    for name, value in held.items():",
+    "        object.__setattr__(made, name, value)",
+    "    return made",
+]
 STATE_LINES = [
     "def state(value):",
     '    """What an object holds; other values themselves."""',
@@ -63,6 +71,7 @@ def recorded_tests(behaviour: RecordedBehaviour, story: str) -> str:
     if near is not None:
         blocks.append(_property(slug, near, behaviour.is_async))
     helpers = [LIKE_LINES] if made.uses_like else []
+    helpers += [HOLDING_LINES] if made.uses_holding else []
     helpers += [STATE_LINES] if states or changing else []
     parts = [*helpers, *blocks]
     return "\n".join(
@@ -85,7 +94,9 @@ def property_alone(behaviour: RecordedBehaviour) -> tuple[str, str] | None:
         return None
     imports = _imports(made, behaviour, True)
     body = _property(_slug(behaviour), near, behaviour.is_async)
-    return "\n".join([*imports, "", "", *body, ""]), _near_name(_slug(behaviour))
+    helpers = ["", "", *HOLDING_LINES] if made.uses_holding else []
+    text = "\n".join([*imports, *helpers, "", "", *body, ""])
+    return text, _near_name(_slug(behaviour))
 
 
 def _parts(behaviour: RecordedBehaviour) -> list[tuple[str, list[ObservedCall]]]:

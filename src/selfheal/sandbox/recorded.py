@@ -28,6 +28,7 @@ from selfheal.repair.recorded import (
     Records,
     Spread,
     agreed,
+    class_of,
     is_marked,
     marked,
     marks,
@@ -212,21 +213,36 @@ def _settled(call: RecordedCall, first: Told, second: Told) -> ObservedCall | st
             answer = agreed(first["answer"], second["answer"])
             answer = agreed(answer, json.loads(call.result or "null"))
             answer = shaped(answer) if first["clock"] or second["clock"] else answer
-        after = first.get("after")
-        steady = after is not None and not is_marked(agreed(after, second.get("after")))
-        if first["clock"] or second["clock"]:
-            steady = False
+        clock = first["clock"] or second["clock"]
+        after = None if clock else _changes(first, second.get("after"), answer)
         _writable([call.target, first["args"], first["kwargs"], answer, exception, after])
         return ObservedCall(
             args=_text(first["args"]),
             kwargs=_text(first["kwargs"]),
             answer=None if answer is None and exception else _text(answer),
             exception=exception,
-            after=_text(after) if steady else None,
+            after=_text(after) if after else None,
             steps=[(int(line), int(following)) for line, following in first["steps"]],
         )
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
         return "the report of the call cannot be read"
+
+
+def _changes(first: Told, second: Any, answer: Any) -> Told | None:
+    """The steady changes of arguments that are worth asking for; None without any.
+
+    What an object keeps for itself is only where the answer says nothing: caches come and go.
+    """
+    after = first.get("after") or {}
+    if not after or is_marked(agreed(after, second)):
+        return None
+    told = answer is not None and not (isinstance(answer, dict) and answer.get("state"))
+    kept = {}
+    for position, form in after.items():
+        given = first["args"][int(position)]
+        if not (told and class_of(given) != f"builtins:{type(given).__name__}"):
+            kept[position] = form
+    return kept or None
 
 
 def _writable(forms: Sequence[Any]) -> None:

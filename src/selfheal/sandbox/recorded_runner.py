@@ -168,9 +168,18 @@ class Caller:
             self._named(form["class"])
             return form
         made = {key: self._prepared(item) for key, item in form.items()}
-        if tag == "object":
-            made["init"] = _init(self._named(form["class"]), made["fields"])
-        return made
+        return self._object(made) if tag == "object" else made
+
+    def _object(self, form: dict[str, Any]) -> dict[str, Any]:
+        """The form of an object that its constructor makes, or that is made without it."""
+        kind = self._named(form["class"])
+        try:
+            made = {**form, "init": _init(kind, form["fields"])}
+            if self.values.write(self.values.read(made), self.limits) == _bare(form):
+                return made
+        except Exception:
+            return {**form, "held": True}
+        return {**form, "held": True}
 
     def _stand_in(self, form: dict[str, Any]) -> Any:
         kind = form.get("type")
@@ -182,13 +191,12 @@ class Caller:
 
 
 def _init(kind: Any, fields: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a class's constructor, by the names of the attributes that hold them."""
-    try:
-        parameters = inspect.signature(kind).parameters.values()
-    except (TypeError, ValueError) as error:
-        raise Unusable(f"how a {kind.__qualname__} is made is not known") from error
+    """The arguments of a class's constructor, by the names of the attributes that hold them.
+
+    Raises TypeError, ValueError where it takes something else.
+    """
     given = {}
-    for parameter in parameters:
+    for parameter in inspect.signature(kind).parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         name = parameter.name
@@ -196,7 +204,7 @@ def _init(kind: Any, fields: dict[str, Any]) -> dict[str, Any]:
         if held is not None and parameter.kind is not parameter.POSITIONAL_ONLY:
             given[name] = fields[held]
         elif parameter.default is parameter.empty:
-            raise Unusable(f"{name} of a {kind.__qualname__} is not among its attributes")
+            raise TypeError(f"{name} of a {kind.__qualname__} is not among its attributes")
     return given
 
 
@@ -204,8 +212,8 @@ def _bare(form: Any) -> Any:
     if isinstance(form, list):
         return [_bare(item) for item in form]
     if isinstance(form, dict):
-        is_object = form.get("$") == "object"
-        return {key: _bare(item) for key, item in form.items() if not (is_object and key == "init")}
+        hidden = ("init", "held") if form.get("$") == "object" else ()
+        return {key: _bare(item) for key, item in form.items() if key not in hidden}
     return form
 
 
