@@ -40,7 +40,7 @@ def server(tmp_path: Path, kind: str) -> Iterator[ForgeServer]:
 
 
 def shop(folder: Path, kind: str, server: ForgeServer, **deploy: object) -> QuickDelivery:
-    forge = ForgeConfig(kind=kind, base_url=server.address, project="shop/service")  # type: ignore[arg-type]
+    forge = ForgeConfig(kind=kind, base_url=server.address, project="shop/service")
     return quick_delivery(folder, forge=forge, checks_seconds=0, **deploy)
 
 

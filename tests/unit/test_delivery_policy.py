@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfheal.artifacts import Candidate, Pattern, Patterns
+from selfheal.artifacts.model import AnomalyKind
 from selfheal.artifacts.patterns import Applicability, Outcomes, Provenance
 from selfheal.cli.main import main
 from selfheal.config import DeployConfig, PolicyConfig
@@ -115,7 +116,7 @@ def library(**outcomes: list[str]) -> Patterns:
 
 
 def test_autonomy_is_earned_by_many_successes_and_lost_by_few_failures() -> None:
-    asked = [("error", "guard")]
+    asked: list[tuple[AnomalyKind, str]] = [("error", "guard")]
     assert not earned(None, asked, 0.8)[0].holds, "nothing measured is nothing earned"
     assert not earned(library(guard=["validated"] * 15), asked, 0.8)[0].holds
     assert earned(library(guard=["merged"] * 16), asked, 0.8)[0].holds
