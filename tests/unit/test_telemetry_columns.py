@@ -20,7 +20,7 @@ from samples import SAMPLES, account
 from selfheal.telemetry import plan, thrift
 from selfheal.telemetry.columns import Unusual
 from selfheal.telemetry.extract import Extracted, extract, find
-from selfheal.telemetry.formats import otlp, otlp_wire, span_columns, span_lines
+from selfheal.telemetry.formats import json_lines, otlp, otlp_wire, span_columns, span_lines
 from selfheal.telemetry.formats.otlp_wire import WireSpans
 from selfheal.telemetry.model import SPANS
 from selfheal.telemetry.parts import join, part_schema, writer
@@ -41,7 +41,8 @@ def slowly() -> ExitStack:
 
     stack.enter_context(mock.patch.object(otlp, "request_of", return_value=None))
     stack.enter_context(mock.patch.object(WireSpans, "add", never))
-    stack.enter_context(mock.patch.object(span_lines, "columns_of", never))
+    for flat in (span_lines, json_lines):
+        stack.enter_context(mock.patch.object(flat, "columns_of", never))
     return stack
 
 
@@ -58,7 +59,11 @@ def everything(folder: Path, format: str, content: bytes) -> tuple[Any, ...]:
 
 
 def same(tmp_path_factory: pytest.TempPathFactory, format: str, content: bytes) -> None:
-    with mock.patch.object(span_columns, "FEW", 2):
+    with (
+        mock.patch.object(span_columns, "FEW", 2),
+        mock.patch.object(span_columns, "_MANY", 1),
+        mock.patch.object(json_lines, "_MANY", 1),
+    ):
         fast = everything(tmp_path_factory.mktemp("fast"), format, content)
     with slowly():
         slow = everything(tmp_path_factory.mktemp("slow"), format, content)
@@ -486,3 +491,45 @@ def test_flat_spans_are_the_same_in_columns(
     rows = [json.dumps(one, ensure_ascii=False) for one in some for _ in range(repeated)]
     content = "\n".join(rows).encode()
     same(tmp_path_factory, "span-lines", changed(content, cuts) if cuts else content)
+
+
+log_values = st.one_of(
+    flat_values,
+    st.sampled_from(
+        ("warning", 30, "é", "a\nb", "2024-05-01T12:00:00.5Z", "2024-05-01 12:00:00,123")
+    ),
+)
+log_times = st.one_of(
+    st.datetimes().map(lambda one: one.isoformat() + "Z"),
+    st.datetimes().map(lambda one: str(one).replace(".", ",")),
+    log_values,
+)
+log_lines = st.one_of(
+    st.fixed_dictionaries(
+        {"timestamp": log_times},
+        optional={
+            "level": log_values,
+            "logger": log_values,
+            "event": log_values,
+            "a": log_values,
+            "trace_id": st.sampled_from(("ab" * 16, "", None, "0" * 32, "x")),
+            "span_id": st.sampled_from(("cd" * 8, "", None)),
+            "exc_info": st.just("Traceback (most recent call last):\nValueError: x"),
+        },
+    ).map(lambda one: json.dumps(one, ensure_ascii=False)),
+    st.sampled_from(("", "  ", "Traceback (most recent call last):", "ValueError: x", "{", "[1]")),
+)
+
+
+@FAST
+@given(
+    some=st.lists(log_lines, min_size=1, max_size=3),
+    repeated=st.integers(1, 2),
+    end=st.sampled_from(("\n", "\r\n")),
+    cuts=st.none() | changes,
+)
+def test_logs_of_json_lines_are_the_same_in_columns(
+    tmp_path_factory: pytest.TempPathFactory, some: list[str], repeated: int, end: str, cuts: Any
+) -> None:
+    content = end.join(some * repeated).encode("utf-8", "surrogatepass")
+    same(tmp_path_factory, "json-lines", changed(content, cuts) if cuts else content)

@@ -131,6 +131,17 @@ def constant(value: Any, kind: pa.DataType, rows: int) -> pa.Array:
     return pa.nulls(rows, kind) if value is None else pa.repeat(pa.scalar(value, kind), rows)
 
 
+def placed(lines: Sequence[int], source: int) -> dict[str, pa.Array]:
+    """The columns `line` and `source` of events that stand on these lines of one file."""
+    import numpy as np
+    import pyarrow as pa
+
+    return {
+        "line": pa.array(np.array(lines, dtype=np.int32)),
+        "source": pa.array(np.full(len(lines), source, dtype=np.int32)),
+    }
+
+
 def hex_ids(values: Sequence[str] | pa.Array, size: int, *, required: bool) -> pa.Array:
     """Ids of `size` bytes that are written in lower-case hex, as the event model has them.
 

@@ -10,12 +10,12 @@ backslash stands, quotes do not tell where texts end: such lines are left to oth
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from selfheal.telemetry.columns import Unusual
+from selfheal.telemetry.columns import Column, Unusual
 
 if TYPE_CHECKING:
     import numpy as np
@@ -265,6 +265,42 @@ def tables_of(content: bytes, rows: int, nullable: Nullable) -> list[Table]:
         nullable.learn(lines[left[0]], lines[0])
         content = nullable.as_texts(b"\n".join([lines[at] for at in left.tolist()]))
     raise Unusual
+
+
+def columns_alike(
+    content: bytes,
+    rows: int,
+    nullable: Nullable,
+    columns_of: Callable[[Mapping[str, Column]], dict[str, pa.Array]],
+) -> dict[str, pa.Array] | None:
+    """Lines with an object each, in one table of the columns that `columns_of` makes of their keys.
+
+    None where some line is not laid out like many, has structures in it, or where
+    `columns_of` finds it Unusual.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    try:
+        tables = tables_of(content, rows, nullable)
+        batches = [columns_of(_by_key(table)) for table in tables]
+    except Unusual:
+        return None
+    if len(batches) == 1:
+        return batches[0]
+    order = pa.array(np.argsort(np.concatenate([table.rows for table in tables])))
+    whole = pa.concat_tables([pa.table(batch) for batch in batches]).take(order)
+    return {name: whole[name].combine_chunks() for name in whole.column_names}
+
+
+def _by_key(table: Table) -> dict[str, Slot]:
+    """The slots of objects by their keys. Raises Unusual where others than slots are in them."""
+    if not isinstance(table.template, dict):
+        raise Unusual
+    values = list(table.template.values())
+    if not all(type(one) is int for one in values) or sorted(values) != [*range(len(table.slots))]:
+        raise Unusual
+    return {key: table.slots[at] for key, at in table.template.items()}
 
 
 def bounds_of(texts: pa.Array) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

@@ -10,7 +10,6 @@ from selfheal.telemetry.columns import (
     Unusual,
     constant,
     durations_ms,
-    hex_ids,
     or_none,
 )
 from selfheal.telemetry.formats import coding_sessions
@@ -24,8 +23,7 @@ from selfheal.telemetry.formats.otlp_records import (
     described,
     kind_of,
 )
-from selfheal.telemetry.formats.span_columns import attribute_columns, each_of
-from selfheal.telemetry.formats.times import time_ns
+from selfheal.telemetry.formats.span_columns import attribute_columns, each_of, ids_of, moments_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,8 +57,6 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 COLUMNS = tuple(KEYS)
 PLACES = places_of(KEYS)
 UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
-# Numbers from here on are nanoseconds as they stand (see `times.time_ns`).
-_NANOSECONDS_FROM = 10**17
 
 
 def columns_of(values: Mapping[str, Column]) -> dict[str, pa.Array]:
@@ -79,9 +75,9 @@ def columns_of(values: Mapping[str, Column]) -> dict[str, pa.Array]:
     try:
         start, end = _times(known)
         return {
-            "trace_id": _ids(known["trace_id"], 16, required=True),
-            "span_id": _ids(known["span_id"], 8, required=True),
-            "parent_span_id": _ids(known["parent"], 8, required=False)
+            "trace_id": ids_of(known["trace_id"], 16, required=True),
+            "span_id": ids_of(known["span_id"], 8, required=True),
+            "parent_span_id": ids_of(known["parent"], 8, required=False)
             if "parent" in known
             else pa.nulls(rows, text),
             "operation": each("name", lambda one: _name(text_or_none(one) or "")),
@@ -111,17 +107,6 @@ def _sorted_out(values: Mapping[str, Column]) -> tuple[dict[str, Column], dict[s
     return known, others
 
 
-def _ids(column: Column, size: int, *, required: bool) -> pa.Array:
-    import pyarrow as pa
-
-    texts = column.texts()
-    if texts is not None:
-        return hex_ids(texts.fill_null("") if texts.null_count else texts, size, required=required)
-    if required or column.distinct()[0] != [None]:
-        raise Unusual
-    return pa.nulls(len(column), pa.string())
-
-
 def _name(name: str) -> str:
     if name.startswith(coding_sessions.PREFIX):
         raise Unusual
@@ -132,9 +117,9 @@ def _times(known: Mapping[str, Column]) -> tuple[Numbers, Numbers]:
     units = [unit for unit in UNITS if unit in known]
     if "start" not in known or len(units) + ("end" in known) != 1:
         raise Unusual
-    start = _moments(known["start"])
+    start = moments_of(known["start"])
     if "end" in known:
-        return start, _moments(known["end"])
+        return start, moments_of(known["end"])
     end = (start + _lasted(known[units[0]], UNITS[units[0]])) * (start > 0)
     if (end[start > 0] <= 0).any():
         raise Unusual
@@ -155,17 +140,4 @@ def _lasted(column: Column, unit: int) -> Numbers:
     if not (np.abs(lasted) < 2**53).all():
         raise Unusual
     found: Numbers = lasted.astype(np.int64)
-    return found
-
-
-def _moments(column: Column) -> Numbers:
-    """Times in nanoseconds, 0 where there is none."""
-    import numpy as np
-
-    numbers = column.integers()
-    if numbers is not None and numbers.min() >= _NANOSECONDS_FROM:
-        return numbers
-    distinct, places = column.distinct()
-    moments = np.array([time_ns(one) or 0 for one in distinct], dtype=np.int64)
-    found: Numbers = moments[np.asarray(places)]
     return found

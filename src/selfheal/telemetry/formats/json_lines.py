@@ -8,8 +8,9 @@ text, as lists of structlog's `dict_tracebacks`, or as plain lines between the o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from selfheal.telemetry.columns import Column, Unusual, or_none, placed
 from selfheal.telemetry.formats.attributes import (
     integer_or_none,
     json_value,
@@ -28,11 +29,22 @@ from selfheal.telemetry.formats.events import (
     malformed,
     severity_name,
 )
+from selfheal.telemetry.formats.span_columns import (
+    each_of,
+    ids_of,
+    json_of_attributes,
+    moments_of,
+    texts_of,
+)
 from selfheal.telemetry.formats.times import time_ns
+from selfheal.telemetry.layout import Nullable, columns_alike
 from selfheal.telemetry.plan import divided_at
 from selfheal.telemetry.sink import Sink
 from selfheal.telemetry.sources import Lines
 from selfheal.telemetry.tracebacks import HEADER
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 KEYS: Mapping[str, tuple[str, ...]] = {
     "time": ("@timestamp", "timestamp", "time", "ts", "datetime", "asctime", "created", "date"),
@@ -59,6 +71,9 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 }
 _COLUMNS = tuple(KEYS)
 _PLACES = places_of(KEYS)
+_OF_EXCEPTIONS = ("traceback", "exception_type", "exception_message")
+# Fewer lines are read one by one.
+_MANY = 32
 _TELLING = frozenset((*KEYS["time"], *KEYS["severity"], "message", "msg", "event"))
 # The standard library's numbers; structlog, bunyan and pino write 10 to 60.
 _LEVEL_NUMBERS = {10: "debug", 20: "info", 30: "warn", 40: "error", 50: "fatal"}
@@ -74,25 +89,103 @@ def is_record(document: Any) -> bool:
 
 
 def read(lines: Lines, sink: Sink) -> None:
-    """Read JSON-lines logs from `lines` into `sink`."""
-    traceback: list[str] = []
-    began = 0
-    for text in lines:
-        stripped = text.lstrip()
-        if traceback and not stripped.startswith("{"):
-            traceback.append(text)
-            continue
-        if traceback:
-            _add_plain_traceback(traceback, began, sink)
-            traceback = []
-        if stripped.startswith(HEADER):
-            traceback, began = [text], lines.read
-        elif stripped:
-            _read_line(text, lines.read, sink)
+    """Read JSON-lines logs from `lines` into `sink`; lines that are laid out alike as columns."""
+    reader = _Reader(lines, sink)
+    nullable = Nullable()
+    for chunk in lines.chunks():
+        rows = chunk.count(b"\n") + 1
+        columns = None
+        if not reader.in_traceback and rows >= _MANY:
+            columns = columns_alike(chunk, rows, nullable, columns_of)
+        if columns is None:
+            for line in chunk.split(b"\n"):
+                lines.read += 1
+                reader.add(lines.decoded(line.rstrip(b"\r")))
         else:
-            lines.passed_over += 1
-    if traceback:
-        _add_plain_traceback(traceback, began, sink)
+            places = placed(range(lines.read + 1, lines.read + 1 + rows), sink.source)
+            sink.without_timestamp += columns["time_ns"].null_count
+            sink.logs.add_columns(columns | places, rows)
+            lines.read += rows
+    reader.end()
+
+
+class _Reader:
+    """Reads line by line: objects, and the tracebacks between them."""
+
+    def __init__(self, lines: Lines, sink: Sink) -> None:
+        self._lines = lines
+        self._sink = sink
+        self._traceback: list[str] = []
+        self._began = 0
+
+    @property
+    def in_traceback(self) -> bool:
+        return bool(self._traceback)
+
+    def add(self, text: str) -> None:
+        stripped = text.lstrip()
+        if self._traceback and not stripped.startswith("{"):
+            self._traceback.append(text)
+            return
+        self.end()
+        if stripped.startswith(HEADER):
+            self._traceback, self._began = [text], self._lines.read
+        elif stripped:
+            _read_line(text, self._lines.read, self._sink)
+        else:
+            self._lines.passed_over += 1
+
+    def end(self) -> None:
+        """What stands between objects is over."""
+        if self._traceback:
+            _add_plain_traceback(self._traceback, self._began, self._sink)
+            self._traceback = []
+
+
+def columns_of(values: Mapping[str, Column]) -> dict[str, pa.Array]:
+    """The columns of log records that have the same keys. Raises Unusual."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    known: dict[str, Column] = {}
+    others: list[tuple[str, Column]] = []
+    for key, column in values.items():
+        if key not in _PLACES:
+            others.append((key, column))
+        elif _COLUMNS[_PLACES[key][0]] in known:
+            raise Unusual
+        else:
+            known[_COLUMNS[_PLACES[key][0]]] = column
+    if not is_record(dict.fromkeys(values)) or not known.keys().isdisjoint(_OF_EXCEPTIONS):
+        raise Unusual
+    rows, text = len(next(iter(values.values()))), pa.string()
+
+    def texts(name: str) -> pa.Array:
+        return texts_of(known[name]) if name in known else pa.nulls(rows, text)
+
+    def ids(name: str, size: int) -> pa.Array:
+        return ids_of(known[name], size, required=False) if name in known else pa.nulls(rows, text)
+
+    try:
+        trace_ids = ids("trace_id", 16)
+        span_ids = ids("span_id", 8)
+        return {
+            "time_ns": or_none(moments_of(known["time"]))
+            if "time" in known
+            else pa.nulls(rows, pa.int64()),
+            "severity": each_of(known["severity"], _severity, text)
+            if "severity" in known
+            else pa.nulls(rows, text),
+            **{name: texts(name) for name in ("body", "logger", "service", "release", "instance")},
+            "trace_id": trace_ids,
+            "span_id": pc.if_else(trace_ids.is_valid(), span_ids, None),
+            "exception_type": pa.nulls(rows, text),
+            "exception_message": pa.nulls(rows, text),
+            "exception_stacktrace": pa.nulls(rows, text),
+            "attributes": json_of_attributes(others, rows),
+        }
+    except (*MALFORMED, pa.ArrowException) as error:
+        raise Unusual from error
 
 
 def _read_line(text: str, line: int, sink: Sink) -> None:

@@ -48,6 +48,15 @@ from selfheal.telemetry.formats.wire import (
     numbers_at,
     places_of_spans,
 )
+from selfheal.telemetry.formats.wire_attributes import (
+    SHORT_ATTRIBUTE,
+    WireValues,
+    attributes_alike,
+    decoded,
+    first_name,
+    is_short_name,
+    text_of,
+)
 from selfheal.telemetry.otlp_protobuf import json_of
 from selfheal.telemetry.sink import Sink
 
@@ -56,7 +65,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _ATTRIBUTES, _EVENTS, _LINKS, _STATUS, _FLAGS = 9, 11, 13, 15, 16
-_SHORT_ATTRIBUTE = _ATTRIBUTES << 3 | BYTES
 # Counts of what was dropped, and the flags of the trace.
 _PASSED_OVER = {(10, VARINT), (12, VARINT), (14, VARINT), (_FLAGS, FIXED32)}
 # Room behind the last span, so that looking for a field never runs over the end.
@@ -70,7 +78,7 @@ class WireSpans:
         self._sink = sink
         self._resource = Memo(_resource, len, MEMO_BYTES)
         self._scope = Memo(_scope, len, MEMO_BYTES)
-        self._descriptions = Descriptions(self._described, self._together, _first_name)
+        self._descriptions = Descriptions(self._described, self._together, first_name)
         self._attribute = Memo(_attribute, len, MEMO_BYTES)
         self._rest = Memo(_rest, len, MEMO_BYTES)
 
@@ -169,7 +177,7 @@ class WireSpans:
         """The fields after a span's times: its short attributes, and the rest."""
         raw: list[bytes] = []
         at, size = 0, len(tail)
-        while at + 1 < size and tail[at] == _SHORT_ATTRIBUTE and tail[at + 1] < 0x80:
+        while at + 1 < size and tail[at] == SHORT_ATTRIBUTE and tail[at + 1] < 0x80:
             end = at + 2 + tail[at + 1]
             raw.append(tail[at + 2 : end])
             at = end
@@ -197,103 +205,18 @@ class WireSpans:
             raise Unusual
         behind = tails[0][sum(2 + len(one) for one in attributes) :]
         names = [one[: 2 + one[1]] for one in attributes]
-        if len(set(names)) < len(names) or not all(map(_is_short_name, names)):
+        if len(set(names)) < len(names) or not all(map(is_short_name, names)):
             raise Unusual
         alike, raws = attributes_alike(tails, names, behind)
         values: dict[str, Column] = {}
         for name, column in zip(names, raws, strict=True):
-            values[_text(name[2:])] = _Told(column, name)
+            values[decoded(name[2:])] = WireValues(column, name)
         try:
             columns = attribute_columns(values, len(alike))
         except MALFORMED as error:
             raise Unusual from error
         status = constant(rest.status, pa.string(), len(alike))
         return alike, {"status": status, **columns}
-
-
-class _Told:
-    """The values of an attribute, as the messages that hold them."""
-
-    def __init__(self, raw: list[bytes], name: bytes) -> None:
-        self._raw = raw
-        self._name = name
-
-    def __len__(self) -> int:
-        return len(self._raw)
-
-    def distinct(self) -> tuple[list[Any], pa.Array]:
-        import pyarrow as pa
-
-        distinct, places = numbered(self._raw)
-        return [self._value(one) for one in distinct], pa.array(places)
-
-    def _value(self, raw: bytes) -> Any:
-        text = _text_of(raw)
-        if text is not None:
-            return text
-        field = bytes((0x12, len(raw))) + raw
-        (value,) = attributes_of([json_of("KeyValue", self._name + field)]).values()
-        return value
-
-    def texts(self) -> pa.Array | None:
-        import pyarrow as pa
-
-        if not all(raw[:1] == b"\x0a" and raw[1] == len(raw) - 2 < 0x7E for raw in self._raw):
-            return None
-        try:
-            return pa.array([raw[2:] for raw in self._raw], pa.binary()).cast(pa.string())
-        except pa.ArrowInvalid as error:
-            raise Unusual from error
-
-    def integers(self) -> None:
-        return None
-
-
-def _first_name(tail: bytes) -> bytes | None:
-    """The name of the first of a span's attributes; None where it has none that is short."""
-    if len(tail) < 4 or tail[0] != _SHORT_ATTRIBUTE:
-        return None
-    return tail[4 : 4 + tail[3]]
-
-
-def _is_short_name(raw: bytes) -> bool:
-    return len(raw) > 2 and raw[0] == 0x0A and raw[1] < 0x80 and len(raw) == 2 + raw[1]
-
-
-def attributes_alike(
-    tails: list[bytes], names: list[bytes], behind: bytes
-) -> tuple[list[int], list[list[bytes]]]:
-    """Which tails are short attributes of these names and then these bytes, and the values."""
-    alike: list[int] = []
-    rows: list[list[bytes]] = []
-    size_behind = len(behind)
-    headed = [(one, len(one)) for one in names]
-    for number, tail in enumerate(tails):
-        at, row = 0, []
-        try:
-            for name, size in headed:
-                length = tail[at + 1]
-                value = at + 2 + size
-                end = at + 2 + length
-                if (
-                    tail[at] != _SHORT_ATTRIBUTE
-                    or length >= 0x80
-                    or tail[at + 2 : value] != name
-                    or tail[value] != 0x12
-                    or tail[value + 1] != end - value - 2
-                ):
-                    break
-                row.append(tail[value + 2 : end])
-                at = end
-            else:
-                if len(tail) - at == size_behind and tail.endswith(behind):
-                    alike.append(number)
-                    rows.append(row)
-        except IndexError:
-            continue
-    if not alike:
-        raise Unusual
-    return alike, [list(column) for column in zip(*rows, strict=True)]
 
 
 class _Rest(NamedTuple):
@@ -402,22 +325,8 @@ def _text_attribute(raw: bytes) -> tuple[str, str] | None:
         or size >= 0x80
     ):
         return None
-    text = _text_of(raw[value + 2 :])
-    return None if text is None else (_text(raw[2:value]), text)
-
-
-def _text_of(raw: bytes) -> str | None:
-    """A value that is a short text; None where it is another."""
-    if len(raw) < 2 or raw[0] != 0x0A or not raw[1] == len(raw) - 2 < 0x7E:
-        return None
-    return _text(raw[2:])
-
-
-def _text(raw: bytes) -> str:
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        raise Unusual from error
+    text = text_of(raw[value + 2 :])
+    return None if text is None else (decoded(raw[2:value]), text)
 
 
 def _described(attributes: list[bytes], status: bytes) -> Description:

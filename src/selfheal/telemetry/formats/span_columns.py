@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from selfheal.telemetry.columns import Column, Memo, Unusual, numbered, taken
+from selfheal.telemetry.columns import Column, Memo, Unusual, hex_ids, numbered, taken
 from selfheal.telemetry.formats.attributes import SPAN_COLUMNS, json_text, text_or_none
 from selfheal.telemetry.formats.events import Resource
 from selfheal.telemetry.formats.otlp_records import (
@@ -17,14 +17,21 @@ from selfheal.telemetry.formats.otlp_records import (
     add_event,
     column_value,
 )
+from selfheal.telemetry.formats.times import time_ns
 from selfheal.telemetry.sink import Sink
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 MEMO_BYTES = 4 * 1024 * 1024
 # So many are read together; below it, one by one is faster.
 FEW = 48
+# Numbers from here on are nanoseconds as they stand (see `times.time_ns`).
+_NANOSECONDS_FROM = 10**17
+# Fewer texts are read one by one.
+_MANY = 32
+_ISO = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
 _DESCRIBED = ("status", "attributes", *SPAN_COLUMNS)
 # Status, attributes as JSON, and the columns of SPAN_COLUMNS.
 Description = tuple[Any, ...]
@@ -166,7 +173,7 @@ def each_of(column: Column, function: Callable[[Any], Any], kind: pa.DataType) -
     return taken([function(one) for one in distinct], kind, places)
 
 
-def _texts(column: Column) -> pa.Array:
+def texts_of(column: Column) -> pa.Array:
     """A column of `text_or_none`."""
     import pyarrow as pa
 
@@ -197,13 +204,13 @@ def attribute_columns(others: Mapping[str, Column], rows: int) -> dict[str, pa.A
         columns[SPAN_COLUMN_NAMES[position]] = (
             each_of(column, partial(column_value, position), pa.int32())
             if position in INTEGERS
-            else _texts(column)
+            else texts_of(column)
         )
-    columns["attributes"] = _attributes([(key, others[key]) for key in rest], rows)
+    columns["attributes"] = json_of_attributes([(key, others[key]) for key in rest], rows)
     return columns
 
 
-def _attributes(others: Sequence[tuple[str, Column]], rows: int) -> pa.Array:
+def json_of_attributes(others: Sequence[tuple[str, Column]], rows: int) -> pa.Array:
     """What has no column, as JSON: what of a key is alike is written once, and put together."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -217,6 +224,54 @@ def _attributes(others: Sequence[tuple[str, Column]], rows: int) -> pa.Array:
         pieces.append(taken(texts, pa.string(), places))
     joined = pc.binary_join_element_wise(*pieces, ",")
     return pc.binary_join_element_wise("{", joined, "}", "")
+
+
+def ids_of(column: Column, size: int, *, required: bool) -> pa.Array:
+    import pyarrow as pa
+
+    texts = column.texts()
+    if texts is not None:
+        return hex_ids(texts.fill_null("") if texts.null_count else texts, size, required=required)
+    if required or column.distinct()[0] != [None]:
+        raise Unusual
+    return pa.nulls(len(column), pa.string())
+
+
+def moments_of(column: Column) -> np.ndarray[Any, Any]:
+    """Times in nanoseconds, 0 where there is none."""
+    import numpy as np
+
+    numbers = column.integers()
+    if numbers is not None and numbers.min() >= _NANOSECONDS_FROM:
+        return numbers
+    texts = column.texts()
+    if texts is not None and (moments := iso_moments(texts)) is not None:
+        return moments
+    distinct, places = column.distinct()
+    moments = np.array([time_ns(one) or 0 for one in distinct], dtype=np.int64)
+    found: np.ndarray[Any, Any] = moments[np.asarray(places)]
+    return found
+
+
+def iso_moments(texts: pa.Array) -> np.ndarray[Any, Any] | None:
+    """ISO 8601 to the second or finer, all in UTC or all without a zone; None for other texts."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if texts.null_count or len(texts) < _MANY:
+        return None
+    zone = "Z" if texts[0].as_py().endswith("Z") else ""
+    if not pc.all(pc.match_substring_regex(texts, _ISO + zone + "$")).as_py():
+        return None
+    try:
+        moments = pc.replace_substring(texts, ",", ".").cast(
+            pa.timestamp("ns", (zone and "UTC") or None)
+        )
+    except pa.ArrowInvalid:
+        return None
+    found = np.asarray(moments.cast(pa.int64()))
+    return found * (found > 0)
 
 
 def add_spans(

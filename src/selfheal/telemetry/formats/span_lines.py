@@ -7,17 +7,18 @@ unit; an object with a level or a message is a log record
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from selfheal.telemetry.columns import Listed, Unusual
+from selfheal.telemetry.columns import Column, Listed, Unusual, placed
 from selfheal.telemetry.formats.attributes import json_value, taken_out, text_or_none
 from selfheal.telemetry.formats.events import MALFORMED, Resource, malformed
 from selfheal.telemetry.formats.flat_spans import COLUMNS, KEYS, PLACES, UNITS, columns_of
 from selfheal.telemetry.formats.otlp_records import add_span
 from selfheal.telemetry.formats.times import time_ns
-from selfheal.telemetry.layout import Nullable, tables_of
+from selfheal.telemetry.layout import Nullable, columns_alike
 from selfheal.telemetry.plan import divided_at
 from selfheal.telemetry.sink import Sink
 from selfheal.telemetry.sources import Lines
@@ -45,60 +46,26 @@ def is_span(document: Any) -> bool:
 
 def read(lines: Lines, sink: Sink) -> None:
     """Read spans from `lines` into `sink`, as columns where they are alike."""
-    alike = SpanTables(sink)
+    nullable = Nullable()
     for chunk in lines.chunks():
         rows = chunk.count(b"\n") + 1
-        if alike.add(chunk, rows, lines.read):
-            lines.read += rows
-        else:
+        columns = columns_alike(chunk, rows, nullable, _columns_of_spans)
+        if columns is None:
             _read_block([line.rstrip(b"\r") for line in chunk.split(b"\n")], lines, sink)
+        else:
+            _put(columns, range(lines.read + 1, lines.read + 1 + rows), sink)
+            lines.read += rows
 
 
-class SpanTables:
-    """Adds lines that are laid out in a few ways to a sink (see `selfheal.telemetry.layout`)."""
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self._nullable = Nullable()
-
-    def add(self, content: bytes, rows: int, before: int) -> bool:
-        """Add all lines, or none: then it says no. `before` lines come before them."""
-        import numpy as np
-        import pyarrow as pa
-
-        try:
-            tables = tables_of(content, rows, self._nullable)
-            batches = []
-            for template, slots, _ in tables:
-                if not is_span(template) or not _holds_only(template, len(slots)):
-                    return False
-                batches.append(columns_of({key: slots[at] for key, at in template.items()}))
-        except Unusual:
-            return False
-        lines = pa.array(np.arange(before + 1, before + 1 + rows, dtype=np.int32))
-        columns = batches[0]
-        if len(batches) > 1:
-            order = pa.array(np.argsort(np.concatenate([table.rows for table in tables])))
-            whole = pa.concat_tables([pa.table(batch) for batch in batches]).take(order)
-            columns = {name: whole[name].combine_chunks() for name in whole.column_names}
-        _put(columns, lines, self._sink)
-        return True
+def _columns_of_spans(values: Mapping[str, Column]) -> dict[str, pa.Array]:
+    if not is_span(values):
+        raise Unusual
+    return columns_of(values)
 
 
-def _holds_only(template: dict[str, Any], slots: int) -> bool:
-    """Whether the values of an object are these slots, each once, and no structures."""
-    values = list(template.values())
-    return all(type(one) is int for one in values) and sorted(values) == [*range(slots)]
-
-
-def _put(columns: dict[str, pa.Array], lines: pa.Array, sink: Sink) -> None:
-    import numpy as np
-    import pyarrow as pa
-
-    columns["line"] = lines
-    columns["source"] = pa.array(np.full(len(lines), sink.source, dtype=np.int32))
-    sink.spans.add_columns(columns, len(lines))
+def _put(columns: dict[str, pa.Array], lines: Sequence[int], sink: Sink) -> None:
     sink.without_timestamp += columns["start_ns"].null_count
+    sink.spans.add_columns(columns | placed(lines, sink.source), len(lines))
 
 
 def _read_block(block: list[bytes], lines: Lines, sink: Sink) -> None:
@@ -133,8 +100,6 @@ def _usual(raw: bytes) -> dict[str, Any] | None:
 
 def _add_run(run: list[Located], sink: Sink) -> None:
     """Add spans with the same keys as columns; those with something unusual are found by halving."""
-    import pyarrow as pa
-
     if not run:
         return
     try:
@@ -142,7 +107,7 @@ def _add_run(run: list[Located], sink: Sink) -> None:
             raise Unusual
         keys = run[0][1]
         columns = columns_of({key: Listed([one[key] for _, one in run]) for key in keys})
-        _put(columns, pa.array([line for line, _ in run], pa.int32()), sink)
+        _put(columns, [line for line, _ in run], sink)
     except Unusual:
         if len(run) == 1 or not is_span(run[0][1]):
             for line, document in run:
