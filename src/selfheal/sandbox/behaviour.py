@@ -41,6 +41,14 @@ class Behaviour(NamedTuple):
     literals: int = 0
     expected: tuple[str, ...] = ()
 
+    def with_others(self, compared: int, differing: Sequence[str]) -> Behaviour:
+        """With other observations counted as well: `differing` are those that differ, in words."""
+        return self._replace(
+            compared=self.compared + compared,
+            differing=self.differing + len(differing),
+            listed=(*differing, *self.listed)[:LISTED],
+        )
+
     @property
     def trust(self) -> float:
         """A factor (0–1): less, the larger the share of calls that come out otherwise."""
@@ -135,14 +143,15 @@ def behaviour_check(found: Behaviour | None, reason: str = "") -> Check:
     """The check of a candidate; it condemns nobody, and orders those that pass."""
     name = "behaviour"
     if found is None or not found.compared:
-        why = reason or "no passing test calls the changed code"
+        why = reason or "no passing test calls the changed code, and no request was recorded"
         counts = _literal_counts(found) if found else {}
         return Check(name=name, verdict="unavailable", summary=why, required=False, counts=counts)
     counts = {"compared": found.compared, "differing": found.differing, **_literal_counts(found)}
     if not found.differing:
-        why = f"{found.compared} calls by passing tests come out as before"
+        why = f"{found.compared} calls by passing tests and recorded requests come out as before"
     else:
-        why = f"{found.differing} of {found.compared} calls by passing tests come out otherwise"
+        of = f"{found.differing} of {found.compared}"
+        why = f"{of} calls by passing tests and recorded requests come out otherwise"
         more = found.differing - len(found.listed)
         why += f": {'; '.join(found.listed)}" + (f"; and {more} more" if more > 0 else "")
     if found.expected:

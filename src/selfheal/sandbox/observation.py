@@ -23,6 +23,7 @@ from selfheal.sandbox.bench import Bench
 from selfheal.sandbox.changes import ChangedFile
 from selfheal.sandbox.evidence import Applied, Subject, Tested, passed
 from selfheal.sandbox.forkserver import FunctionChange, Ran, ServerEnded
+from selfheal.sandbox.replies import Replies, compare_replies
 from selfheal.sandbox.search_lanes import Lane, Lanes, guards_of, run_all, watched
 from selfheal.sandbox.search_model import Attempt, Plan, Survey
 from selfheal.sandbox.search_plan import Planner, exchanges, qualified
@@ -101,11 +102,13 @@ def with_behaviour(
     """The tested candidates with the check ``behaviour`` of those that pass."""
     if not runs_in_order(bench.tests):
         return tested
-    changing = {name for each in subjects if each.kind != "coverage" for name in each.candidate_ids}
+    owners = {
+        name: each for each in subjects if each.kind != "coverage" for name in each.candidate_ids
+    }
     sound = [
         candidate
         for candidate in candidates
-        if candidate.id in changing
+        if candidate.id in owners
         and candidate.id in tested.candidates
         and passed(tested.candidates[candidate.id].checks)
     ]
@@ -114,8 +117,15 @@ def with_behaviour(
         own = [(each, applied.candidates[each.id].files) for each in sound]
         own = [pair for pair in own if pair[0].base_commit == commit]
         folder = bench.folder / f"behaviour-{commit[:12]}"
+        pairs = [(candidate, owners[candidate.id]) for candidate, _ in own]
         checks = behaviour_checks(
-            bench.repository, commit, folder, bench.tests, own, bench.incident
+            bench.repository,
+            commit,
+            folder,
+            bench.tests,
+            own,
+            bench.incident,
+            compare_replies(bench, commit, pairs),
         )
         for name, check in checks.items():
             known = found[name]
@@ -130,10 +140,12 @@ def behaviour_checks(
     tests: TestsConfig,
     candidates: Sequence[tuple[Candidate, Sequence[ChangedFile]]],
     failing: Sequence[str],
+    replies: Mapping[str, Replies] | None = None,
 ) -> dict[str, Check]:
     """The check ``behaviour`` of candidates of one commit, by id.
 
     `failing` are the tests that show the troubles; the passing ones near to them are run.
+    `replies` to recorded requests with each candidate count as well.
     """
     plans = {candidate.id: exchanges(files) for candidate, files in candidates}
     wanted = sorted({name for plan in plans.values() for name in _names_of(plan or ())})
@@ -150,7 +162,8 @@ def behaviour_checks(
             runs, why = {}, f"the tests could not be run in forks: {error}"
             reasons = {name: reason or why for name, reason in reasons.items()}
     for name in plans:
-        found[name] = behaviour(*runs.get(name, ({}, {}, {})), literals[name], asserted)
+        calls = behaviour(*runs.get(name, ({}, {}, {})), literals[name], asserted)
+        found[name] = calls.with_others(*(replies or {}).get(name, Replies()))
     return {name: behaviour_check(found[name], reasons[name]) for name in plans}
 
 
