@@ -15,11 +15,13 @@ from benchmarks.rollout.judges import JUDGES, roll_out
 from benchmarks.rollout.traces import CASES, EFFECTS, RATE, SAME, STEP_SECONDS, STEPS, Trace
 
 
-def simulate(rollouts: int, effects: int) -> list[dict[str, Any]]:
+def simulate(rollouts: int, effects: int, only: list[str]) -> list[dict[str, Any]]:
     """One row per case, effect and judge: `rollouts` A/A over all cases, `effects` for each."""
     rows: list[dict[str, Any]] = []
     for case in CASES:
         for effect in EFFECTS:
+            if only and effect.name not in only:
+                continue
             count = -(-rollouts // len(CASES)) if effect is SAME else effects
             endings: dict[str, list[Any]] = {name: [] for name in JUDGES}
             began = time.monotonic()
@@ -63,6 +65,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.rollout")
     parser.add_argument("--rollouts", type=int, default=2000, help="simulated A/A rollouts")
     parser.add_argument("--effects", type=int, default=100, help="rollouts a case and effect")
+    parser.add_argument("--only", action="append", default=[], help="an effect, such as A/A")
     parser.add_argument("--out", type=Path, help="write the rows as JSON")
     parser.add_argument("--live", action="store_true", help="roll out on a fleet of processes")
     options = parser.parse_args()
@@ -79,7 +82,7 @@ def main() -> int:
             f"{'case':<20}{'effect':<20}{'judge':<14}{'n':>6}{'back':>9}{'promoted':>9}"
             f"{'paused':>9}{'at':>8}{'exposed':>9}"
         )
-        rows = simulate(options.rollouts, options.effects)
+        rows = simulate(options.rollouts, options.effects, options.only)
     if options.out:
         options.out.write_text(json.dumps(rows, indent=2) + "\n")
     return 0

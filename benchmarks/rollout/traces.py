@@ -42,12 +42,16 @@ class Case:
 
 @dataclass(frozen=True)
 class Effect:
-    """What the new release does: factors on its failures, on all latencies, on the slowest."""
+    """What the new release does: factors on its failures, on all latencies, on the slowest.
+
+    `bursts` is the share of blocks in which 30 % of its requests fail beside the usual.
+    """
 
     name: str
     errors: float = 1.0
     latency: float = 1.0
     slowest: float = 1.0
+    bursts: float = 0.0
 
 
 CASES = (
@@ -62,6 +66,7 @@ SAME = Effect("A/A")
 EFFECTS = (
     SAME,
     Effect("errors ×2", errors=2.0),
+    Effect("bursts of errors", bursts=0.1),
     Effect("latency ×1.3", latency=1.3),
     Effect("slowest tenth ×1.6", slowest=1.6),
 )
@@ -110,7 +115,12 @@ class Trace:
         usual = self.case.failing
         failed = self._failures(draw, baseline, np.minimum(1, usual * before + outage))
         worse = usual * self.effect.errors
-        hits = self._failures(draw, candidate, np.minimum(1, worse * now + outage))
+        rate = np.minimum(1, worse * now + outage)
+        if self.effect.bursts:
+            rate = np.where(
+                draw.random(BLOCKS) < self.effect.bursts, np.minimum(1, rate + 0.3), rate
+            )
+        hits = self._failures(draw, candidate, rate)
         load = np.exp(draw.normal(0, 0.05, BLOCKS))
         matched = np.minimum(baseline - failed, candidate - hits).astype(int)
         old = [
