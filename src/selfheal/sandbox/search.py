@@ -16,12 +16,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
-from math import sqrt
 
 from selfheal.artifacts.patch import Search, Tried
 from selfheal.config import SearchConfig
 from selfheal.repair import Edit, Problem
-from selfheal.repair.edits import CodeEdit, Suspect, propose_edits, propose_pairs, read_hints
+from selfheal.repair.edits import CodeEdit, propose_edits, propose_pairs, read_hints
 from selfheal.repair.problem import is_test
 from selfheal.sandbox.forkserver import ServerEnded
 from selfheal.sandbox.observation import SearchObserver
@@ -37,6 +36,7 @@ from selfheal.sandbox.search_model import (
     ran_in,
 )
 from selfheal.sandbox.search_plan import Planner
+from selfheal.sandbox.search_suspects import suspects_of
 
 FIRST_CHUNK, MOST_CHUNK = 16, 64
 MOST_WORKERS = 4
@@ -48,7 +48,6 @@ PROGRESSED, POOL = 20, 300
 MUCH_LESS = 0.4
 # And where so many more than up to the first that passed have been tried.
 MANY_MORE = 150
-ELSEWHERE = 0.3
 # What strategies gave stands behind the search space: it mends less, and hides more.
 OF_STRATEGIES = 0.1
 
@@ -360,39 +359,3 @@ def _ranked(best: Sequence[Attempt]) -> list[Edit]:
         attempt.edit.model_copy(update={"fit": round(1 - number / 10, 6)})
         for number, attempt in enumerate(best)
     ]
-
-
-def suspects_of(problem: Problem, survey: Survey, planner: Planner) -> list[Suspect]:
-    """Suspicious lines: those of diagnosis, and all of functions that the failing tests ran.
-
-    Functions are scored by Ochiai (Abreu et al., TAICPART 2006) over the survey's tests. Where
-    the failing tests run none, what they look at was made when it was imported: then it is
-    all of the imported files.
-    """
-    best: dict[tuple[str, int], float] = {}
-
-    def add(file: str, line: int, score: float) -> None:
-        if not is_test(file):
-            best[file, line] = max(best.get((file, line), 0.0), score)
-
-    for each in problem.diagnosis.evidence.get("spectrum") or ():
-        add(str(each["file"]), int(each["line"]), float(each["score"]))
-    for location in problem.diagnosis.locations:
-        add(location.file, location.line, location.score)
-    factor = ELSEWHERE if best else 1.0
-    failing, passing = set(survey.failing), set(survey.passing)
-    ran = (file for test in failing for file, _ in survey.results[test].functions)
-    for file in sorted(set(ran)):
-        for region in planner.regions(file):
-            running = survey.running([region])
-            hit, innocent = len(running & failing), len(running & passing)
-            if hit:
-                score = factor * hit / sqrt(len(failing) * (hit + innocent))
-                for line in range(region.first, region.last + 1):
-                    add(file, line, round(score, 6))
-    if not best:
-        for file in sorted({file for file, _ in survey.imported}):
-            for line in range(1, problem.sources.get(file, "").count("\n") + 2):
-                add(file, line, ELSEWHERE)
-    ordered = sorted(best.items(), key=lambda each: (-each[1], each[0]))
-    return [Suspect(file, line, score) for (file, line), score in ordered]
