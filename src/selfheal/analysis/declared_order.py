@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from selfheal.analysis.declared import DeclaredFlow, DeclaredStep, plain
 from selfheal.analysis.model import Comparison, DetectionData, Findings, Judgement
-from selfheal.analysis.order import Violation
+from selfheal.analysis.order_statements import Violation
 from selfheal.analysis.severity import of_share
 from selfheal.analysis.statistics.rates import trials_to_see
 from selfheal.artifacts import Anomaly, Dataset

@@ -14,132 +14,19 @@ the two proportions, and a binomial one against the rate that the baseline may h
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from selfheal.analysis import order_statements as sql
 from selfheal.analysis.errors import scope_of
 from selfheal.analysis.model import Comparison
+from selfheal.analysis.order_statements import Violation
 from selfheal.analysis.statistics.rates import never_was
 from selfheal.artifacts import Dataset
-from selfheal.telemetry.statistics import UNKNOWN
 
 if TYPE_CHECKING:
     import duckdb
 
-Violation = Literal["missing", "extra", "duplicated", "swapped", "wrong caller"]
 
-# Operations and services are compared millions of times: as numbers, in the order of names.
-_NAMES = f"""
-CREATE TEMP TABLE names AS
-SELECT name, row_number() OVER (ORDER BY name) AS code FROM (
-    SELECT operation AS name FROM spans WHERE coalesce(service, '{UNKNOWN}') = $service
-    UNION SELECT coalesce(service, '{UNKNOWN}') FROM spans
-)
-"""
-_ENTRIES = f"""
-CREATE TEMP TABLE entries AS
-SELECT e.*, n.code AS operation, {{number}} AS number FROM (
-    SELECT trace_id, any_value(operation) AS name,
-        any_value(span_id) AS span_id,
-        any_value(coalesce(release, '{UNKNOWN}')) = $candidate AS candidate
-    FROM spans
-    WHERE coalesce(service, '{UNKNOWN}') = $service
-        AND coalesce(release, '{UNKNOWN}') IN ($baseline, $candidate)
-        AND (kind IN ('server', 'consumer') OR parent_span_id IS NULL)
-        AND ($operation IS NULL OR operation = $operation)
-    GROUP BY trace_id
-    HAVING count(*) = 1 AND any_value(status) <> 'error'
-        AND coalesce(any_value(http_status), 0) < 400
-) AS e JOIN names AS n ON n.name = e.name
-"""
-# The entry and the spans below it; `direct`: called by the entry itself.
-_NEAR = f"""
-CREATE TEMP TABLE near AS
-SELECT e.number, e.operation, e.candidate, n.code AS step, s.trace_id, s.parent_span_id,
-    s.start_ns, s.end_ns,
-    s.span_id <> e.span_id AND s.start_ns IS NOT NULL AND s.end_ns IS NOT NULL AS timed,
-    coalesce(s.parent_span_id = e.span_id, false) AS direct
-FROM spans AS s JOIN entries AS e ON s.trace_id = e.trace_id
-JOIN names AS n ON n.name = s.operation
-WHERE coalesce(s.service, '{UNKNOWN}') = $service AND s.db_statement IS NULL
-    AND (s.kind = 'internal' OR s.span_id = e.span_id)
-"""
-# One row per trace and step. Who called it: the span around it, or the service that sent
-# the request; of several callers the first and the last, by name.
-_PLACED = """
-CREATE TEMP TABLE placed AS
-SELECT number, step, any_value(operation) AS operation, any_value(candidate) AS candidate,
-    count(*) FILTER (timed) AS times, min(start_ns) FILTER (timed) AS first_ns,
-    max(end_ns) FILTER (timed) AS last_ns, min(caller) AS caller, max(caller) AS last_caller
-FROM (
-    SELECT number, step, operation, candidate, start_ns, end_ns, timed,
-        CASE WHEN direct THEN operation END AS caller
-    FROM near
-    UNION ALL
-    SELECT number, step, operation, candidate, NULL, NULL, false, caller FROM ({called})
-) GROUP BY number, step
-"""
-_CALLED_DEEPER = f"""
-    SELECT n.number, n.step, n.operation, n.candidate, c.code AS caller
-    FROM near AS n JOIN spans AS p ON p.trace_id = n.trace_id AND p.span_id = n.parent_span_id
-    JOIN names AS c ON c.name = CASE WHEN coalesce(p.service, '{UNKNOWN}') = $service
-        THEN p.operation ELSE coalesce(p.service, '{UNKNOWN}') END
-    WHERE NOT n.direct
-"""
-_CALLS = f"""
-CREATE TEMP TABLE calls AS
-SELECT number, step, operation, candidate, caller FROM placed WHERE caller = last_caller
-UNION ALL
-SELECT DISTINCT c.number, c.step, c.operation, c.candidate, c.caller FROM (
-    SELECT number, step, operation, candidate, operation AS caller FROM near WHERE direct
-    UNION ALL
-    SELECT number, step, operation, candidate, caller FROM ({_CALLED_DEEPER})
-) AS c JOIN placed AS p ON p.number = c.number AND p.step = c.step WHERE p.caller <> p.last_caller
-"""
-_CALLERS = """
-SELECT operation, step, caller, count(*) FILTER (NOT candidate)::BIGINT AS before,
-    count(*) FILTER (candidate)::BIGINT AS after
-FROM calls GROUP BY operation, step, caller ORDER BY operation, step, caller
-"""
-_CALLED = """
-SELECT operation, step, candidate, count(*)::BIGINT AS traces FROM placed
-WHERE caller IS NOT NULL GROUP BY operation, step, candidate
-"""
-_COUNTS = """
-SELECT operation, step, candidate, count(*)::BIGINT AS present,
-    count(*) FILTER (times > 1)::BIGINT AS repeated
-FROM placed WHERE times > 0 GROUP BY operation, step, candidate ORDER BY operation, step, candidate
-"""
-# Each pair once; the other way round is the same question.
-_PAIRS = """
-SELECT a.operation, a.step AS first, b.step AS second, a.candidate, count(*)::BIGINT AS both,
-    count(*) FILTER (a.last_ns <= b.first_ns)::BIGINT AS in_order,
-    count(*) FILTER (b.last_ns <= a.first_ns)::BIGINT AS reversed
-FROM placed AS a JOIN placed AS b ON a.number = b.number AND a.step < b.step
-WHERE a.times = 1 AND b.times = 1
-GROUP BY a.operation, a.step, b.step, a.candidate
-"""
-_TOTALS = "SELECT operation, candidate, count(*)::BIGINT AS traces FROM entries GROUP BY ALL"
-_BROKEN: Mapping[Violation, str] = {
-    "missing": """
-        SELECT e.trace_id FROM entries AS e
-        LEFT JOIN (SELECT number FROM placed WHERE step = $step AND times > 0) AS s
-            ON s.number = e.number
-        WHERE e.candidate AND e.operation = $operation AND s.number IS NULL""",
-    "extra": """
-        SELECT e.trace_id FROM entries AS e JOIN placed AS s ON s.number = e.number
-        WHERE s.candidate AND s.operation = $operation AND s.step = $step AND s.times > 0""",
-    "duplicated": """
-        SELECT e.trace_id FROM entries AS e JOIN placed AS s ON s.number = e.number
-        WHERE s.candidate AND s.operation = $operation AND s.step = $step AND s.times > 1""",
-    "swapped": """
-        SELECT e.trace_id FROM entries AS e JOIN placed AS a ON a.number = e.number
-        JOIN placed AS b ON b.number = e.number
-        WHERE a.candidate AND a.operation = $operation AND a.step = $step AND b.step = $other
-        AND a.times = 1 AND b.times = 1 AND b.last_ns <= a.first_ns""",
-    "wrong caller": """
-        SELECT e.trace_id FROM entries AS e JOIN calls AS c ON c.number = e.number
-        WHERE c.candidate AND c.operation = $operation AND c.step = $step AND c.caller = $other""",
-}
 _NAMED = ("operation", "step", "caller", "first", "second")
 
 
@@ -188,16 +75,16 @@ class Contracts:
         # Counts are the same in any order of the rows: they may be made on all cores.
         connection: duckdb.DuckDBPyConnection = dataset.connect(threads=None)
         self._connection = connection
-        connection.execute(_NAMES, own)
+        connection.execute(sql.NAMES, own)
         self._codes = dict(connection.execute("SELECT name, code FROM names").fetchall())
         self._names = {code: name for name, code in self._codes.items()}
-        # Numbers are quicker than ids; in a database, where nothing is stored, they would
-        # be given anew by each statement.
-        number = "e.trace_id" if dataset.remote else "row_number() OVER ()"
-        connection.execute(_ENTRIES.format(number=number), {**scope, "operation": operation})
-        connection.execute(_NEAR, own)
-        connection.execute(_PLACED.format(called=_CALLED_DEEPER), own)
-        connection.execute(_CALLS, own)
+        # Numbers are quicker than ids; in a database they would be given anew each time.
+        self._there = dataset.remote is not None
+        number = "e.trace_id" if self._there else "row_number() OVER ()"
+        connection.execute(sql.ENTRIES.format(number=number), {**scope, "operation": operation})
+        connection.execute(sql.NEAR, own)
+        connection.execute(*((sql.PLACED_THERE,) if self._there else (sql.PLACED, own)))
+        connection.execute(sql.CALLS_THERE if self._there else sql.CALLS, own)
 
     def __enter__(self) -> Contracts:
         return self
@@ -208,21 +95,22 @@ class Contracts:
     def broken(self, minimum_traces: int) -> list[Broken]:
         """Every rule that at least `minimum_traces` good traces kept and some trace breaks."""
         totals = {
-            (row["operation"], row["candidate"]): row["traces"] for row in self._rows(_TOTALS)
+            (row["operation"], row["candidate"]): row["traces"] for row in self._rows(sql.TOTALS)
         }
-        callers = self._rows(_CALLERS)
+        callers = self._rows(sql.CALLERS)
+        called = sql.CALLED_THERE if self._there else sql.CALLED
         parents = _usual_callers(callers, "before", "after")
         counts = {
             (row["operation"], row["step"], row["candidate"]): {
                 **row,
                 "parent": parents.get((row["operation"], row["step"])),
             }
-            for row in self._rows(_COUNTS)
+            for row in self._rows(sql.COUNTS)
         }
         rules = [
             *_about_steps(counts, totals, minimum_traces),
-            *_about_pairs(_both_ways(self._rows(_PAIRS)), counts, minimum_traces),
-            *_about_callers(callers, self._rows(_CALLED), minimum_traces),
+            *_about_pairs(_both_ways(self._rows(sql.PAIRS)), counts, minimum_traces),
+            *_about_callers(callers, self._rows(called), minimum_traces),
         ]
         return _outermost(
             sorted(rules, key=lambda r: (r.operation, r.violation, r.step, r.other or ""))
@@ -238,7 +126,7 @@ class Contracts:
         """How many good traces the candidate has of an operation."""
         return sum(
             row["traces"]
-            for row in self._rows(_TOTALS)
+            for row in self._rows(sql.TOTALS)
             if row["candidate"] and row["operation"] == operation
         )
 
@@ -249,12 +137,12 @@ class Contracts:
         values = {"operation": self._codes.get(operation), "step": self._codes.get(step)}
         if violation in ("swapped", "wrong caller"):
             values["other"] = self._codes.get(other or "")
-        rows = self._connection.execute(_BROKEN[violation], values).fetchall()
+        rows = self._connection.execute(sql.BROKEN[violation], values).fetchall()
         return sorted(row[0] for row in rows)
 
-    def _rows(self, sql: str) -> list[dict[str, Any]]:
+    def _rows(self, statement: str) -> list[dict[str, Any]]:
         """What a statement gives, with names for their codes."""
-        cursor = self._connection.execute(sql)
+        cursor = self._connection.execute(statement)
         columns = [column[0] for column in cursor.description or ()]
         rows = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
         named = [column for column in columns if column in _NAMED]
@@ -318,7 +206,7 @@ def _both_ways(pairs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _usual_callers(calls: list[dict[str, Any]], *sides: str) -> dict[tuple[str, str], str]:
-    """The most frequent caller of each step of an operation in these `sides` of `_CALLERS`."""
+    """The most frequent caller of each step of an operation in these `sides` of `sql.CALLERS`."""
     usual: dict[tuple[str, str], tuple[int, str]] = {}
     for row in calls:
         place, times = (row["operation"], row["step"]), sum(row[side] for side in sides)
