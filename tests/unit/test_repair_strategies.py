@@ -26,3 +26,14 @@ def test_example_of_strategy(strategy: Strategy, example: Example):
     assert example.after in made, "\n---\n".join(text or "" for text in made)
     for text in made:
         ast.parse(text or "")
+
+
+def test_what_a_test_alone_raises_is_not_caught_in_the_code():
+    strategy = next(each for each in STRATEGIES if each.name == "handle_exception")
+    text = "def f(rows):\n    rows.check()\n    return rows\n"
+    asserted = {"exception_type": "AssertionError", "failing_tests": ["test_a.py::test_f"]}
+    frames = [{"file": PATH, "line": 2, "function": "f"}]
+    raised = {"exception_type": "RuntimeError", "failing_tests": ["test_a.py::test_f"]}
+
+    assert list(strategy.propose(problem_of(text, 2, {**asserted, "frames": []}))) == []
+    assert list(strategy.propose(problem_of(text, 2, {**raised, "frames": frames})))

@@ -19,7 +19,8 @@ _LOGGER = re.compile(r"^_?(logger|log|LOGGER|LOG)$")
 
 
 def propose(problem: Problem) -> Iterator[Edit]:
-    if not problem.exception:
+    in_tests_alone = problem.failing_tests and not problem.diagnosis.evidence.get("frames")
+    if not problem.exception or in_tests_alone:
         return
     for place in problem.places():
         statement = _statement(place)
