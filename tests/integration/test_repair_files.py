@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from selfheal_handlers.anomaly._promises import promises_of
 from selfheal_handlers.diagnosis._examples import (
     anomaly,
     make_repository,
@@ -18,6 +19,8 @@ from selfheal_handlers.fix import HANDLERS as FIX
 from selfheal_handlers.validation import HANDLERS as VALIDATION
 
 from selfheal import config
+from selfheal.analysis.documentation import detect_documentation
+from selfheal.analysis.model import Comparison, DetectionData, ReleaseWindow
 from selfheal.artifacts import Anomalies, Anomaly, Diagnoses, Patch, Validation
 from selfheal.artifacts.anomalies import Detector, Health
 from selfheal.artifacts.diagnosis import Impact
@@ -51,15 +54,16 @@ class World:
         stages = [("Start", {**TESTS, **files}), ("Change", changed)]
         self.commits = make_repository(folder / "repository", stages)
         self.tests = config.TestsConfig(command=["{python}", "-m", "pytest", "-q"])
-
-    def healed(self, found: Anomaly) -> tuple[Patch, Validation]:
-        """The fix and the validate phase on the diagnosis of an anomaly."""
-        repository = self.folder / "repository"
         releases = [
             Release(service="items", version=version, commit=commit, spans=0, logs=0)
             for version, commit in (("1.0", self.commits[0]), ("1.1", self.commits[-1]))
         ]
-        telemetry = telemetry_of(spans_dataset(self.folder, []), releases)
+        self.telemetry = telemetry_of(spans_dataset(folder, []), releases)
+
+    def healed(self, found: Anomaly) -> tuple[Patch, Validation]:
+        """The fix and the validate phase on the diagnosis of an anomaly."""
+        repository = self.folder / "repository"
+        telemetry = self.telemetry
         asked = anomaly_set([found])
         settings = config.DiagnoseConfig()
         codebase = load_codebase(History(repository), asked, telemetry, settings)
@@ -239,3 +243,44 @@ def test_what_no_index_has_is_told_and_the_commit_can_be_taken_back(
     assert "kioskreader is not installed, and the index client says" in patch.dropped[0].reason
     assert {each.strategy for each in patch.candidates} == {"revert_commit"}
     assert validation.selected == patch.candidates[0].id, validation
+
+
+NOTES = """\
+# Kiosk
+
+    >>> from kiosk import total
+    >>> total([10])
+    12.0
+    >>> total("x")
+    Traceback (most recent call last):
+    TypeError: no numbers
+    >>> total([1])  # doctest: +SKIP
+    7
+"""
+TOTAL = "def total(prices):\n    return round(sum(prices) * 1.2, 2)\n"
+
+
+def test_an_example_that_a_release_makes_print_otherwise_is_found_mended_and_proven(
+    tmp_path: Path,
+) -> None:
+    """It printed what it tells before; what raises, and what is skipped, is left to people."""
+    world = World(
+        tmp_path,
+        {"NOTES.md": NOTES, "kiosk.py": TOTAL},
+        {"kiosk.py": TOTAL.replace("1.2", "1.3")},
+    )
+    window = ReleaseWindow(version="1.1", start_ns=0, end_ns=1, requests=1)
+    earlier = window.model_copy(update={"version": "1.0"})
+    pair = Comparison(service="items", baseline=earlier, candidate=window)
+    promises = promises_of(
+        tmp_path / "repository", world.telemetry, [pair], world.tests, tmp_path / "scratch"
+    )
+    data = DetectionData(
+        dataset=world.telemetry.dataset, comparisons=[pair], promises={"items": promises["items"]}
+    )
+    (found,) = detect_documentation(data, config.DetectConfig()).anomalies
+    assert found.title == "NOTES.md:5: the example total([10]) prints 13.0; 12.0 is told"
+    patch, validation = world.healed(found)
+    assert "-    12.0\n+    13.0\n" in patch.candidates[0].patch
+    assert validation.selected == patch.candidates[0].id, validation
+    assert verdicts(validation, patch)["detector"] == "passed"

@@ -12,6 +12,8 @@ from selfheal.analysis.objectives import read_objectives
 from selfheal.analysis.promises import Promises, read_promises, wanted
 from selfheal.artifacts import Telemetry
 from selfheal.codebase.history import History
+from selfheal.config import TestsConfig
+from selfheal.sandbox.examples import stale_examples, with_examples
 
 OBJECTIVES = ("slo.yaml", "slo.yml")
 _VERSIONS = (
@@ -24,17 +26,19 @@ def promises_of(
     repository: Path | None,
     telemetry: Telemetry,
     comparisons: list[Comparison],
-    python: str | None,
+    tests: TestsConfig,
+    scratch: Path,
 ) -> dict[str, Promises]:
     """Per service whose judged commit is in the repository.
 
-    `python` is the interpreter of the service; pins are compared with what is installed
-    there, and not at all where none is named.
+    `tests.python` is the interpreter of the service; pins are compared with what is
+    installed there, and not at all where none is named. Examples in documents are run in
+    checkouts below `scratch`, confined.
     """
     if repository is None:
         return {}
     history = History(repository)
-    versions = installed_versions(python)
+    versions = installed_versions(tests.python)
     found = {}
     for comparison in comparisons:
         version = comparison.candidate.version
@@ -51,6 +55,9 @@ def promises_of(
         read = {file: text for file, text in zip(files, texts, strict=True) if text is not None}
         before = _baseline_commit(history, telemetry, comparison)
         promises = _promises(history, before, commit, read, versions)
+        if before is not None and before != commit:
+            stale = stale_examples(repository, before, commit, scratch, tests, with_examples(read))
+            promises = promises.model_copy(update={"claims": [*promises.claims, *stale]})
         objectives = [
             objective
             for file in OBJECTIVES

@@ -41,7 +41,7 @@ def load_telemetry_data(
     return DetectionData(
         dataset=telemetry.dataset,
         comparisons=pairs,
-        promises=promises_of(workspace.repository, telemetry, pairs, config.python),
+        promises=promises_of(workspace.repository, telemetry, pairs, config, workspace.folder),
         declared=declared_flows(workspace.repository, request.sequences),
         test_reports=[
             number

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
+from selfheal.analysis.documented_code import EXAMPLE, Claim
 from selfheal.analysis.model import Comparison, DetectionData, Findings
 from selfheal.analysis.promises import METHODS, DocumentedOperation, Promises, alike, parts
 from selfheal.artifacts import Anomaly, Dataset
@@ -57,6 +58,7 @@ Contradiction = Literal[
     "default not in code",
     "value not in code",
     "signature not in code",
+    "example not as told",
 ]
 
 
@@ -136,13 +138,21 @@ def _of_claims(comparison: Comparison, promises: Promises) -> Iterator[Anomaly]:
         if key in seen:
             continue
         seen.add(key)
-        about = f" of {claim.subject}" if claim.subject != claim.name else ""
         yield documentation_anomaly(
             comparison, claim.drift, claim.name, claim.file, claim.line, 0,
-            f"{claim.file}:{claim.line} tells of {claim.name}{about}: {claim.told}; the code has {claim.actual}",
+            _sentence(claim),
             operation=claim.subject,
-            facts={"subject": claim.subject, "told": claim.told, "actual": claim.actual},
+            facts=claim.model_dump(exclude={"drift", "name", "file", "line"}),
         )  # fmt: skip
+
+
+def _sentence(claim: Claim) -> str:
+    told, actual = (" ".join(each.split()) for each in (claim.told, claim.actual))
+    place = f"{claim.file}:{claim.line}"
+    if claim.drift == EXAMPLE:
+        return f"{place}: the example {claim.subject} prints {actual}; {told} is told"
+    about = f" of {claim.subject}" if claim.subject != claim.name else ""
+    return f"{place} tells of {claim.name}{about}: {told}; the code has {actual}"
 
 
 def _parameters(

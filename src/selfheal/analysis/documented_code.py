@@ -25,7 +25,10 @@ Drift = Literal[
     "default not in code",
     "value not in code",
     "signature not in code",
+    "example not as told",
 ]
+# Of examples only running them tells (`selfheal.sandbox.examples`).
+EXAMPLE: Drift = "example not as told"
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 _CONSTANT = r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*"

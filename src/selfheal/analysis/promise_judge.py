@@ -161,7 +161,7 @@ def _flow(anomaly: Anomaly, promises: Promises) -> _Found:
 def _claim(anomaly: Anomaly, promises: Promises) -> _Found:
     asked = anomaly.detector.parameters
     return [
-        f"{each.file}:{each.line} tells of {each.name}: {each.told}"
+        f"{each.file}:{each.line} tells of {each.subject}: {' '.join(each.told.split())}"
         for each in promises.claims
         if (each.drift, each.name, each.subject)
         == (asked["contradiction"], asked["name"], anomaly.operation)

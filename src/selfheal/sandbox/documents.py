@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from selfheal.analysis.documented_code import EXAMPLE
 from selfheal.analysis.promise_judge import (
     contradictions,
     judge_promises,
@@ -17,6 +18,7 @@ from selfheal.artifacts.validation import Check, CheckVerdict
 from selfheal.sandbox.bench import Bench
 from selfheal.sandbox.checks import listed
 from selfheal.sandbox.evidence import Subject
+from selfheal.sandbox.examples import broken_examples, with_examples
 from selfheal.sandbox.worktree import Worktree
 
 
@@ -34,8 +36,9 @@ def prove_document(
     one comes, and nothing that was told of the code and is in it is lost.
     """
     own = [anomalies[name] for name in subject.anomaly_ids]
-    before = _promises(bench, candidate.base_commit, None)
-    after = _promises(bench, candidate.base_commit, candidate.patch)
+    run = any(each.detector.parameters.get("contradiction") == EXAMPLE for each in own)
+    before = _promises(bench, candidate.base_commit, None, run=run)
+    after = _promises(bench, candidate.base_commit, candidate.patch, run=run)
     speed = Check(
         name="speed", verdict="unavailable", summary="only documents are changed", required=False
     )
@@ -66,7 +69,8 @@ def _judged(own: list[Anomaly], before: Promises, after: Promises) -> Check:
     return Check(name="detector", verdict=verdict, summary=why, counts=counts)
 
 
-def _promises(bench: Bench, commit: str, patch: str | None) -> Promises:
+def _promises(bench: Bench, commit: str, patch: str | None, *, run: bool) -> Promises:
+    """What a tree promises; `run` says whether its examples are run too."""
     with bench.checkout(commit, patch) as worktree:
         files = worktree.git("ls-files", "-z").split("\0")
         texts = {
@@ -74,7 +78,9 @@ def _promises(bench: Bench, commit: str, patch: str | None) -> Promises:
             for path in wanted(filter(None, files))
             if (text := _text(worktree, path)) is not None
         }
-    return read_promises(commit, texts, None)
+        broken = broken_examples(worktree.path, bench.tests, with_examples(texts)) if run else []
+    promises = read_promises(commit, texts, None)
+    return promises.model_copy(update={"claims": [*promises.claims, *broken]})
 
 
 def _text(worktree: Worktree, path: str) -> str | None:

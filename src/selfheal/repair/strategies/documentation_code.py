@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import get_args
 
-from selfheal.analysis.documented_code import Drift, claims
+from selfheal.analysis.documented_code import EXAMPLE, Drift, claims
 from selfheal.repair.documents import documents
 from selfheal.repair.edit import Edit, Splice
 from selfheal.repair.problem import Problem, is_test
@@ -20,6 +20,9 @@ def propose(problem: Problem) -> Iterator[Edit]:
     evidence = problem.diagnosis.evidence
     drift = evidence.get("contradiction")
     if drift not in get_args(Drift):
+        return
+    if drift == EXAMPLE:
+        yield from _example(problem)
         return
     written = [path for path in documents(problem.sources) if not path.endswith(_DESCRIPTIONS)]
     texts = {
@@ -46,6 +49,33 @@ def propose(problem: Problem) -> Iterator[Edit]:
             Splice(path=each.file, start=each.start, stop=each.stop, text=each.replacement or "")
             for each in found
         ],
+    )
+
+
+def _example(problem: Problem) -> Iterator[Edit]:
+    """The output as it was when the detector ran the example."""
+    evidence = problem.diagnosis.evidence
+    file, told, replacement = (
+        evidence.get("file"),
+        evidence.get("told"),
+        evidence.get("replacement"),
+    )
+    start, stop = evidence.get("start"), evidence.get("stop")
+    if not isinstance(file, str) or not isinstance(start, int) or not isinstance(stop, int):
+        return
+    there = problem.sources.get(file, "")[start:stop].rstrip("\r\n")
+    if [each.strip() for each in there.split("\n")] != [
+        each.strip() for each in str(told).split("\n")
+    ]:
+        return
+    yield Edit(
+        strategy=NAME,
+        template="example",
+        explanation=f"{evidence.get('name')}: `{evidence.get('subject')}` is told to print what it "
+        "prints now, for a release that was meant to change that.",
+        fit=0.7,
+        parameters={"subject": str(evidence.get("subject"))},
+        splices=[Splice(path=file, start=start, stop=stop, text=str(replacement))],
     )
 
 
