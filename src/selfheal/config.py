@@ -168,7 +168,7 @@ class SearchConfig(Section):
 
     candidates: int = Field(default=4000, ge=0)
     pairs: int = Field(default=1000, ge=0)
-    imports: int = Field(default=60, ge=0)
+    imports: int = Field(default=200, ge=0)
     recorded: int = Field(default=400, ge=0)
     enough: int = Field(default=8, ge=1)
     seconds: float = Field(default=240.0, gt=0)
