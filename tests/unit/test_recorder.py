@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import subprocess
 import sys
 import types
@@ -315,3 +316,12 @@ def test_a_module_that_refuses_to_be_looked_at_is_passed_over(
     monkeypatch.setitem(sys.modules, "strange", object())  # type: ignore[arg-type]
     monkeypatch.setitem(sys.modules, "plain", types.ModuleType("plain"))
     assert install(["kiosk:total"], tmp_path / "calls").problems == []
+
+
+def test_the_random_numbers_of_the_service_stay_the_same(service: Any, tmp_path: Path) -> None:
+    install(["kiosk:total"], tmp_path / "calls", first=0, rate=0.5)
+    random.seed(1)
+    before = random.random()
+    random.seed(1)
+    service.total([1])
+    assert random.random() == before

@@ -28,6 +28,8 @@ MESSAGE_CHARACTERS = 500
 # A function whose values cannot be taken is not asked for them for ever.
 UNUSABLE_AT_MOST = 20
 _WINDOW_SECONDS = 60.0
+# The service's own random numbers stay those that its seed gives.
+_chance = random.Random()
 
 Ids = tuple[str, str]
 _within: ContextVar[Ids | None] = ContextVar("selfheal_recorder", default=None)
@@ -74,7 +76,7 @@ class Site:
     def wanted(self, options: Options) -> bool:
         """Count a call; whether it is to be recorded."""
         self.calls = next(self._numbers)
-        if self.calls > options.first and random.random() >= options.rate:
+        if self.calls > options.first and _chance.random() >= options.rate:
             return False
         if self.unusable >= UNUSABLE_AT_MOST:
             return False
