@@ -108,7 +108,7 @@ def add_call(site: Site) -> Iterator[Draft]:
         parent = site.parent(node)
         if isinstance(parent, ast.Attribute) or node is getattr(parent, "func", None):
             continue
-        if isinstance(parent, ast.Starred | ast.Expr | ast.Index):
+        if isinstance(parent, ast.Starred | ast.Expr | ast.Index | ast.Raise):
             continue
         text = site.text(node)
         if len(text) > 80:

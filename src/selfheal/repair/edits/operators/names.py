@@ -256,7 +256,8 @@ def other_expression(site: Site) -> Iterator[Draft]:
                 pool.setdefault(text, each)
     for node in site.loads(ast.Name, ast.Subscript, ast.Attribute, ast.Call):
         parent = site.parent(node)
-        if isinstance(parent, ast.Attribute) or node is getattr(parent, "func", None):
+        # What is raised is no value: another expression would only raise by being wrong.
+        if isinstance(parent, ast.Attribute | ast.Raise) or node is getattr(parent, "func", None):
             continue
         text = site.text(node)
         kind = site.scope.kinds.of(node)
