@@ -1,4 +1,4 @@
-"""``python -m benchmarks.telemetry [--spans N] [--lines N] [--rounds N] [--plot] [--most N]``.
+"""``python -m benchmarks.telemetry [--spans N] [--lines N] [--rounds N] [--plot] [--most N] [--svg FILE]``.
 
 What it costs to read telemetry into a store, beside other tools, on the same files in the
 same run. Every candidate runs in fresh processes, in turns; the least time over the
@@ -7,7 +7,8 @@ the proportional set sizes of all its processes). What a candidate finds is chec
 rows, and the sum of all durations. Tools that are not installed are left out and named:
 ``pip install --group bench``, ``make clickhouse``, ``apt-get install lnav``.
 
-``--plot`` measures selfheal from 100,000 spans up to ``--most`` and draws the cost.
+``--plot`` measures selfheal from 100,000 spans up to ``--most`` and draws the cost, as text
+and, with ``--svg FILE``, into a file.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from typing import NamedTuple
 
 from benchmarks.telemetry import data
 from benchmarks.telemetry.candidates import CANDIDATES, CLICKHOUSE
+from benchmarks.telemetry.chart import Point, svg
 
 MEMORY_GOAL = 1e9
 WRITERS: dict[str, tuple[str, Callable[[Path, int], None]]] = {
@@ -152,19 +154,23 @@ def goals(found: dict[str, dict[str, Measured]]) -> list[tuple[str, bool | None]
     ]
 
 
-def plot(folder: Path, most: int) -> None:
-    """The cost a span of OTLP JSON, from 100,000 spans on, as text."""
+def plot(folder: Path, most: int, drawing: Path | None) -> None:
+    """The cost of OTLP JSON, from 100,000 spans on."""
     print("\nOTLP JSON, microseconds a span")
     count = 100_000
+    points: list[Point] = []
     while count <= most:
         source = folder / "traces.jsonl"
         data.write_otlp_json(source, count)
         one = measure("otlp-json", "selfheal", source, data.sums(count))
+        points.append(Point(count, one.seconds, one.memory))
         cost = one.seconds / count * 1e6
         bar = "█" * round(4 * cost)
         print(f"  {count:>11,} {cost:6.2f} {one.memory / 1e6:6,.0f} MB {bar}", flush=True)
         source.unlink()
         count = count * 3 if str(count).startswith("1") else count * 10 // 3
+    if drawing is not None and points:
+        drawing.write_text(svg("Reading spans of OTLP JSON: seconds over spans", points))
 
 
 def main() -> int:
@@ -174,11 +180,12 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--plot", action="store_true")
     parser.add_argument("--most", type=int, default=10_000_000, help="the largest of --plot")
+    parser.add_argument("--svg", type=Path, help="where --plot draws to")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="selfheal-benchmark-") as name:
         folder = Path(name)
         if chosen.plot:
-            plot(folder, chosen.most)
+            plot(folder, chosen.most, chosen.svg)
             return 0
         found = {}
         expected = data.sums(chosen.spans)
