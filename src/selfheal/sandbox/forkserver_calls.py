@@ -27,7 +27,11 @@ VARIADIC = 0x04, 0x08  # inspect.CO_VARARGS, CO_VARKEYWORDS
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _EXACT = (bool, float, complex, str, bytes, type(None), type(Ellipsis), type(NotImplemented))
 _NAMED = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
-_SEQUENCES = {list: "[]", tuple: "()", collections.deque: "[]"}
+_SEQUENCES: dict[type[Any], tuple[str, str]] = {
+    list: ("[", "]"),
+    tuple: ("(", ")"),
+    collections.deque: ("[", "]"),
+}
 _SETS = (set, frozenset)
 _PLAIN = (str, bytes, float, complex)
 
@@ -62,7 +66,7 @@ class Recorder:
         raised, with the arguments as they are then.
         """
         sys.settrace(None)
-        threading.settrace(None)  # type: ignore[arg-type]
+        threading.settrace(None)
         return self._calls
 
     def _enter(self, frame: types.FrameType, event: str, _: object) -> Any:
@@ -96,7 +100,13 @@ class Recorder:
                 after = described(arguments)
                 short = came if after == before else f"{came}, given is then {after}"
                 self._calls.append(
-                    [name, digest(before), digest(came + after), before[1:-1][:SHOWN], short[:SHOWN]]
+                    [
+                        name,
+                        digest(before),
+                        digest(came + after),
+                        before[1:-1][:SHOWN],
+                        short[:SHOWN],
+                    ]
                 )
             return local
 
@@ -197,11 +207,11 @@ def _long(value: Any) -> bool:
 
 
 def _sequence(
-    kind: type, sequence: type, value: Any, left: list[int], around: tuple[int, ...]
+    kind: type, sequence: type[Any], value: Any, left: list[int], around: tuple[int, ...]
 ) -> Iterator[str]:
     opening, closing = _SEQUENCES[sequence]
     yield _named(kind, sequence) + opening
-    for number, each in enumerate(sequence.__iter__(value)):  # type: ignore[misc]
+    for number, each in enumerate(sequence.__iter__(value)):
         if left[0] <= 0:
             break
         yield ", " if number else ""
