@@ -81,7 +81,8 @@ class Slot(NamedTuple):
         bounds, data = bounds_of(self.raw)
         if self.quoted or data.tobytes().translate(None, b"0123456789"):
             return None
-        if ((data[bounds[:-1]] == _ZERO) & (np.diff(bounds) > 1)).any():
+        lengths = np.diff(bounds)
+        if not lengths.all() or ((data[bounds[:-1]] == _ZERO) & (lengths > 1)).any():
             return None
         try:
             return np.asarray(self.raw.cast(pa.string()).cast(pa.int64()))
