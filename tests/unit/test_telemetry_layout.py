@@ -16,7 +16,6 @@ from selfheal.telemetry.formats.span_columns import iso_moments
 from selfheal.telemetry.formats.times import time_ns
 from selfheal.telemetry.layout import Layout, Nullable, Slot, columns_alike, plain, tables_of
 
-
 FIRST, LAST = map(datetime.fromisoformat, ("1960-01-01", "2262-01-01"))
 
 
