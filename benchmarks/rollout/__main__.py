@@ -65,14 +65,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.rollout")
     parser.add_argument("--rollouts", type=int, default=2000, help="simulated A/A rollouts")
     parser.add_argument("--effects", type=int, default=100, help="rollouts a case and effect")
-    parser.add_argument("--only", action="append", default=[], help="an effect, such as A/A")
+    parser.add_argument(
+        "--only", action="append", default=[], help="an effect, such as A/A, or a live scenario"
+    )
     parser.add_argument("--out", type=Path, help="write the rows as JSON")
     parser.add_argument("--live", action="store_true", help="roll out on a fleet of processes")
     options = parser.parse_args()
     if options.live:
         from benchmarks.rollout.live import live
 
-        rows = live()
+        rows = live(options.only)
     else:
         seconds = f"{STEP_SECONDS:.0f} s"
         print(

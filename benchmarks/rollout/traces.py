@@ -142,7 +142,7 @@ class Trace:
             return draw.binomial(requests.astype(int), rate).astype(float)
         groups = draw.poisson(requests * rate / together)
         sizes = [float(draw.geometric(1 / together, n).sum()) for n in groups]
-        return np.minimum(requests, np.array(sizes))
+        return np.asarray(np.minimum(requests, np.array(sizes)), float)
 
     def _latencies(self, draw: np.random.Generator, count: int, effect: Effect) -> Floats:
         values = 20 * np.exp(draw.normal(0, self.case.sigma, count))

@@ -112,14 +112,33 @@ def test_a_killed_proxy_is_seen_and_brought_back_at_the_same_address(fleet: Flee
     url, proxy = fleet.url, fleet._proxy()
     assert fleet.carried()
     assert proxy is not None
-    running = proxy._running()
-    assert running is not None
-    os.kill(running.pid, signal.SIGKILL)
+    serving = proxy.pid()
+    assert serving is not None
+    os.kill(serving, signal.SIGKILL)
     while fleet.carried():
         pass
     assert ask(fleet)[0] == ""
     fleet.tend()
     assert (fleet.url, ask(fleet)[0]) == (url, "1.0")
+
+
+def test_a_proxy_that_a_crash_left_unnoted_is_taken_over_as_well(fleet: Fleet) -> None:
+    """Killed between the start of a new configuration and its end, selfheal notes nothing."""
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom selfheal.delivery.fleet import Fleet\n"
+        "from selfheal.delivery.proxy import Proxy\n"
+        "start = Proxy._start\n"
+        "def dies(proxy):\n    start(proxy)\n    os.kill(os.getpid(), 9)\n"
+        "Proxy._start = dies\n"
+        "Fleet(Path(sys.argv[1])).route({'1.0': 50, '1.1': 50})\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(fleet.folder)], check=False)
+    fleet.route({"1.0": 100, "1.1": 0})
+    fleet.stop("1.1")
+    proxy = fleet._proxy()
+    assert proxy is not None
+    assert proxy.processes() == [proxy.pid()]
+    assert {ask(fleet)[0] for _ in range(20)} == {"1.0"}
 
 
 def test_a_shift_that_was_written_and_not_carried_out_is_found_out(fleet: Fleet) -> None:

@@ -17,14 +17,11 @@ import socket
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from pydantic import Field
-
-from selfheal.artifacts.model import Model
-from selfheal.delivery.processes import birth_of, is_alive
 from selfheal.errors import ServiceError
 
 DRAIN_SECONDS = 10.0
@@ -72,14 +69,6 @@ class Server(Protocol):
     def weight(self) -> float: ...
 
 
-class Running(Model):
-    """The proxy's processes: the present one, and those that finish what they have begun."""
-
-    pid: int
-    birth: int
-    draining: list[tuple[int, int]] = Field(default_factory=list)
-
-
 def find_haproxy() -> str | None:
     """The program, None where it is not installed."""
     return shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
@@ -105,12 +94,28 @@ class Proxy:
         if self.applied() == digest:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        configuration = self.folder / "haproxy.cfg"
-        configuration.write_text(text)
-        before = self._running()
+        (self.folder / "haproxy.cfg").write_text(text)
+        # The one before may die in between; then there are no sockets to take over.
+        complaint = self._start() and self._start()
+        if complaint:
+            raise ServiceError(
+                f"HAProxy does not start: {complaint}", where=str(self.folder / "haproxy.cfg")
+            )
+        deadline = time.monotonic() + _READY_SECONDS
+        while self.applied() != digest:
+            if time.monotonic() > deadline:
+                raise ServiceError(
+                    "HAProxy does not answer with its new configuration.", where=str(self.folder)
+                )
+            time.sleep(0.01)
+
+    def _start(self) -> str:
+        """Start a process that takes over from all others; its complaint, "" where it runs."""
         command = [_haproxy(), "-D", "-f", "haproxy.cfg", "-p", "haproxy.pid"]
-        if before is not None and is_alive(before.pid, before.birth):
-            command += ["-x", "admin.sock", "-sf", str(before.pid)]
+        others = [str(pid) for pid in self.processes()]
+        if others:
+            owner = ["-x", "admin.sock"] if self.applied() is not None else []
+            command += [*owner, "-sf", *others]
         done = subprocess.run(
             command,
             cwd=self.folder,
@@ -120,19 +125,10 @@ class Proxy:
             check=False,
             start_new_session=True,
         )
-        if done.returncode:
-            raise ServiceError(
-                f"HAProxy does not start: {done.stderr.strip().splitlines()[-1:]}",
-                where=str(configuration),
-            )
-        self._note(before)
-        deadline = time.monotonic() + _READY_SECONDS
-        while self.applied() != digest:
-            if time.monotonic() > deadline:
-                raise ServiceError(
-                    "HAProxy does not answer with its new configuration.", where=str(configuration)
-                )
-            time.sleep(0.01)
+        lines = done.stderr.strip().splitlines()
+        return (
+            (lines[-1] if lines else f"it ended with {done.returncode}") if done.returncode else ""
+        )
 
     def carries(self, servers: Sequence[Server]) -> bool:
         """Whether the running proxy has just these weights."""
@@ -140,29 +136,48 @@ class Proxy:
 
     def applied(self) -> str | None:
         """The digest of the configuration that serves now, None where no proxy answers."""
-        for line in self._ask("show info").splitlines():
-            name, _, value = line.partition(":")
-            if name == "description":
-                return value.strip()
-        return None
+        return self._information().get("description")
+
+    def pid(self) -> int | None:
+        """The process that serves now, None where no proxy answers."""
+        told = self._information().get("Pid")
+        return None if told is None else int(told)
+
+    def processes(self) -> list[int]:
+        """Every process of this proxy, also those that finish what they have begun.
+
+        They are looked up and not remembered: a crash may come between start and note.
+        """
+        return [
+            int(entry.name)
+            for entry in Path("/proc").iterdir()
+            if entry.name.isdigit() and self._is_ours(entry)
+        ]
 
     def drain(self) -> None:
         """Wait until earlier configurations have finished what they began, within limits."""
-        running = self._running()
         deadline = time.monotonic() + DRAIN_SECONDS
-        while running is not None and time.monotonic() < deadline:
-            if not any(is_alive(pid, birth) for pid, birth in running.draining):
-                return
-            time.sleep(0.02)
+        serving = self.pid()
+        while any(pid != serving for pid in self.processes()) and time.monotonic() < deadline:
+            time.sleep(0.05)
 
     def stop(self) -> None:
         """End every process of the proxy."""
-        running = self._running()
-        if running is not None:
-            for pid, birth in [(running.pid, running.birth), *running.draining]:
-                if is_alive(pid, birth):
-                    os.kill(pid, signal.SIGKILL)
-            (self.folder / "running.json").unlink(missing_ok=True)
+        for pid in self.processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _is_ours(self, entry: Path) -> bool:
+        try:
+            return (entry / "cwd").readlink() == self.folder.resolve() and (
+                entry / "comm"
+            ).read_text().strip() == "haproxy"
+        except OSError:
+            return False
+
+    def _information(self) -> dict[str, str]:
+        parted = (line.partition(":") for line in self._ask("show info").splitlines())
+        return {name: value.strip() for name, _, value in parted}
 
     def _configuration(self, servers: Sequence[Server]) -> tuple[str, str]:
         """The configuration for the instances that have traffic, and its digest."""
@@ -183,21 +198,6 @@ class Proxy:
             servers="\n".join(lines),
         )
         return text, digest
-
-    def _note(self, before: Running | None) -> None:
-        pid = int((self.folder / "haproxy.pid").read_text().split()[0])
-        earlier = [*before.draining, (before.pid, before.birth)] if before else []
-        draining = [each for each in earlier if is_alive(*each)]
-        noted = Running(pid=pid, birth=birth_of(pid) or 0, draining=draining)
-        temporary = self.folder / f".running.{os.getpid()}"
-        temporary.write_text(noted.model_dump_json())
-        temporary.replace(self.folder / "running.json")
-
-    def _running(self) -> Running | None:
-        try:
-            return Running.model_validate_json((self.folder / "running.json").read_bytes())
-        except FileNotFoundError:
-            return None
 
     def _ask(self, command: str) -> str:
         """What the proxy answers on its administration socket, "" where none does."""
