@@ -22,7 +22,8 @@ from selfheal.delivery.fleet import Fleet
 from selfheal.delivery.rollout_record import Request, RolloutFolder
 from selfheal.telemetry.receiver import Receiver
 
-GATE = GateConfig(step_seconds=16, minimum_requests=12)
+GATE = GateConfig(step_seconds=16, minimum_requests=12, fresh_baseline=False)
+FRESH = GATE.model_copy(update={"fresh_baseline": True})
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
 def test_a_good_fix_is_rolled_out_step_by_step_and_learned_from(
     fleet: Fleet, recorded: Path, tmp_path: Path
 ) -> None:
-    made = living(tmp_path / "world", "DISCOUNTS.get(code, 1.0)", fleet, recorded, gate=GATE)
+    made = living(tmp_path / "world", "DISCOUNTS.get(code, 1.0)", fleet, recorded, gate=FRESH)
     with Traffic(fleet.folder / "routing.json") as traffic:
         result = made.run(last="learn")
     assert result.state == "succeeded", result.reason
@@ -108,7 +109,7 @@ def test_a_bad_fix_is_rolled_back_in_traffic_and_in_git(
 def test_without_telemetry_nothing_is_promoted_and_a_human_is_asked(
     fleet: Fleet, recorded: Path, tmp_path: Path
 ) -> None:
-    gate = GATE.model_copy(update={"step_seconds": 1})
+    gate = FRESH.model_copy(update={"step_seconds": 1})
     made = living(tmp_path / "world", "DISCOUNTS.get(code, 1.0)", fleet, recorded, gate=gate)
     result = made.run()
     assert result.state == "waiting", result.reason
