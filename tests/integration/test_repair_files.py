@@ -62,6 +62,12 @@ class World:
 
     def healed(self, found: Anomaly) -> tuple[Patch, Validation]:
         """The fix and the validate phase on the diagnosis of an anomaly."""
+        patch, given = self.fixed(found)
+        validated = self._phase("validate", VALIDATION, given, config.ValidateConfig(enough=1))
+        return patch, validated
+
+    def fixed(self, found: Anomaly) -> tuple[Patch, dict[str, Any]]:
+        """The fix phase on the diagnosis of an anomaly, and what the next phase reads."""
         repository = self.folder / "repository"
         telemetry = self.telemetry
         asked = anomaly_set([found])
@@ -83,9 +89,8 @@ class World:
             "fix": config.FixConfig(),
             "service": config.ServiceConfig(),
         }
-        patch = self._phase("fix", FIX, given, config.FixConfig())
-        given["patch"] = patch
-        return patch, self._phase("validate", VALIDATION, given, config.ValidateConfig(enough=1))
+        given["patch"] = self._phase("fix", FIX, given, config.FixConfig())
+        return given["patch"], given
 
     def _phase(self, name: str, beats: Any, given: dict[str, Any], settings: Any) -> Any:
         """The beats of a phase in their order, as the runner wires them; the stored artifact."""
@@ -176,26 +181,12 @@ def contradicted(contradiction: str, name: str, line: int | None) -> Anomaly:
     return found.model_copy(update={"detector": detector})
 
 
-@pytest.mark.parametrize(
-    ("contradiction", "name", "line", "change"),
-    [
-        ("operation not shown", "GET /gone", 6, "-| `GET /gone` | was once |\n"),
-        (
-            "operation not documented",
-            "GET /offers",
-            None,
-            "+| `GET /offers` | Lists what is cheap today |\n",
-        ),
-    ],
-)
-def test_a_document_that_tells_what_is_not_so_is_mended_and_proven(
-    tmp_path: Path, contradiction: str, name: str, line: int | None, change: str
-) -> None:
+def test_a_document_that_tells_what_is_not_so_is_mended_and_proven(tmp_path: Path) -> None:
     """There is no code test for it: the documents' own detector is red before and quiet after."""
     world = World(tmp_path, {"docs/api.md": API, "kiosk.py": ""}, {"kiosk.py": ROUTES})
-    patch, validation = world.healed(contradicted(contradiction, name, line))
+    patch, validation = world.healed(contradicted("operation not documented", "GET /offers", None))
     best = patch.candidates[0]
-    assert change in best.patch
+    assert "+| `GET /offers` | Lists what is cheap today |\n" in best.patch
     assert patch.reproducers[best.diagnosis_id].unavailable is not None
     assert validation.selected == best.id, validation
     checks = verdicts(validation, patch)
@@ -233,16 +224,15 @@ def test_a_distribution_comes_from_the_users_own_index_where_it_is_not_installed
     assert verdicts(validation, patch)["detector"] == "passed", validation
 
 
-def test_what_no_index_has_is_told_and_the_commit_can_be_taken_back(
+def test_what_no_index_has_is_told_and_only_the_commit_can_be_taken_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     reads = {"kiosk.py": "from kioskreader import read\n"}
     world = World(tmp_path, {"requirements.txt": "click>=8\n", "kiosk.py": ""}, reads)
-    patch, validation = world.healed(missing("kioskreader"))
+    patch, _ = world.fixed(missing("kioskreader"))
     assert "kioskreader is not installed, and the index client says" in patch.dropped[0].reason
     assert {each.strategy for each in patch.candidates} == {"revert_commit"}
-    assert validation.selected == patch.candidates[0].id, validation
 
 
 NOTES = """\

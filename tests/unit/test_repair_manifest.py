@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfheal.repair.edit import spliced
@@ -165,6 +165,7 @@ versions = st.sampled_from(["", "==1.0", ">=2,<3", "~=1.4"])
 requirement = st.tuples(names, versions, st.sampled_from(["", "  # why"]))
 
 
+@settings(max_examples=60)
 @given(st.lists(requirement, max_size=6), names, st.sampled_from(["\n", "\r\n"]))
 def test_characters_outside_of_an_edit_stay(
     rows: list[tuple[str, str, str]], name: str, newline: str
