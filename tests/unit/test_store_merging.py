@@ -61,7 +61,8 @@ def test_a_failure_while_merging_changes_nothing(
     logs.mkdir()
     in_pieces(logs, store, 1)
     before = content_of(store)
-    (logs / "traces.jsonl").open("a").write(span(90))
+    with (logs / "traces.jsonl").open("a") as file:
+        file.write(span(90))
 
     def fail(*_: object) -> None:
         raise OSError("the disk is full")
