@@ -14,9 +14,21 @@ import itertools
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from selfheal.analysis.docstrings import Entry, Text, entries
+from selfheal.analysis.signatures import (
+    MISSING,
+    Function,
+    Module,
+    Signature,
+    are_numbers,
+    facts_of,
+    literal,
+    modules_of,
+    same,
+    signature_of,
+)
 from selfheal.artifacts.model import Model
 
 Drift = Literal[
@@ -30,7 +42,6 @@ Drift = Literal[
 # Of examples only running them tells (`selfheal.sandbox.examples`).
 EXAMPLE: Drift = "example not as told"
 
-Function = ast.FunctionDef | ast.AsyncFunctionDef
 _CONSTANT = r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*"
 _NUMBER = r"-?\d(?:[\d_,]*\d)?(?:\.\d+)?"
 _VALUE = rf"(?P<value>{_NUMBER}(?![\w.]*\w)|\"[^\"\n]*\"|'[^'\n]*'|True|False|None)"
@@ -49,7 +60,6 @@ _HEADINGS = re.compile(r"^\s*\|.*\|\s*$")
 _CELL_NAME = re.compile(r"^\s*`?(?P<name>[A-Za-z_]\w*)`?\s*$")
 _QUOTED = re.compile(r"`[^`\n]*`")
 _WORD = re.compile(r"[A-Za-z_]\w*")
-_MISSING = object()
 
 
 class Claim(Model):
@@ -71,22 +81,6 @@ class Claim(Model):
     replacement: str | None
 
 
-class Signature(NamedTuple):
-    """The parameters of a function as a caller sees them, with the sources of their defaults."""
-
-    name: str
-    file: str
-    parameters: dict[str, str | None]
-    open: bool
-    text: str
-
-
-class _Module(NamedTuple):
-    file: str
-    read: Text
-    tree: ast.Module
-
-
 def claims(
     texts: Mapping[str, str], documents: Sequence[str], within: Collection[str] | None = None
 ) -> list[Claim]:
@@ -100,7 +94,7 @@ def claims(
         for file, text in texts.items()
         if within is None or file in within or not named.isdisjoint(_WORD.findall(text))
     }
-    modules = list(_modules(wanted))
+    modules = list(modules_of(wanted))
     found = [
         claim
         for module in modules
@@ -123,17 +117,7 @@ def _named(text: str) -> Iterator[str]:
             yield from _WORD.findall(line.split("|")[1])
 
 
-def _modules(texts: Mapping[str, str]) -> Iterator[_Module]:
-    for file in sorted(texts):
-        if file.endswith(".py"):
-            try:
-                tree = ast.parse(texts[file].removeprefix("\ufeff"))
-            except (SyntaxError, ValueError):
-                continue
-            yield _Module(file, Text(texts[file]), tree)
-
-
-def _docstrings(module: _Module) -> Iterator[Claim]:
+def _docstrings(module: Module) -> Iterator[Claim]:
     """Claims of docstrings about their own functions, and of classes about their initialisers."""
     for node in ast.walk(module.tree):
         if (
@@ -151,7 +135,7 @@ def _docstrings(module: _Module) -> Iterator[Claim]:
 
 
 def _docstring(
-    module: _Module, holder: Function | ast.ClassDef, function: Function
+    module: Module, holder: Function | ast.ClassDef, function: Function
 ) -> Iterator[Claim]:
     told = entries(module.read, holder)
     signature = signature_of(module, function) if told else None
@@ -175,7 +159,7 @@ def _docstring(
         yield from _added(module, kept, new[0], function, holder.name)
 
 
-def _renamed(module: _Module, entry: Entry, name: str, signature: Signature, subject: str) -> Claim:
+def _renamed(module: Module, entry: Entry, name: str, signature: Signature, subject: str) -> Claim:
     """The parameter's present name, and with it its present default."""
     where, written = (entry.name_start, entry.name_stop), name
     told = next(_default(module, entry._replace(name=name), signature, subject), None)
@@ -186,7 +170,7 @@ def _renamed(module: _Module, entry: Entry, name: str, signature: Signature, sub
 
 
 def _claim(
-    module: _Module,
+    module: Module,
     drift: Drift,
     entry: Entry,
     subject: str,
@@ -204,21 +188,21 @@ def _claim(
     )  # fmt: skip
 
 
-def _default(module: _Module, entry: Entry, signature: Signature, subject: str) -> Iterator[Claim]:
+def _default(module: Module, entry: Entry, signature: Signature, subject: str) -> Iterator[Claim]:
     """A default that is told as a literal, and is another one in the signature."""
     source = signature.parameters[entry.name]
-    actual = _literal(source) if source is not None else _MISSING
+    actual = literal(source) if source is not None else MISSING
     found = _DEFAULT.search(module.read.text, entry.start, entry.stop)
-    if found is None or source is None or actual is _MISSING or actual is None:
+    if found is None or source is None or actual is MISSING or actual is None:
         return
     bare = found["value"].strip("`")
-    told = _literal(bare)
+    told = literal(bare)
     quoted = found["value"] != bare
-    if told is _MISSING and quoted and isinstance(actual, str) and re.fullmatch(r"[\w./:-]+", bare):
+    if told is MISSING and quoted and isinstance(actual, str) and re.fullmatch(r"[\w./:-]+", bare):
         told, source = bare, actual
-    if told is _MISSING or _same(told, actual):
+    if told is MISSING or same(told, actual):
         return
-    if not (type(told) is type(actual) or _numbers(told, actual) or told in (None, True, False)):
+    if not (type(told) is type(actual) or are_numbers(told, actual) or told in (None, True, False)):
         return
     ticks = re.match(r"`*", found["value"])[0]  # type: ignore[index]
     yield _claim(
@@ -228,7 +212,7 @@ def _default(module: _Module, entry: Entry, signature: Signature, subject: str) 
 
 
 def _added(
-    module: _Module, kept: Sequence[Entry], name: str, function: Function, subject: str
+    module: Module, kept: Sequence[Entry], name: str, function: Function, subject: str
 ) -> Iterator[Claim]:
     """A parameter that alone is not told of goes after the one before it, with its type and default."""
     order = list(signature_of(module, function).parameters)
@@ -236,70 +220,14 @@ def _added(
     if not before or name.startswith("_") or subject.startswith("_"):
         return
     last = max(before, key=lambda entry: entry.stop)
-    written = last.like(module.read.text, name, *_facts(module, function, name))
+    written = last.like(module.read.text, name, *facts_of(module, function, name))
     yield _claim(
         module, "parameter not in docstring", last, subject, name, (last.stop, last.stop),
         written, told="nothing", name=name,
     )  # fmt: skip
 
 
-def _facts(module: _Module, function: Function, name: str) -> tuple[str, str]:
-    """The annotation and the default of a parameter as they are written, as far as there are any."""
-    arguments = function.args
-    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-    annotation = next((each.annotation for each in every if each.arg == name), None)
-    default = _defaults(function).get(name)
-    return (
-        module.read.source(annotation) if annotation is not None else "",
-        module.read.source(default) if default is not None else "",
-    )
-
-
-def signature_of(module: _Module, function: Function) -> Signature:
-    """A function's parameters without ``self``; `open` where it takes any keyword."""
-    arguments = function.args
-    every = _own(function)
-    defaults = _defaults(function)
-    starred = [arguments.vararg] if arguments.vararg else []
-    names = [each.arg for each in (*every, *starred, *arguments.kwonlyargs)]
-    parameters = {
-        name: module.read.source(defaults[name]) if name in defaults else None for name in names
-    }
-    written = _written(function, parameters)
-    return Signature(function.name, module.file, parameters, arguments.kwarg is not None, written)
-
-
-def _own(function: Function) -> list[ast.arg]:
-    every = [*function.args.posonlyargs, *function.args.args]
-    return every[1:] if every and every[0].arg == "self" else every
-
-
-def _defaults(function: Function) -> dict[str, ast.expr]:
-    arguments = function.args
-    positional = [*arguments.posonlyargs, *arguments.args]
-    with_default = positional[len(positional) - len(arguments.defaults) :]
-    found = {each.arg: node for each, node in zip(with_default, arguments.defaults, strict=True)}
-    keywords = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-    return found | {each.arg: node for each, node in keywords if node is not None}
-
-
-def _written(function: Function, parameters: Mapping[str, str | None]) -> str:
-    """The parameters as a signature tells them: names and defaults, without types."""
-
-    def word(each: ast.arg) -> str:
-        default = parameters[each.arg]
-        return each.arg if default is None else f"{each.arg}={default}"
-
-    arguments = function.args
-    words = [word(each) for each in _own(function)]
-    if arguments.vararg:
-        words.append(f"*{arguments.vararg.arg}")
-    elif arguments.kwonlyargs:
-        words.append("*")
-    return ", ".join([*words, *(word(each) for each in arguments.kwonlyargs)])
-
-
-def _signatures(modules: Sequence[_Module]) -> dict[str, list[Signature]]:
+def _signatures(modules: Sequence[Module]) -> dict[str, list[Signature]]:
     """Functions by their own name and, of methods, by ``Class.method``; classes by their initialiser."""
     found: dict[str, list[Signature]] = defaultdict(list)
     for module in modules:
@@ -314,7 +242,7 @@ def _signatures(modules: Sequence[_Module]) -> dict[str, list[Signature]]:
     return found
 
 
-def _constants(modules: Sequence[_Module]) -> dict[str, list[tuple[Any, str]]]:
+def _constants(modules: Sequence[Module]) -> dict[str, list[tuple[Any, str]]]:
     """(value, source) of upper-case constants of modules, and of annotated settings of classes."""
     found: dict[str, list[tuple[Any, str]]] = defaultdict(list)
     for module in modules:
@@ -329,7 +257,7 @@ def _constants(modules: Sequence[_Module]) -> dict[str, list[tuple[Any, str]]]:
                     continue
                 if isinstance(target, ast.Name):
                     source = module.read.source(value)
-                    found[target.id].append((_literal(source), source))
+                    found[target.id].append((literal(source), source))
     return found
 
 
@@ -396,11 +324,11 @@ def _of_value(
 ) -> Iterator[Claim]:
     known = constants.get(name, ())
     told = line[span[0] : span[1]]
-    value = _literal(told.replace(",", "") if re.fullmatch(_NUMBER, told) else told)
-    if len(known) != 1 or known[0][0] is _MISSING or value is _MISSING:
+    value = literal(told.replace(",", "") if re.fullmatch(_NUMBER, told) else told)
+    if len(known) != 1 or known[0][0] is MISSING or value is MISSING:
         return
     actual, source = known[0]
-    if _same(value, actual) or not (type(value) is type(actual) or _numbers(value, actual)):
+    if same(value, actual) or not (type(value) is type(actual) or are_numbers(value, actual)):
         return
     yield Claim(
         drift="value not in code", name=name, subject=name, told=told, actual=source,
@@ -459,34 +387,18 @@ def _differs(name: str, default: str | None, actual: Mapping[str, str | None]) -
     source = actual[name]
     if default is None or source is None:
         return False
-    told, real = _literal(default), _literal(source)
-    return told is not _MISSING and real is not _MISSING and not _same(told, real)
+    told, real = literal(default), literal(source)
+    return told is not MISSING and real is not MISSING and not same(told, real)
 
 
 def _arguments(text: str) -> dict[str, str | None] | None:
     """Names and defaults of what reads as a signature; None for what does not, or is a call."""
     try:
         source = f"def f({text}): ..."
-        module = _Module("", Text(source), ast.parse(source))
+        module = Module("", Text(source), ast.parse(source))
     except SyntaxError:
         return None
     node = module.tree.body[0]
     if not isinstance(node, ast.FunctionDef) or node.args.kwarg:
         return None
     return signature_of(module, node).parameters or None
-
-
-def _literal(source: str) -> Any:
-    try:
-        return ast.literal_eval(source)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return _MISSING
-
-
-def _numbers(one: Any, other: Any) -> bool:
-    kinds = (int, float)
-    return all(isinstance(each, kinds) and not isinstance(each, bool) for each in (one, other))
-
-
-def _same(one: Any, other: Any) -> bool:
-    return bool(one == other and (type(one) is type(other) or _numbers(one, other)))
