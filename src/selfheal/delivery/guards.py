@@ -167,7 +167,7 @@ def guards(dataset: Dataset, scope: Scope, gate: GateConfig, levels: Levels) -> 
     with dataset.connect() as connection:
         blocks, counts = _load(connection, scope)
         latencies = _latencies(connection)
-    if not len(blocks):
+    if 0 in (counts.baseline.sum(), counts.candidate.sum()):
         nothing = Answer("no_data", {"requests": "none in the same blocks of both releases"})
         return dict.fromkeys(GUARDS, nothing)
     return {
