@@ -140,11 +140,11 @@ def proxy_killed(made: Delivery, fleet: Fleet, traffic: Traffic) -> str:
     began = time.monotonic()
     until(lambda: not fleet.carried())
     until(fleet.carried)
+    back = time.monotonic() - began
     time.sleep(0.5)
     lost = traffic.statuses.count(0) - before
     traffic.statuses[:] = [status for status in traffic.statuses if status]
     process.wait()
-    back = time.monotonic() - began
     return f"the proxy killed at 10 %, back within {back:.1f} s; {lost} requests lost meanwhile"
 
 
