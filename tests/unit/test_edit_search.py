@@ -141,3 +141,11 @@ def test_a_value_that_is_carried_on_comes_before_the_number_that_the_test_wants(
     made = [edit.apply(RUNS) for edit in edits]
     assert made.index(healed) < 300
     assert made.index(healed) < made.index(forged)
+
+
+def test_a_flag_is_no_number_to_compute_with():
+    text = "def f(rows, indent=2, strict=True, width=4):\n    return ' ' * indent + rows\n"
+    edits = propose_edits({PATH: text}, [Suspect(PATH, 2, 0.9)], read_hints([], []))
+    made = [edit.apply(text) for edit in edits]
+    assert text.replace("* indent", "* width") in made
+    assert text.replace("* indent", "* strict") not in made

@@ -9,6 +9,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 
+from selfheal.codebase.mutation import defaults_of
+
 NUMBER, TEXT, LIST, DICT, SET, TUPLE, BOOL, CALLABLE, COLLECTION = (
     "number", "text", "list", "dict", "set", "tuple", "bool", "callable", "collection",
 )  # fmt: skip
@@ -66,6 +68,8 @@ class Kinds:
         if isinstance(root, ast.FunctionDef | ast.AsyncFunctionDef):
             for argument in (*root.args.posonlyargs, *root.args.args, *root.args.kwonlyargs):
                 self._note(argument.arg, annotated(argument.annotation))
+            for argument, default in defaults_of(root):
+                self._note(argument.arg, self.of(default))
         nodes = list(nodes)
         for node in nodes:
             self._bindings(node)
