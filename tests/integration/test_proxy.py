@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -156,6 +157,16 @@ def test_a_proxy_that_does_not_start_leaves_the_routing_as_it_was(
         fleet.route({"1.0": 50, "1.1": 50})
     assert fleet.routing() == before
     assert {ask(fleet)[0] for _ in range(4)} == {"1.0"}
+
+
+def test_a_proxy_whose_folder_was_removed_is_ended_as_well(fleet: Fleet) -> None:
+    proxy = fleet._proxy()
+    assert proxy is not None
+    shutil.rmtree(proxy.folder)
+    assert len(proxy.processes()) == 1
+    fleet.stop_all()
+    while proxy.processes():
+        pass
 
 
 def test_the_proxy_outlives_the_process_that_started_it(fleet: Fleet) -> None:

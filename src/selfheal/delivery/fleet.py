@@ -258,10 +258,9 @@ class Fleet:
 
     def stop_all(self) -> None:
         """End every instance, whatever traffic it gets. The fleet is down afterwards."""
-        proxy = self._proxy()
-        if proxy is not None:
-            proxy.stop()
-        self._end(self.routing().instances)
+        Proxy(self.folder, self.port() or 0).stop()
+        if self.folder.is_dir():
+            self._end(self.routing().instances)
 
     def offsets(self) -> dict[str, int]:
         """How many bytes of each telemetry file are there now: a mark for `telemetry_since`."""

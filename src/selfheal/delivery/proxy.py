@@ -169,11 +169,12 @@ class Proxy:
 
     def _is_ours(self, entry: Path) -> bool:
         try:
-            return (entry / "cwd").readlink() == self.folder.resolve() and (
-                entry / "comm"
-            ).read_text().strip() == "haproxy"
+            # A folder that was removed meanwhile is still told, with this at its end.
+            place = str((entry / "cwd").readlink()).removesuffix(" (deleted)")
+            named = (entry / "comm").read_text().strip()
         except OSError:
             return False
+        return named == "haproxy" and place == str(self.folder.resolve())
 
     def _information(self) -> dict[str, str]:
         parted = (line.partition(":") for line in self._ask("show info").splitlines())
