@@ -94,6 +94,15 @@ def test_selected_tests_alone_run(tmp_path: Path) -> None:
     assert (result.state, result.passed) == ("passed", ["tests/test_app.py::test_one"])
 
 
+def test_an_inherited_test_is_named_by_the_class_that_inherits_it(tmp_path: Path) -> None:
+    """pytest's report names the file where it is written; a selection names the class's own."""
+    project(tmp_path, "from tests import Shared\nclass TestOwn(Shared): pass\n")
+    shared = "class Shared:\n    def test_shared(self): assert True\n"
+    (tmp_path / "tests" / "__init__.py").write_text(shared)
+    test = "tests/test_app.py::TestOwn::test_shared"
+    assert run_suite(tmp_path, TESTS, select=[test]).outcome(test) == "passed"
+
+
 def test_coverage_tells_lines_that_ran_from_lines_that_did_not(tmp_path: Path) -> None:
     app = "def pick(x):\n    if x:\n        return 1\n    return 2\n"
     project(tmp_path, "from app import pick\ndef test_pick(): assert pick(1) == 1\n", app)

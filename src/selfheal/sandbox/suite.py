@@ -137,7 +137,7 @@ def run_suite(
         )
         if is_pytest(tests):
             name = settings["made_to_fail"] if ours else None
-            result = _judge_pytest(done, report / "junit.xml", name)
+            result = _judge_pytest(done, report / "junit.xml", name, folder)
         else:
             result = _judge_command(done, tests)
         measured = None
@@ -285,7 +285,9 @@ def _judge_command(done: Completed, tests: TestsConfig) -> SuiteResult:
     )
 
 
-def _judge_pytest(done: Completed, report: Path, made_to_fail: str | None) -> SuiteResult:
+def _judge_pytest(
+    done: Completed, report: Path, made_to_fail: str | None, folder: Path
+) -> SuiteResult:
     if done.state == "timed_out":
         return SuiteResult(state="timed_out", note=TIMED_OUT)
     if done.state == "not_started":
@@ -301,7 +303,7 @@ def _judge_pytest(done: Completed, report: Path, made_to_fail: str | None) -> Su
     named: dict[str, list[str]] = {"passed": [], "failed": [], "errors": [], "skipped": []}
     for case in cases:
         if case.get("name") != made_to_fail:
-            named[_outcome(case)].append(_node_id(case))
+            named[_outcome(case)].append(_node_id(case, folder))
     groups = {outcome: sorted(set(names)) for outcome, names in named.items()}
     broken = bool(groups["failed"] or groups["errors"])
     state, note = _state(code, broken, any(groups.values()))
@@ -338,12 +340,22 @@ def _outcome(case: ElementTree.Element) -> str:
     return "skipped" if "skipped" in kinds else "passed"
 
 
-def _node_id(case: ElementTree.Element) -> str:
-    """``file::Class::name`` from the ``file``, ``classname`` and ``name`` of an xunit1 report."""
+def _node_id(case: ElementTree.Element, folder: Path) -> str:
+    """``file::Class::name`` from the ``file``, ``classname`` and ``name`` of an xunit1 report.
+
+    Of a test that a class inherits, `file` is where it is written, and the class's own file
+    is the one in `folder` that its dotted name begins with.
+    """
     name, owner = case.get("name", ""), case.get("classname", "")
     file = case.get("file")
     if not file:
         return f"{owner.replace('.', '/')}::{name}" if owner else name
     module = file.removesuffix(".py").replace("/", ".").replace(os.sep, ".")
+    if owner != module and not owner.startswith(f"{module}."):
+        parts = owner.split(".")
+        for length in range(len(parts), 0, -1):
+            own = "/".join(parts[:length]) + ".py"
+            if (folder / own).is_file():
+                return "::".join([own, *parts[length:], name])
     classes = owner.removeprefix(module).strip(".").split(".") if owner != module else []
     return "::".join([file, *(part for part in classes if part), name])
