@@ -19,7 +19,7 @@ from itertools import islice
 
 from selfheal.artifacts.patch import Search, Tried
 from selfheal.config import SearchConfig
-from selfheal.repair import Edit, Problem
+from selfheal.repair import Edit, Problem, edited
 from selfheal.repair.edits import CodeEdit, propose_edits, propose_pairs, read_hints
 from selfheal.repair.problem import is_test
 from selfheal.sandbox.forkserver import ServerEnded
@@ -284,7 +284,11 @@ class _Search:
             observer = SearchObserver(lane, self.survey, self.planner, self.problem.sources)
             looks = [observer.look(attempt) for attempt in best]
         orders = [
-            (bool(look.expected), -look.trust * _likelihood(attempt))
+            (
+                bool(look.expected),
+                not restores(attempt.edit, self.problem.sources, self.problem.good_sources),
+                -look.trust * _likelihood(attempt),
+            )
             for attempt, look in zip(best, looks, strict=True)
         ]
         return [best[n] for n in sorted(range(len(best)), key=lambda n: (orders[n], n))]
@@ -335,6 +339,19 @@ def why(verdict: Verdict) -> str:
 
 def _likelihood(attempt: Attempt) -> float:
     return attempt.edit.fit * OF_STRATEGIES if attempt.code is None else attempt.code.score
+
+
+def restores(edit: Edit, sources: Mapping[str, str], good: Mapping[str, str]) -> bool:
+    """Whether all lines that an edit writes stood there when all was well."""
+    for path, text in edited(edit, sources).items():
+        written = set(_lines(text)) - set(_lines(sources.get(path)))
+        if not written or not written <= set(_lines(good.get(path))):
+            return False
+    return True
+
+
+def _lines(text: str | None) -> list[str]:
+    return [line.strip() for line in (text or "").splitlines()]
 
 
 def ledger(judged: Iterable[Judged]) -> list[Tried]:
