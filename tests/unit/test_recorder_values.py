@@ -119,7 +119,7 @@ def test_the_order_of_keys_and_the_types_of_numbers_are_kept(value: Any) -> None
         *(threading.Lock(), object(), iter([]), len, lambda: 1, ValueError("x"), "\ud800"),
         *([object()], {"a": object()}, datetime.datetime.now().astimezone().tzinfo),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_cannot_be_made_again_is_said_to_be_so(value: Any) -> None:
     with pytest.raises(NotRecordable):
