@@ -149,3 +149,8 @@ def test_a_flag_is_no_number_to_compute_with():
     made = [edit.apply(text) for edit in edits]
     assert text.replace("* indent", "* width") in made
     assert text.replace("* indent", "* strict") not in made
+
+
+def test_a_parameter_that_is_called_by_default_is_edited_as_well():
+    text = "def f(rows, key=lambda row: row):\n    return g(key, rows)\n"
+    assert list(propose_edits({PATH: text}, [Suspect(PATH, 2, 0.9)], read_hints([], [])))

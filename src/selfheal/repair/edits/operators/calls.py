@@ -144,7 +144,7 @@ def _wrappers(site: Site, node: ast.expr) -> tuple[str, ...]:
     if isinstance(parent, ast.For | ast.AsyncFor | ast.comprehension) and node is parent.iter:
         pair = isinstance(parent.target, ast.Tuple)
         return _LOOPED_PAIRS if pair else _LOOPED
-    return _WRAPPERS[site.scope.kinds.guess(node)]
+    return _WRAPPERS.get(site.scope.kinds.guess(node), ())
 
 
 def bounded(site: Site) -> Iterator[Draft]:
