@@ -13,24 +13,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-REAL_TIME = (
-    "e2e/test_cycle_killed.py",
-    "e2e/test_demo.py",
-    "e2e/test_shop_faults.py",
-    "e2e/test_shop_recording.py",
-    "handlers/test_rollout.py",
-    "integration/test_fleet.py",
-    "integration/test_sandbox_trial.py",
-)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What runs services under live traffic shares no core with more of its kind."""
-    for item in items:
-        if item.path.as_posix().endswith(REAL_TIME):
-            item.add_marker(pytest.mark.xdist_group("real time"))
-
-
 FIRST_SECOND = 1_760_000_000
 SPANS_PER_RELEASE = 600
 
