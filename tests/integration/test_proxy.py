@@ -144,8 +144,11 @@ def test_a_proxy_that_a_crash_left_unnoted_is_taken_over_as_well(fleet: Fleet) -
 
 def test_a_shift_that_was_written_and_not_carried_out_is_found_out(fleet: Fleet) -> None:
     """What a crash leaves between the routing and the proxy."""
-    fleet._write(fleet.routing().model_copy(update={"instances": []}))
+    carried = fleet.routing()
+    fleet._write(carried.model_copy(update={"instances": []}))
     assert not fleet.carried()
+    fleet._write(carried)
+    assert fleet.carried()
 
 
 def test_a_proxy_that_does_not_start_leaves_the_routing_as_it_was(
