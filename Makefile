@@ -18,7 +18,7 @@ demo: $(READY)  ## watch a real service get sick and get healed (ARGS="--seed 3"
 	$(BIN)/selfheal demo $(ARGS)
 
 test: $(READY)  ## run the tests (ARGS="tests/unit -x")
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: lint types imports test  ## everything that must hold before a change lands
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from shop_world import World, kill_at_next_beat, world
@@ -18,8 +19,9 @@ from selfheal.demo import Recording, record
 pytestmark = pytest.mark.slow
 
 FAULTS = ["price_list", "quote"]
-SMALL = {
-    "validate": {"enough": 1, "max_candidates": 3},
+SMALL: dict[str, dict[str, Any]] = {
+    "fix": {"search": {"recorded": 20}},
+    "validate": {"enough": 1, "max_candidates": 3, "shuffled_runs": 3},
     "deploy": {"steps": [50, 100]},
     "learn": {"observe_seconds": 3},
 }

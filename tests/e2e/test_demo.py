@@ -65,7 +65,11 @@ def test_a_like_fault_is_healed_by_the_learned_pattern_with_fewer_candidates(
     artifacts = first_cycle[0] / "artifacts"
     first, tried_first = chosen(latest_run(artifacts), "history", seen_before=False)
     recording = record(tmp_path / "shop", 0, seconds=12, faults=["category_page"])
-    sections = {"deploy": {"target": "none"}, "learn": {"observe_seconds": 0}}
+    sections = {
+        "validate": {"shuffled_runs": 3},
+        "deploy": {"target": "none"},
+        "learn": {"observe_seconds": 0},
+    }
     with world(tmp_path / "world", recording, **sections) as shop:
         (shop.folder / "artifacts").mkdir()
         shutil.copyfile(artifacts / "patterns.json", shop.folder / "artifacts" / "patterns.json")

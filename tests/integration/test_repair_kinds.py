@@ -314,7 +314,7 @@ def test_the_repair_passes_its_own_test_and_the_unrepaired_code_does_not(
         "suite": "passed",
         "documentation": "passed",
     }.items()
-    assert not [each for each in checks if each.verdict == "failed"]
+    assert not [each for each in checks if each.required and each.verdict == "failed"]
 
 
 def validated(
