@@ -9,11 +9,9 @@ knows a later hash; `selfheal audit` prints the last one for that.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from selfheal.artifacts.canonical import canonical_bytes, sha256_of
+from selfheal.artifacts.locking import exclusive
 from selfheal.artifacts.model import Model
 from selfheal.contract import Effects
 from selfheal.errors import InvalidInput
@@ -67,7 +66,7 @@ def record(
 ) -> Entry:
     """Append an entry; it is on disk when this returns. Raises InvalidInput on a broken log."""
     artifacts.mkdir(parents=True, exist_ok=True)
-    with _locked(artifacts / FILE) as file:
+    with exclusive(artifacts / FILE) as file:
         last = _last(file, artifacts / FILE)
         draft = Entry(
             number=last.number + 1 if last else 1,
@@ -172,13 +171,3 @@ def _last(file: int, path: Path) -> Entry | None:
         os.ftruncate(file, len(whole))
     lines = whole.splitlines()
     return _entry(lines[-1], f"{path}:{len(lines)}") if lines else None
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[int]:
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield file
-    finally:
-        os.close(file)

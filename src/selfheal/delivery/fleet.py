@@ -17,7 +17,6 @@ instance per session by weight and read the file again when it changes.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import time
@@ -27,6 +26,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
+from selfheal.artifacts.locking import exclusive
 from selfheal.artifacts.model import Model
 from selfheal.config import ServiceConfig
 from selfheal.delivery.processes import birth_of, end, is_alive
@@ -364,8 +364,7 @@ class Fleet:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        with (self.folder / ".lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with exclusive(self.folder / ".lock"):
             yield
 
 

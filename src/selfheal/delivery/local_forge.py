@@ -12,7 +12,6 @@ The checks that a branch requires are named in the repository's own git configur
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from selfheal.artifacts.canonical import sha256_of
+from selfheal.artifacts.locking import exclusive
 from selfheal.codebase.git import git
 from selfheal.delivery.fingerprint import Fingerprint
 from selfheal.delivery.forge import CheckState, Pull
@@ -150,8 +150,7 @@ class LocalForge:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         self.pulls.mkdir(parents=True, exist_ok=True)
-        with (self.pulls / ".lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with exclusive(self.pulls / ".lock"):
             yield
 
 

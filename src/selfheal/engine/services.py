@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -12,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from selfheal.artifacts.canonical import canonical_bytes, sha256_of
+from selfheal.artifacts.locking import exclusive
 from selfheal.contract import ARTIFACT_NAMES
 from selfheal.engine.journal import Event, decode, encode
 from selfheal.errors import InvalidInput
@@ -129,7 +128,7 @@ class EffectsLedger:
         return state, result
 
     def _append(self, record: Event) -> None:
-        with _exclusive(self.path) as file:
+        with exclusive(self.path) as file:
             size = os.fstat(file).st_size
             if size and os.pread(file, 1, size - 1) != b"\n":
                 os.write(file, b"\n")
@@ -147,13 +146,3 @@ def read_effects(path: Path) -> Iterator[Event]:
         record = decode(line + b"\n")
         if record is not None:
             yield record
-
-
-@contextlib.contextmanager
-def _exclusive(path: Path) -> Iterator[int]:
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield file
-    finally:
-        os.close(file)

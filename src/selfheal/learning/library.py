@@ -5,14 +5,13 @@ It has the format of the artifact. Changes are made under a lock and appear whol
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from selfheal.artifacts import Patterns
 from selfheal.artifacts.envelope import envelope, read_artifact
+from selfheal.artifacts.locking import exclusive
 from selfheal.learning.ledger import Use, recorded
 
 FILE = "patterns.json"
@@ -33,7 +32,7 @@ def update_library(
 ) -> Patterns:
     """Record the uses in the library and return it. Recording them again changes nothing."""
     artifacts_folder.mkdir(parents=True, exist_ok=True)
-    with _locked(artifacts_folder / ".patterns.lock"):
+    with exclusive(artifacts_folder / ".patterns.lock"):
         library = recorded(read_library(artifacts_folder), uses)
         content = envelope(
             "patterns", library, run_id=run_id, produced_by=produced_by, inputs=[]
@@ -57,10 +56,3 @@ def holds(library: Patterns, uses: Sequence[Use]) -> bool:
     return all(
         known.get((use.pattern.id, use.run_id, use.candidate_id)) == use.outcome for use in uses
     )
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
