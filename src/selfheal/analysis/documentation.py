@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-from selfheal.analysis.documented_code import EXAMPLE, Claim
+from selfheal.analysis.documented_code import EXAMPLE, Claim, Drift
 from selfheal.analysis.model import Comparison, DetectionData, Findings
 from selfheal.analysis.promises import METHODS, DocumentedOperation, Promises, alike, parts
 from selfheal.artifacts import Anomaly, Dataset
@@ -45,21 +45,18 @@ SELECT operation, name, count(*)::BIGINT AS requests FROM (
 ) WHERE name <> '' GROUP BY ALL ORDER BY ALL
 """
 
-Contradiction = Literal[
-    "operation not shown",
-    "operation not documented",
-    "parameter not documented",
-    "flag not in code",
-    "flow step not shown",
-    "flow order not shown",
-    "flow not documented",
-    "parameter not in code",
-    "parameter not in docstring",
-    "default not in code",
-    "value not in code",
-    "signature not in code",
-    "example not as told",
-]
+Contradiction = (
+    Literal[
+        "operation not shown",
+        "operation not documented",
+        "parameter not documented",
+        "flag not in code",
+        "flow step not shown",
+        "flow order not shown",
+        "flow not documented",
+    ]
+    | Drift
+)
 
 
 class Shown(NamedTuple):

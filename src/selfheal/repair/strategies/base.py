@@ -11,7 +11,7 @@ from selfheal.artifacts.model import AnomalyKind
 from selfheal.repair.edit import Edit, Splice
 from selfheal.repair.fallbacks import Fallback, expressions, in_comprehension, statements
 from selfheal.repair.problem import Place, Problem
-from selfheal.repair.source import Source
+from selfheal.repair.source import Function, Source
 
 Propose = Callable[[Problem], Iterable[Edit]]
 
@@ -52,6 +52,24 @@ def error_strategy(name: str, propose: Propose, *examples: Example) -> Strategy:
 def performance_strategy(name: str, propose: Propose, *examples: Example) -> Strategy:
     """A strategy that is asked for slow operations alone."""
     return Strategy(name, frozenset({"performance"}), propose, examples)
+
+
+def edit_of(
+    strategy: str,
+    function: Function,
+    template: str,
+    told: str,
+    fit: float,
+    splices: list[Splice],
+) -> Edit:
+    """An edit of a function, explained as "In NAME, `told`"."""
+    return Edit(
+        strategy=strategy,
+        template=template,
+        explanation=f"In {function.name}, {told}",
+        fit=round(fit, 6),
+        splices=splices,
+    )
 
 
 def early_exits(

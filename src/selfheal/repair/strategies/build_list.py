@@ -16,7 +16,7 @@ from selfheal.repair.costs import Built, asked, built, in_turn
 from selfheal.repair.edit import Edit, Splice
 from selfheal.repair.problem import Problem
 from selfheal.repair.source import Function, Source
-from selfheal.repair.strategies.base import Example, import_splices, performance_strategy
+from selfheal.repair.strategies.base import Example, edit_of, import_splices, performance_strategy
 from selfheal.repair.strategies.scope import scope
 
 NAME = "build_list"
@@ -67,7 +67,7 @@ def _appended(found: Built, factor: float) -> Edit | None:
         single = len(added.elts) == 1 and not isinstance(added.elts[0], ast.Starred)
         text = source.segment(added.elts[0]) if single else source.segment(added)
         splices.append(source.replace(node, f"{name}.{'append' if single else 'extend'}({text})"))
-    return _edit(found.function, "append", f"{name} grows in place.", 0.9 * factor, splices)
+    return edit_of(NAME, found.function, "append", f"{name} grows in place.", 0.9 * factor, splices)
 
 
 def _looks(source: Source, node: ast.Name) -> bool:
@@ -104,7 +104,7 @@ def _reversed(found: Built, factor: float) -> Edit | None:
     ]
     splices.append(source.insert_after(found.loop, [f"{name}.reverse()"]))
     told = f"{name} grows at its end, and is turned round once."
-    return _edit(found.function, "reverse", told, 0.9 * factor, splices)
+    return edit_of(NAME, found.function, "reverse", told, 0.9 * factor, splices)
 
 
 def _popped(function: Function) -> set[str]:
@@ -144,7 +144,7 @@ def _queue(source: Source, function: Function, name: str, factor: float) -> Edit
             return None
     splices += import_splices(source, "collections")
     told = f"{name} is a deque, which gives its first element without moving the others."
-    return _edit(function, "deque", told, 0.9 * factor, splices)
+    return edit_of(NAME, function, "deque", told, 0.9 * factor, splices)
 
 
 def _eaten(source: Source, function: Function, loop: ast.While, factor: float) -> Edit | None:
@@ -175,7 +175,7 @@ def _eaten(source: Source, function: Function, loop: ast.While, factor: float) -
         source.replace(cuts[0], f"{name}.popleft()"),
     ]
     told = f"{name} gives its first element away; the rest is not copied with each turn."
-    return _edit(function, "deque_of_rest", told, 0.85 * factor, splices)
+    return edit_of(NAME, function, "deque_of_rest", told, 0.85 * factor, splices)
 
 
 def _makes_list(value: ast.expr) -> bool:
@@ -213,16 +213,6 @@ def _tested(source: Source, node: ast.Name) -> bool:
     if isinstance(parent, ast.For | ast.comprehension):
         return parent.iter is node
     return isinstance(parent, ast.BoolOp) and isinstance(source.parent(parent), ast.While | ast.If)
-
-
-def _edit(function: Function, template: str, told: str, fit: float, splices: list[Splice]) -> Edit:
-    return Edit(
-        strategy=NAME,
-        template=template,
-        explanation=f"In {function.name}, {told}",
-        fit=round(fit, 6),
-        splices=splices,
-    )
 
 
 STRATEGY = performance_strategy(

@@ -15,7 +15,7 @@ from selfheal.repair.costs import asked
 from selfheal.repair.edit import Edit, Splice
 from selfheal.repair.problem import Problem
 from selfheal.repair.source import Function, Source, same
-from selfheal.repair.strategies.base import Example, performance_strategy
+from selfheal.repair.strategies.base import Example, edit_of, performance_strategy
 from selfheal.repair.strategies.hoist_call import has_effect
 from selfheal.repair.strategies.scope import scope
 
@@ -52,7 +52,7 @@ def _stopping(source: Source, function: Function, call: ast.Call, factor: float)
         Splice(path=source.path, start=stop - 1, stop=stop, text=""),
     ]
     told = f"`{dotted(call.func)}` stops at the first element that decides."
-    return _edit(function, "generator", told, (0.75 if calls else 0.9) * factor, splices)
+    return edit_of(NAME, function, "generator", told, (0.75 if calls else 0.9) * factor, splices)
 
 
 def _by_line(source: Source, function: Function, loop: ast.For, factor: float) -> Edit | None:
@@ -67,7 +67,7 @@ def _by_line(source: Source, function: Function, loop: ast.For, factor: float) -
         return None
     told = f"the lines of {source.segment(holder)} are read one by one."
     splices = [source.replace(call, source.segment(holder))]
-    return _edit(function, "by_line", told, 0.8 * factor, splices)
+    return edit_of(NAME, function, "by_line", told, 0.8 * factor, splices)
 
 
 def _one_row(source: Source, function: Function, node: ast.Assign, factor: float) -> Edit | None:
@@ -101,17 +101,7 @@ def _one_row(source: Source, function: Function, node: ast.Assign, factor: float
         other = source.segment(each.orelse)
         text = row if other == "None" else f"{row} if {row} is not None else {other}"
         splices.append(source.replace(each, text))
-    return _edit(function, "one_row", "one row is fetched, not all.", 0.9 * factor, splices)
-
-
-def _edit(function: Function, template: str, told: str, fit: float, splices: list[Splice]) -> Edit:
-    return Edit(
-        strategy=NAME,
-        template=template,
-        explanation=f"In {function.name}, {told}",
-        fit=round(fit, 6),
-        splices=splices,
-    )
+    return edit_of(NAME, function, "one_row", "one row is fetched, not all.", 0.9 * factor, splices)
 
 
 STRATEGY = performance_strategy(
