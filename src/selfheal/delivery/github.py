@@ -6,8 +6,7 @@ merge is GitHub's own, so its branch protection and rulesets count as they do fo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -16,20 +15,24 @@ from selfheal.config import DeployConfig
 from selfheal.delivery.access import git_access, token_of
 from selfheal.delivery.fingerprint import Fingerprint
 from selfheal.delivery.forge import CheckState, Pull, PullState, host_of, project_of
+from selfheal.delivery.hosted import (
+    CLOSED_LISTED,
+    CONTEXT,
+    DESCRIPTION_WIDTH,
+    REVERTED,
+    in_words,
+    with_own,
+)
 from selfheal.delivery.progress import STICKY
 from selfheal.delivery.workshop import Workshop, remote_head
-from selfheal.errors import ConfigurationError, MissingExtra, PushRefused, RepositoryError
+from selfheal.errors import ConfigurationError, MissingExtra, PushRefused
 
 if TYPE_CHECKING:
     from github import Github
     from github.PullRequest import PullRequest
 
-CONTEXT = "selfheal/"
-REVERTED = "selfheal-reverted"
-CLOSED_LISTED = 300
 # GitHub asks for a second between writes: docs.github.com, "Best practices for the REST API".
 SECONDS_BETWEEN_REQUESTS, SECONDS_BETWEEN_WRITES = 0.1, 1.0
-DESCRIPTION_WIDTH = 140
 
 _SAID: dict[CheckState, str] = {
     "passed": "success", "failed": "failure", "pending": "pending",
@@ -168,12 +171,7 @@ class GitHubForge:
             }
             for status in commit.get_combined_status().statuses:
                 found[status.context] = _HEARD.get(status.state, "failed")
-        own = {
-            name.removeprefix(CONTEXT): state
-            for name, state in found.items()
-            if name.startswith(CONTEXT)
-        }
-        return {**own, **found}
+        return with_own(found)
 
     def required_checks(self, base: str) -> list[str]:
         """Those of the branch's protection, and of the rulesets that are active on it."""
@@ -279,26 +277,12 @@ def _contexts(rules: Any) -> set[str]:
     }
 
 
-@contextmanager
-def _in_words(what: str) -> Iterator[None]:
-    """Turn what the API answers into a mistake of the user's that says what helps."""
-    import requests
+def _in_words(what: str) -> AbstractContextManager[None]:
     from github import GithubException
 
-    try:
-        yield
-    except GithubException as error:
-        raise RepositoryError(
-            f"GitHub answered {error.status} for {what}: {_words(error)}.",
-            where="deploy.forge",
-            hint="Look at the token's permissions, deploy.forge.project and deploy.forge.base_url.",
-        ) from error
-    except requests.RequestException as error:
-        raise RepositoryError(
-            f"GitHub could not be asked for {what}: {type(error).__name__}.",
-            where="deploy.forge.base_url",
-            hint="When it is reachable: selfheal resume",
-        ) from error
+    return in_words(
+        "GitHub", GithubException, lambda error: (error.status, _words(error)), "permissions", what
+    )
 
 
 def _words(error: Any) -> str:

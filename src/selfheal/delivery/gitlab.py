@@ -6,8 +6,7 @@ was tried against a small server that speaks GitLab's API, and on no more than t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -18,18 +17,23 @@ from selfheal.config import DeployConfig
 from selfheal.delivery.access import git_access, token_of
 from selfheal.delivery.fingerprint import Fingerprint
 from selfheal.delivery.forge import CheckState, Pull, PullState, host_of, project_of
+from selfheal.delivery.hosted import (
+    CLOSED_LISTED,
+    CONTEXT,
+    DESCRIPTION_WIDTH,
+    REVERTED,
+    in_words,
+    with_own,
+)
 from selfheal.delivery.progress import STICKY
 from selfheal.delivery.workshop import Workshop, remote_head
-from selfheal.errors import ConfigurationError, MissingExtra, PushRefused, RepositoryError
+from selfheal.errors import ConfigurationError, MissingExtra, PushRefused
 
 if TYPE_CHECKING:
     from gitlab import Gitlab
 
-CONTEXT = "selfheal/"
 PIPELINE = "pipeline"
-REVERTED = "selfheal-reverted"
 DRAFT = "Draft: "
-CLOSED_LISTED = 300
 
 _SAID: dict[CheckState, str] = {
     "passed": "success", "failed": "failed", "pending": "running",
@@ -141,12 +145,7 @@ class GitLabForge:
             pipeline = self._request(pull.number).attributes.get("head_pipeline")
             if pipeline is not None and pipeline.get("sha") == pull.head:
                 found[PIPELINE] = _HEARD.get(pipeline["status"], "pending")
-        own = {
-            name.removeprefix(CONTEXT): state
-            for name, state in found.items()
-            if name.startswith(CONTEXT)
-        }
-        return {**own, **found}
+        return with_own(found)
 
     def required_checks(self, base: str) -> list[str]:
         """The pipeline, where the project merges nothing without its success."""
@@ -203,7 +202,7 @@ class GitLabForge:
                 {
                     "state": _SAID[state],
                     "name": f"{CONTEXT}{name}",
-                    "description": description[:140],
+                    "description": description[:DESCRIPTION_WIDTH],
                     "ref": request.source_branch,
                 }
             )
@@ -233,26 +232,12 @@ class GitLabForge:
         )
 
 
-@contextmanager
-def _in_words(what: str) -> Iterator[None]:
-    """Turn what the API answers into a mistake of the user's that says what helps."""
-    import requests
+def _in_words(what: str) -> AbstractContextManager[None]:
     from gitlab import GitlabError
 
-    try:
-        yield
-    except GitlabError as error:
-        raise RepositoryError(
-            f"GitLab answered {error.response_code} for {what}: {_words(error)}.",
-            where="deploy.forge",
-            hint="Look at the token's scopes, deploy.forge.project and deploy.forge.base_url.",
-        ) from error
-    except requests.RequestException as error:
-        raise RepositoryError(
-            f"GitLab could not be asked for {what}: {type(error).__name__}.",
-            where="deploy.forge.base_url",
-            hint="When it is reachable: selfheal resume",
-        ) from error
+    return in_words(
+        "GitLab", GitlabError, lambda error: (error.response_code, _words(error)), "scopes", what
+    )
 
 
 def _words(error: Any) -> str:
