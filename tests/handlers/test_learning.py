@@ -12,11 +12,13 @@ from selfheal_handlers.learning.assess_success import assess_success
 from selfheal_handlers.learning.calculate_improvement import calculate_improvement
 from selfheal_handlers.learning.compare_metrics import compare_metrics
 from selfheal_handlers.learning.generate_insights import generate_insights
+from selfheal_handlers.learning.load_deployment_info import load_deployment_info
 from selfheal_handlers.learning.store_effectiveness import store_effectiveness
 from selfheal_handlers.learning.update_learning_models import update_learning_models
 
 from selfheal.artifacts import Patterns
 from selfheal.artifacts.deployment import Gate, Merge, RolloutStep
+from selfheal.artifacts.validation import Composition
 from selfheal.config import LearnConfig
 from selfheal.learning.assessment import improvement_of
 from selfheal.learning.ledger import recorded
@@ -139,3 +141,24 @@ def test_another_outcome_of_the_same_run_reaches_the_library(tmp_path: Path) -> 
 def test_wilson_interval_matches_the_published_example() -> None:
     # Newcombe, Statistics in Medicine 17, 1998, table I: 81 of 263.
     assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+
+
+def test_of_a_part_that_was_shipped_only_its_own_anomalies_are_watched(tmp_path: Path) -> None:
+    """A policy held the other cause back: it is still there, and not this fix's failure."""
+    given = {**load_deployment_info.example(tmp_path)}
+    (healed,) = given["diagnosis"].diagnoses
+    held = healed.model_copy(update={"id": "held", "anomaly_ids": ["anomaly-held"]})
+    one = given["patch"].candidates[1]
+    other = one.model_copy(update={"id": "candidate-held", "diagnosis_id": "held"})
+    both = Composition(id="combined", candidate_ids=[one.id, other.id], patch=one.patch)
+    given["diagnosis"] = given["diagnosis"].model_copy(update={"diagnoses": [healed, held]})
+    given["patch"] = given["patch"].model_copy(
+        update={"candidates": [*given["patch"].candidates, other]}
+    )
+    given["validation"] = given["validation"].model_copy(
+        update={"selected": both.id, "composition": both}
+    )
+    whole = given["deployment"].model_copy(update={"candidate_id": both.id})
+    assert load_deployment_info(**given).watched == sorted(healed.anomaly_ids)
+    watched = load_deployment_info(**{**given, "deployment": whole}).watched
+    assert watched == sorted([*healed.anomaly_ids, "anomaly-held"])

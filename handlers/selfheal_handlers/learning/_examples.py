@@ -25,7 +25,7 @@ def track_requested(_folder: Path) -> Mapping[str, Any]:
 
 
 def load_deployment_info(folder: Path) -> Mapping[str, Any]:
-    return {**_decided(), "workspace": FolderWorkspace(folder)}
+    return {**_decided(), "deployment": deployment(), "workspace": FolderWorkspace(folder)}
 
 
 def collect_post_deployment_metrics(folder: Path) -> Mapping[str, Any]:

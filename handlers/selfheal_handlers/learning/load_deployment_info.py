@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from selfheal.artifacts import Diagnoses, Patch, Validation
+from selfheal.artifacts import Deployment, Diagnoses, Patch, Validation
 from selfheal.contract import Workspace, handler
-from selfheal.delivery.plan import chosen_candidates
+from selfheal.delivery.plan import shipped_candidates
 from selfheal.learning.library import read_library
 from selfheal_handlers.learning import _examples
 from selfheal_handlers.learning._results import DeploymentInfo
@@ -12,10 +12,15 @@ from selfheal_handlers.learning._results import DeploymentInfo
 
 @handler("load_deployment_info", kind="stage-crew", example=_examples.load_deployment_info)
 def load_deployment_info(
-    validation: Validation, patch: Patch, diagnosis: Diagnoses, workspace: Workspace
+    deployment: Deployment,
+    validation: Validation,
+    patch: Patch,
+    diagnosis: Diagnoses,
+    workspace: Workspace,
 ) -> DeploymentInfo:
-    """The anomalies that the chosen candidates shall heal, and the pattern library."""
-    healed = {candidate.diagnosis_id for candidate in chosen_candidates(validation, patch)}
+    """The anomalies that the shipped candidates shall heal, and the pattern library."""
+    shipped = shipped_candidates(deployment, validation, patch)
+    healed = {candidate.diagnosis_id for candidate in shipped}
     watched = {name for d in diagnosis.diagnoses if d.id in healed for name in d.anomaly_ids}
     return DeploymentInfo(
         run_id=workspace.run_id,

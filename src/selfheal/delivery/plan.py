@@ -9,6 +9,7 @@ from pydantic import Field
 from selfheal.artifacts import (
     Anomalies,
     Candidate,
+    Deployment,
     Diagnoses,
     Diagnosis,
     Model,
@@ -103,6 +104,14 @@ def chosen_candidates(validation: Validation, patch: Patch) -> list[Candidate]:
     else:
         wanted = [validation.selected] if validation.selected is not None else []
     return [candidate for candidate in patch.candidates if candidate.id in wanted]
+
+
+def shipped_candidates(
+    deployment: Deployment, validation: Validation, patch: Patch
+) -> list[Candidate]:
+    """The candidates that the delivery was about: a policy may have let only a part through."""
+    sent = deployment.candidate_id or validation.selected
+    return chosen_candidates(validation.model_copy(update={"selected": sent}), patch)
 
 
 def proven_patch(validation: Validation, chosen: list[Candidate]) -> str:

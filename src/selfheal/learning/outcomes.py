@@ -12,7 +12,7 @@ from selfheal.artifacts import (
     Patch,
     Validation,
 )
-from selfheal.delivery.plan import chosen_candidates
+from selfheal.delivery.plan import shipped_candidates
 from selfheal.learning.assessment import Assessments
 from selfheal.learning.ledger import Outcome, Use, blank_pattern
 
@@ -32,11 +32,7 @@ def uses_of(
     """One use for each candidate that was judged, in the order of patch.json."""
     verdicts = {result.candidate_id: result.verdict for result in validation.results}
     causes = {diagnosis.id: diagnosis for diagnosis in diagnoses.diagnoses}
-    # A policy may have let only a part of what was selected through.
-    sent = validation.model_copy(
-        update={"selected": deployment.candidate_id or validation.selected}
-    )
-    shipped = {candidate.id for candidate in chosen_candidates(sent, patch)}
+    shipped = {candidate.id for candidate in shipped_candidates(deployment, validation, patch)}
     still_sick = {
         assessment.anomaly_id
         for assessment in (assessments.verdicts if assessments else [])
