@@ -43,8 +43,8 @@ class FixMaterial(Model):
 
     @property
     def summary(self) -> str:
-        replayable = sum(not problem.no_requests for problem in self.problems)
-        return f"{len(self.problems)} problems, {replayable} with recorded requests that show them"
+        shown = sum(not problem.no_requests for problem in self.problems)
+        return f"{len(self.problems)} problems, {shown} with what shows them again"
 
 
 class CodeFixes(Model):

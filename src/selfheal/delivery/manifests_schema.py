@@ -1,8 +1,9 @@
 """What the controllers take, as far as selfheal writes it.
 
-Names, types and required fields are those of the published custom resource definitions
+Names, types and required fields are written after the custom resource definitions
 (argoproj.io/v1alpha1: rollouts and analysistemplates; flagger.app/v1beta1: canaries and
-metrictemplates); no other field is let through.
+metrictemplates), of which only parts were at hand: a controller has not confirmed them. No
+other field is let through.
 """
 
 from __future__ import annotations
