@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
@@ -46,6 +46,9 @@ class TestsConfig(Section):
     tests (werkzeug, Starlette and Django style clients); None looks for one in
     conftest.py. `sources` are the packages whose coverage counts.
     """
+
+    # pytest would take a class of this name for tests.
+    __test__: ClassVar[bool] = False
 
     python: str | None = None
     command: list[str] = Field(default_factory=lambda: ["{python}", "-m", "pytest", "-q"])
