@@ -91,7 +91,9 @@ def test_a_bad_fix_is_rolled_back_in_traffic_and_in_git(
     assert result.state == "succeeded", result.reason
     found = made.deployment()
     assert found.outcome == "rolled_back"
-    assert [(step.percent, step.gate.state) for step in found.rollout] == [(10, "fail")]
+    # Eight seconds at a tenth of a busy machine's traffic may show too few errors to tell.
+    assert found.rollout[-1].gate.state == "fail"
+    assert found.rollout[-1].percent < 100
     assert found.rollback is not None
     assert found.rollback["revert"] == made.forge.head("main")
     assert made.log()[0] == 'Revert "Merge selfheal/r1"'
