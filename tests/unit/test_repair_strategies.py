@@ -22,6 +22,7 @@ def test_example_of_strategy(strategy: Strategy, example: Example):
     problem = problem_of(
         example.before, example.line, example.evidence, kind=kind, good=example.good
     )
+    problem = problem.model_copy(update={"learned": list(example.learned)})
     made = [edited(edit, problem.sources)[PATH] for edit in strategy.propose(problem)]
     assert example.after in made, "\n---\n".join(text or "" for text in made)
     for text in made:

@@ -18,6 +18,7 @@ from selfheal.errors import RepositoryError
 from selfheal.repair import Problem
 from selfheal.repair.gather import gather, sessions, siblings
 from selfheal.repair.problem import OF_FILES
+from selfheal.repair.ranking import applicable
 from selfheal.sandbox.dependencies import equipped
 from selfheal_handlers.fix._examples import cycle
 from selfheal_handlers.fix._recorded import with_behaviour
@@ -68,6 +69,8 @@ def load_diagnosis(
         workspace.folder,
         config,
     )
+    library = _library(workspace.artifacts_folder)
+    behaving = [_with_learned(problem, library) for problem in behaving]
     known = [(problem, asked) for problem, (_, asked) in zip(behaving, found, strict=True)]
     with ExitStack() as stack:
         bench = Bench(workspace.repository, workspace.folder, config, stack)
@@ -76,7 +79,7 @@ def load_diagnosis(
         problems=problems,
         declined=declined,
         changelog=generate_fix_requested.changelog,
-        library=_library(workspace.artifacts_folder),
+        library=library,
         searches=searches(problems, workspace.repository, workspace.folder, config, fix),
     )
 
@@ -91,6 +94,13 @@ def _gathered(
         fixture=config.client_fixture,
         changelog=changelog,
     )
+
+
+def _with_learned(problem: Problem, library: Patterns | None) -> Problem:
+    """Patterns as they are for the trouble, without the runs that they come from."""
+    found = applicable(library, problem.diagnosis.kind, problem.context)
+    learned = [pattern.model_copy(update={"provenance": []}) for pattern in found]
+    return problem.model_copy(update={"learned": learned})
 
 
 def _declined(diagnosis: Diagnosis, reason: str) -> Dropped:

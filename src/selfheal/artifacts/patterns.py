@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -34,8 +34,47 @@ class Provenance(Model):
     outcome: str
 
 
+class EditTemplate(Model):
+    """What fixes had in common: Python text before and after, with holes (``HOLE_1`` …).
+
+    `holes` says of each hole what stood there: a `name`, a `literal`, any `expression`, a
+    `statement`, or an `identifier` (of an attribute or a keyword). `support` counts the
+    changes that it was made of.
+    """
+
+    form: Literal["expression", "statements"]
+    before: str
+    after: str
+    holes: dict[str, str] = Field(default_factory=dict)
+    support: int = 1
+
+
+class Mined(Model):
+    """Where a pattern of a repository's history comes from, and how it did on later commits.
+
+    `matched` places of later fixed files look like its `before`; `right` of them were
+    changed into just its `after` by the later fix. None: there was no later commit.
+    """
+
+    commits: list[str]
+    matched: int | None = None
+    right: int | None = None
+
+
+class Retirement(Model):
+    """Why a pattern proposes nothing any more; `by` is a person, or selfheal itself."""
+
+    by: str
+    reason: str
+
+
 class Pattern(Model):
-    """`confidence` is the posterior mean of success, `confidence_interval` its central 95 %."""
+    """`confidence` is the posterior mean of success, `confidence_interval` its central 95 %.
+
+    `templates` are generalised from its accepted fixes. `mined` tells of a pattern that
+    comes from a history of commits, `origin` of one that was imported (the repository's
+    name), `retired` of one that proposes nothing any more.
+    """
 
     id: str
     name: str
@@ -45,6 +84,10 @@ class Pattern(Model):
     confidence: float
     confidence_interval: tuple[float, float]
     provenance: list[Provenance]
+    templates: list[EditTemplate] = Field(default_factory=list)
+    mined: Mined | None = None
+    origin: str | None = None
+    retired: Retirement | None = None
 
 
 class Insight(Model):

@@ -14,7 +14,14 @@ from selfheal.repair.changelog import with_entry
 from selfheal.repair.diff import apply_patch, patch_of
 from selfheal.repair.edit import Edit, edited
 from selfheal.repair.problem import Problem
-from selfheal.repair.ranking import changed_lines, cost_score, matching_pattern, score_parts
+from selfheal.repair.ranking import (
+    changed_lines,
+    cost_score,
+    exploration,
+    lending_pattern,
+    matching_pattern,
+    score_parts,
+)
 from selfheal.repair.regression import RegressionTest
 from selfheal.repair.strategies import STRATEGIES
 
@@ -122,8 +129,13 @@ def _candidate(
         after[docs.path] = docs.after if touched is None else with_entry(touched, docs.entry)
     kind, context = problem.diagnosis.kind, problem.context
     known = matching_pattern(library, kind, edit.strategy, edit.template, context)
+    if known is None and "pattern" in edit.parameters:
+        known = lending_pattern(library, str(edit.parameters["pattern"]))
     location = _location_score(problem, after)
-    score, parts = score_parts(location, edit.fit, cost, known[1] if known else None)
+    pattern, lent = known or (None, None)
+    score, parts = score_parts(
+        location, edit.fit, cost, lent, exploration(pattern, problem.diagnosis.id)
+    )
     patch = patch_of(before, after)
     return Candidate(
         id=short_id("candidate", problem.diagnosis.id, problem.base_commit, patch),
@@ -142,8 +154,8 @@ def _candidate(
             "parameters": edit.parameters,
             "context": context,
         },
-        pattern_id=known[0].id if known else None,
-        pattern_confidence=known[0].confidence if known else None,
+        pattern_id=pattern.id if pattern else None,
+        pattern_confidence=pattern.confidence if pattern else None,
     )
 
 

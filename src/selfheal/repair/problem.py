@@ -11,7 +11,7 @@ from pydantic import Field
 from selfheal.artifacts.diagnosis import Diagnosis
 from selfheal.artifacts.model import AnomalyKind, Model
 from selfheal.artifacts.patch import RecordedRequest
-from selfheal.artifacts.patterns import trouble_context
+from selfheal.artifacts.patterns import Pattern, trouble_context
 from selfheal.repair.environment import Environment
 from selfheal.repair.recorded import RecordedBehaviour
 from selfheal.repair.source import Function, Source, parse
@@ -75,7 +75,8 @@ class Problem(Model):
     last; `no_requests` says why there are none. `good_work` and `bad_work` are what the
     judged request did at both commits, `shape` what its reply must have (see
     `selfheal.repair.shape`), None where that is not known. `environment` is what is
-    installed, where the trouble is one of dependencies.
+    installed, where the trouble is one of dependencies. `learned` are the pattern library's
+    patterns with templates that may help (see `selfheal.repair.ranking.applicable`).
     """
 
     diagnosis: Diagnosis
@@ -94,6 +95,7 @@ class Problem(Model):
     tests_folder: str = "tests"
     test_files: list[str] = Field(default_factory=list)
     environment: Environment | None = None
+    learned: list[Pattern] = Field(default_factory=list)
 
     @property
     def environment_notes(self) -> list[str]:

@@ -8,8 +8,10 @@ first; what the library does not know has a prior.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Mapping
+from statistics import NormalDist
 from typing import Any
 
 from selfheal.artifacts.model import AnomalyKind
@@ -17,7 +19,9 @@ from selfheal.artifacts.patterns import Pattern, Patterns
 
 WEIGHTS = {"location": 0.25, "fit": 0.5, "cost": 0.25}
 LIBRARY_WEIGHT = 0.5
+EXPLORATION_WEIGHT = 0.05
 PRIOR = 0.3
+MOST_APPLICABLE = 50
 
 
 def matching_pattern(
@@ -35,11 +39,8 @@ def matching_pattern(
     """
     found: list[tuple[float, str, Pattern]] = []
     for pattern in library.patterns if library else ():
-        known = pattern.applicability
-        if known.kind != kind or pattern.edit.get("strategy", pattern.name) != strategy:
-            continue
-        facts = {name: value for name, value in known.context.items() if name in _FACTS}
-        if any(context.get(name) != value for name, value in facts.items()):
+        own = pattern.edit.get("strategy", pattern.name) == strategy
+        if not own or not _fits(pattern, kind, context):
             continue
         other = pattern.edit.get("template", template) != template
         lent = PRIOR + (pattern.confidence - PRIOR) / 2 if other else pattern.confidence
@@ -51,6 +52,50 @@ def matching_pattern(
     return pattern, lent
 
 
+def lending_pattern(library: Patterns | None, pattern_id: str) -> tuple[Pattern, float] | None:
+    """The pattern whose template an edit follows, and half of what it is above the prior."""
+    for pattern in library.patterns if library else ():
+        if pattern.id == pattern_id:
+            return pattern, PRIOR + (pattern.confidence - PRIOR) / 2
+    return None
+
+
+def applicable(
+    library: Patterns | None, kind: AnomalyKind, context: Mapping[str, Any]
+) -> list[Pattern]:
+    """The patterns whose templates may be tried for a trouble, most trusted first."""
+    found = [
+        pattern
+        for pattern in (library.patterns if library else ())
+        if pattern.templates and _fits(pattern, kind, context)
+    ]
+    return sorted(found, key=lambda each: (-each.confidence, each.id))[:MOST_APPLICABLE]
+
+
+def exploration(pattern: Pattern | None, diagnosis_id: str) -> float:
+    """What a draw from the pattern's posterior is above its mean; 0 without a pattern.
+
+    The posterior is taken as normal over its 95 % interval, and the draw is a function of
+    both names.
+    """
+    if pattern is None:
+        return 0.0
+    digest = hashlib.sha256(f"{pattern.id} {diagnosis_id}".encode()).digest()
+    drawn = (int.from_bytes(digest[:8], "big") + 0.5) / 2**64
+    low, high = pattern.confidence_interval
+    spread = (high - low) / (2 * NormalDist().inv_cdf(0.975))
+    return max(-1.0, min(1.0, NormalDist().inv_cdf(drawn) * spread))
+
+
+def _fits(pattern: Pattern, kind: AnomalyKind, context: Mapping[str, Any]) -> bool:
+    """Whether a pattern is in use, of this kind, and no fact of its context contradicts ours."""
+    known = pattern.applicability
+    if known.kind != kind or pattern.retired is not None:
+        return False
+    facts = {name: value for name, value in known.context.items() if name in _FACTS}
+    return all(context.get(name) == value for name, value in facts.items())
+
+
 _FACTS = ("exception_type", "slow_pattern")
 
 
@@ -60,7 +105,7 @@ def cost_score(added: int, removed: int) -> float:
 
 
 def score_parts(
-    location: float, fit: float, cost: float, library: float | None
+    location: float, fit: float, cost: float, library: float | None, explored: float = 0.0
 ) -> tuple[float, dict[str, float]]:
     """The score (0–1) and the parts that it is made of."""
     base = {"location": location, "fit": fit, "cost": cost}
@@ -68,7 +113,9 @@ def score_parts(
         name: round((1 - LIBRARY_WEIGHT) * WEIGHTS[name] * value, 6) for name, value in base.items()
     }
     parts["library"] = round(LIBRARY_WEIGHT * (PRIOR if library is None else library), 6)
-    return round(sum(parts.values()), 6), parts
+    if explored:
+        parts["exploration"] = round(EXPLORATION_WEIGHT * explored, 6)
+    return round(min(1.0, max(0.0, sum(parts.values()))), 6), parts
 
 
 def changed_lines(patch: str, paths: Iterable[str] | None = None) -> tuple[int, int]:

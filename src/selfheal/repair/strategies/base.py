@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from selfheal.artifacts.model import AnomalyKind
+from selfheal.artifacts.patterns import Pattern
 from selfheal.repair.edit import Edit, Splice
 from selfheal.repair.fallbacks import Fallback, expressions, in_comprehension, statements
 from selfheal.repair.problem import Place, Problem
@@ -20,7 +21,8 @@ Propose = Callable[[Problem], Iterable[Edit]]
 class Example:
     """A file before and after, with the facts (`evidence`, the accused line) that lead there.
 
-    `good` is the file at the good commit, where the strategy learns from it.
+    `good` is the file at the good commit, where the strategy learns from it; `learned` are
+    patterns of the library.
     """
 
     before: str
@@ -28,6 +30,7 @@ class Example:
     line: int
     evidence: dict[str, Any] = field(default_factory=dict)
     good: str | None = None
+    learned: tuple[Pattern, ...] = ()
 
 
 @dataclass(frozen=True)
