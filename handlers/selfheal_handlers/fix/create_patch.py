@@ -10,6 +10,7 @@ from selfheal.artifacts.patch import Dropped
 from selfheal.config import FixConfig
 from selfheal.contract import handler
 from selfheal.repair import candidates
+from selfheal.repair.candidates import in_service
 from selfheal_handlers.fix._examples import proposed
 from selfheal_handlers.fix._results import (
     CodeFixes,
@@ -36,9 +37,13 @@ def create_patch(
     dropped = [*load_diagnosis.declined, *generate_code_fix.dropped]
     for problem in load_diagnosis.problems:
         name = problem.diagnosis.id
+        edits, retired = in_service(
+            problem, generate_code_fix.edits.get(name, []), load_diagnosis.library
+        )
+        dropped += retired
         own = candidates(
             problem,
-            generate_code_fix.edits.get(name, []),
+            edits,
             generate_test_fix.tests.get(name),
             generate_documentation_fix.entries.get(name),
             load_diagnosis.library,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from selfheal.artifacts import Model, Patterns
+from selfheal.artifacts.patterns import EditTemplate
 from selfheal.learning.ledger import Use
 
 
@@ -18,11 +21,15 @@ class TrackRequest(Model):
 
 
 class DeploymentInfo(Model):
-    """`watched` are the anomalies that the shipped change shall heal; `library` is from before."""
+    """`watched` are the anomalies that the shipped change shall heal; `library` is from before.
+
+    `templates` say what each shipped candidate did, by its id.
+    """
 
     run_id: str
     watched: list[str]
     library: Patterns
+    templates: dict[str, list[EditTemplate]] = Field(default_factory=dict)
 
     @property
     def summary(self) -> str:

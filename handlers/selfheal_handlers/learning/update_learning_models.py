@@ -29,5 +29,6 @@ def update_learning_models(
         validation=validation,
         deployment=deployment,
         assessments=assess_success,
+        templates=load_deployment_info.templates,
     )
     return Learned(uses=uses, library=recorded(load_deployment_info.library, uses))

@@ -25,15 +25,6 @@ class Outcomes(Model):
     rolled_back: int = 0
 
 
-class Provenance(Model):
-    """One use of the pattern: it counts once however often a run is resumed."""
-
-    run_id: str
-    candidate_id: str
-    operation: str
-    outcome: str
-
-
 class EditTemplate(Model):
     """What fixes had in common: Python text before and after, with holes (``HOLE_1`` …).
 
@@ -47,6 +38,22 @@ class EditTemplate(Model):
     after: str
     holes: dict[str, str] = Field(default_factory=dict)
     support: int = 1
+
+
+class Provenance(Model):
+    """One use of the pattern: it counts once however often a run is resumed.
+
+    `commit` and `pull_request` are what was shipped of it, `templates` what its change
+    looks like with its variables as holes.
+    """
+
+    run_id: str
+    candidate_id: str
+    operation: str
+    outcome: str
+    commit: str | None = None
+    pull_request: int | None = None
+    templates: list[EditTemplate] = Field(default_factory=list)
 
 
 class Mined(Model):
@@ -73,7 +80,8 @@ class Pattern(Model):
 
     `templates` are generalised from its accepted fixes. `mined` tells of a pattern that
     comes from a history of commits, `origin` of one that was imported (the repository's
-    name), `retired` of one that proposes nothing any more.
+    name), `retired` of one that proposes nothing any more. What shipped in the runs
+    `pardoned` is not held against it: a person took it back into service after them.
     """
 
     id: str
@@ -88,6 +96,7 @@ class Pattern(Model):
     mined: Mined | None = None
     origin: str | None = None
     retired: Retirement | None = None
+    pardoned: list[str] = Field(default_factory=list)
 
 
 class Insight(Model):

@@ -5,29 +5,41 @@ candidate. Recording a use again replaces it, so a resumed or repeated run count
 
 The confidence is the posterior mean of success under a uniform prior, Beta(1, 1), and
 the interval its central 95 % (Gelman et al., Bayesian Data Analysis, 3rd ed., §2.4):
-success is a candidate that was proven and not taken back in production.
+success is a candidate that was proven and not taken back in production. A use weighs
+`DECAY` to the power of the number of later runs that used the pattern, as in discounted
+Thompson sampling (Raj and Kalyani, 2017): what happens now counts more, and no clock is read.
+
+A pattern retires by itself when what it ships turns out badly: when the one-sided 90 %
+upper bound on the success of its shipped uses is below one half. Without a success that
+takes `selfheal.learning.retirement.incidents_to_retire` fixes taken back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
+
+from pydantic import Field
 
 from selfheal.artifacts import Candidate, Diagnosis, Pattern, Patterns
 from selfheal.artifacts.model import Model
 from selfheal.artifacts.patterns import (
     Applicability,
+    EditTemplate,
     Outcomes,
     Provenance,
     pattern_id,
     trouble_context,
 )
+from selfheal.learning.accepted import joined_templates
+from selfheal.learning.retirement import retirement
 
 Outcome = Literal["failed", "validated", "merged", "ineffective", "rolled_back"]
 
 PROVEN = frozenset({"validated", "merged", "ineffective", "rolled_back"})
 SHIPPED = frozenset({"merged", "ineffective", "rolled_back"})
 SUCCESSFUL = frozenset({"validated", "merged"})
+DECAY = 0.98
 
 
 class Use(Model):
@@ -43,6 +55,9 @@ class Use(Model):
     candidate_id: str
     operation: str
     outcome: Outcome
+    commit: str | None = None
+    pull_request: int | None = None
+    templates: list[EditTemplate] = Field(default_factory=list)
 
 
 def blank_pattern(candidate: Candidate, diagnosis: Diagnosis) -> Pattern:
@@ -75,6 +90,9 @@ def recorded(library: Patterns, uses: Iterable[Use]) -> Patterns:
             candidate_id=use.candidate_id,
             operation=use.operation,
             outcome=use.outcome,
+            commit=use.commit,
+            pull_request=use.pull_request,
+            templates=use.templates,
         )
         patterns[pattern.id] = settled(pattern, known.values())
     ordered = sorted(patterns.values(), key=lambda p: (-p.confidence_interval[0], p.id))
@@ -91,18 +109,35 @@ def settled(pattern: Pattern, provenance: Iterable[Provenance]) -> Pattern:
         merged=sum(outcome in SHIPPED for outcome in found),
         rolled_back=found.count("rolled_back"),
     )
-    mean, interval = confidence(sum(outcome in SUCCESSFUL for outcome in found), len(found))
+    weights = decayed([entry.run_id for entry in entries])
+    good = [outcome in SUCCESSFUL for outcome in found]
+    succeeded = sum(weight for weight, well in zip(weights, good, strict=True) if well)
+    mean, interval = confidence(succeeded, sum(weights))
+    accepted = [each for entry in entries if entry.outcome == "merged" for each in entry.templates]
+    held = [
+        entry.outcome
+        for entry in entries
+        if entry.outcome in SHIPPED and entry.run_id not in pattern.pardoned
+    ]
     return pattern.model_copy(
         update={
             "outcomes": outcomes,
             "confidence": mean,
             "confidence_interval": interval,
             "provenance": entries,
+            "templates": joined_templates(accepted) if accepted else pattern.templates,
+            "retired": retirement(held, pattern.retired),
         }
     )
 
 
-def confidence(successes: int, tried: int) -> tuple[float, tuple[float, float]]:
+def decayed(runs: Sequence[str]) -> list[float]:
+    """The weight of a use in each of these runs: `DECAY` per later run."""
+    order = {run: place for place, run in enumerate(sorted(set(runs), reverse=True))}
+    return [DECAY ** order[run] for run in runs]
+
+
+def confidence(successes: float, tried: float) -> tuple[float, tuple[float, float]]:
     """Posterior mean and central 95 % interval of the success rate, to 6 digits."""
     from scipy.stats import beta
 

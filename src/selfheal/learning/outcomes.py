@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from selfheal.artifacts import (
     Candidate,
@@ -12,9 +12,10 @@ from selfheal.artifacts import (
     Patch,
     Validation,
 )
+from selfheal.artifacts.patterns import EditTemplate
 from selfheal.delivery.plan import shipped_candidates
 from selfheal.learning.assessment import Assessments
-from selfheal.learning.ledger import Outcome, Use, blank_pattern
+from selfheal.learning.ledger import SHIPPED, Outcome, Use, blank_pattern
 
 # A verdict of `error` or `not_run` says nothing about the pattern.
 _JUDGED = frozenset({"passed", "failed", "timed_out"})
@@ -28,11 +29,16 @@ def uses_of(
     validation: Validation,
     deployment: Deployment,
     assessments: Assessments | None,
+    templates: Mapping[str, list[EditTemplate]] | None = None,
 ) -> list[Use]:
-    """One use for each candidate that was judged, in the order of patch.json."""
+    """One use for each candidate that was judged, in the order of patch.json.
+
+    `templates` are those of shipped candidates, by their ids.
+    """
     verdicts = {result.candidate_id: result.verdict for result in validation.results}
     causes = {diagnosis.id: diagnosis for diagnosis in diagnoses.diagnoses}
-    shipped = {candidate.id for candidate in shipped_candidates(deployment, validation, patch)}
+    sent = [candidate.id for candidate in shipped_candidates(deployment, validation, patch)]
+    commits = shipped_commits(sent, deployment)
     still_sick = {
         assessment.anomaly_id
         for assessment in (assessments.verdicts if assessments else [])
@@ -44,10 +50,26 @@ def uses_of(
         if diagnosis is None or verdicts.get(candidate.id) not in _JUDGED:
             continue
         outcome: Outcome = "validated" if verdicts[candidate.id] == "passed" else "failed"
-        if candidate.id in shipped and outcome == "validated":
+        if candidate.id in commits and outcome == "validated":
             outcome = _shipped(diagnosis, deployment, still_sick)
-        uses.append(_use(run_id, candidate, diagnosis, outcome))
+        use = _use(run_id, candidate, diagnosis, outcome)
+        if outcome in SHIPPED:
+            use = use.model_copy(
+                update={
+                    "commit": commits[candidate.id],
+                    "pull_request": deployment.pull_request and deployment.pull_request.number,
+                    "templates": (templates or {}).get(candidate.id, []),
+                }
+            )
+        uses.append(use)
     return uses
+
+
+def shipped_commits(sent: Sequence[str], deployment: Deployment) -> dict[str, str | None]:
+    """The commit of each candidate that was sent: its own, else the merge."""
+    merged = deployment.merge.commit if deployment.merge else None
+    own = len(deployment.commits) == len(sent)
+    return dict(zip(sent, deployment.commits if own else [merged] * len(sent), strict=True))
 
 
 def _use(run_id: str, candidate: Candidate, diagnosis: Diagnosis, outcome: Outcome) -> Use:

@@ -20,6 +20,7 @@ from selfheal.repair.ranking import (
     exploration,
     lending_pattern,
     matching_pattern,
+    retired_pattern,
     score_parts,
 )
 from selfheal.repair.regression import RegressionTest
@@ -107,6 +108,25 @@ def candidates(
         revert = next((each for each in ranked if each.strategy in REVERTS), None)
         chosen = [*ranked[: maximum - 1], revert] if revert else chosen
     return [each.model_copy(update={"rank": rank}) for rank, each in enumerate(chosen, start=1)]
+
+
+def in_service(
+    problem: Problem, edits: Iterable[Edit], library: Patterns | None
+) -> tuple[list[Edit], list[Dropped]]:
+    """The edits without those of retired patterns, which are told; reverts are always proposed."""
+    kept: list[Edit] = []
+    dropped: list[Dropped] = []
+    diagnosis = problem.diagnosis
+    for edit in edits:
+        pattern = retired_pattern(
+            library, diagnosis.kind, edit.strategy, edit.template, problem.context
+        )
+        if pattern is None or pattern.retired is None or edit.strategy in REVERTS:
+            kept.append(edit)
+            continue
+        reason = f"pattern {pattern.id} is retired: {pattern.retired.reason}"
+        dropped.append(Dropped(diagnosis_id=diagnosis.id, strategy=edit.strategy, reason=reason))
+    return kept, dropped
 
 
 def _candidate(

@@ -15,7 +15,7 @@ from statistics import NormalDist
 from typing import Any
 
 from selfheal.artifacts.model import AnomalyKind
-from selfheal.artifacts.patterns import Pattern, Patterns
+from selfheal.artifacts.patterns import Pattern, Patterns, pattern_id
 
 WEIGHTS = {"location": 0.25, "fit": 0.5, "cost": 0.25}
 LIBRARY_WEIGHT = 0.5
@@ -58,6 +58,19 @@ def lending_pattern(library: Patterns | None, pattern_id: str) -> tuple[Pattern,
         if pattern.id == pattern_id:
             return pattern, PRIOR + (pattern.confidence - PRIOR) / 2
     return None
+
+
+def retired_pattern(
+    library: Patterns | None,
+    kind: AnomalyKind,
+    strategy: str,
+    template: str,
+    context: Mapping[str, Any],
+) -> Pattern | None:
+    """The pattern that an edit would be a use of, where that one is retired."""
+    own = pattern_id(kind, dict(context), strategy, template)
+    found = (each for each in (library.patterns if library else ()) if each.id == own)
+    return next((each for each in found if each.retired is not None), None)
 
 
 def applicable(

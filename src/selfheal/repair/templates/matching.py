@@ -160,6 +160,7 @@ def _of_statements(template: EditTemplate, match: Match, source: Source) -> list
         return None
     indent = source.indent(nodes[0])
     text = "\n".join(ast.unparse(ast.fix_missing_locations(copy.deepcopy(n))) for n in new)
+    text = re.sub(r"(?m)^(?:    )+", lambda depth: source.unit * (len(depth[0]) // 4), text)
     filled = instance(template, match.holes, after=True)[head : len(pattern.after) - tail]
     written = _written(text, match, source, filled, indent) if new else ""
     if written is None:
