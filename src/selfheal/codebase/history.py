@@ -143,6 +143,14 @@ class History:
         commits = listed.split("\x01")[1:]
         return [{name.strip("\n") for name in commit.split("\0")} - {""} for commit in commits]
 
+    def messages(self, span: str, most: int) -> list[tuple[str, str]]:
+        """(commit, message) of the last commits of a range, merges left out, newest first."""
+        listed = self._git(
+            "log", "--no-merges", f"--max-count={most}", "-z", "--format=%H%n%B", span, "--"
+        )
+        found = [record.partition("\n") for record in listed.split("\0") if record]
+        return [(sha, message.strip()) for sha, _, message in found]
+
     def changed_files(self, sha: str) -> list[str]:
         """The files that a commit changed against its first parent, sorted."""
         listed = self._git(

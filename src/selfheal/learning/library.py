@@ -6,7 +6,7 @@ It has the format of the artifact. Changes are made under a lock and appear whol
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from selfheal.artifacts import Patterns
@@ -31,9 +31,25 @@ def update_library(
     artifacts_folder: Path, uses: Sequence[Use], *, run_id: str, produced_by: str
 ) -> Patterns:
     """Record the uses in the library and return it. Recording them again changes nothing."""
+    return change_library(
+        artifacts_folder,
+        lambda library: recorded(library, uses),
+        run_id=run_id,
+        produced_by=produced_by,
+    )
+
+
+def change_library(
+    artifacts_folder: Path,
+    change: Callable[[Patterns], Patterns],
+    *,
+    run_id: str,
+    produced_by: str,
+) -> Patterns:
+    """Change the library under its lock and return it; it appears whole or not at all."""
     artifacts_folder.mkdir(parents=True, exist_ok=True)
     with exclusive(artifacts_folder / ".patterns.lock"):
-        library = recorded(read_library(artifacts_folder), uses)
+        library = change(read_library(artifacts_folder))
         content = envelope(
             "patterns", library, run_id=run_id, produced_by=produced_by, inputs=[]
         ).to_bytes()
