@@ -377,8 +377,13 @@ class DeployConfig(Section):
 
 
 class LearnConfig(Section):
-    """`observe_seconds` of live telemetry after the rollout are compared with before."""
+    """`observe_seconds` of live telemetry after the rollout are compared with before.
 
+    `trusted_keys` are the public keys (``selfheal patterns key``) whose exports of patterns
+    may be imported.
+    """
+
+    trusted_keys: list[str] = Field(default_factory=list)
     observe_seconds: float = Field(default=30.0, ge=0)
     minimum_improvement: float = Field(default=0.1, ge=0)
 

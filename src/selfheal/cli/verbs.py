@@ -46,6 +46,7 @@ VERBS: dict[str, Verb] = {
     "drill": Verb("drill", "seed faults into a clone of the repository and see what is healed"),
     "rollout": Verb("rollout", "where a rollout stands; abort it, or let it take its next step"),
     "learn": Verb("learn", "learn edit templates from the repository's own history of fixes"),
+    "patterns": Verb("patterns", "what was learned: list, show, recall, retire, export, import"),
     "replay": Verb("replay", "compute the pure beats of a run again and compare bytes"),
     "ingest": Verb("ingest", "add what is new of telemetry files to a store"),
     "query": Verb("query", "ask telemetry by a shipped query or by SQL"),

@@ -47,7 +47,9 @@ def matching_pattern(
         found.append((lent if not other else lent - 1e-9, pattern.id, pattern))
     if not found:
         return None
+    # What happened here comes before what is told of elsewhere.
     exact = [each for each in found if each[2].edit.get("template", template) == template]
+    exact = [each for each in exact if each[2].origin is None] or exact
     lent, _, pattern = max(exact or found, key=lambda each: (each[0], each[1]))
     return pattern, lent
 
