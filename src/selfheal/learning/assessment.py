@@ -12,7 +12,11 @@ Success = Literal["success", "failed", "undecided"]
 
 
 class Improvement(Model):
-    """How much one anomaly's measure fell: 0.9 is a tenth of what it was. None: no data."""
+    """How much one anomaly's measure fell: 0.9 is a tenth of what it was. None: no data.
+
+    `controlled`: it is what is left beyond the change of the other operations in the same
+    hours, so that a quiet night is no improvement.
+    """
 
     anomaly_id: str
     operation: str
@@ -20,6 +24,7 @@ class Improvement(Model):
     improvement: float | None
     interval: tuple[float, float] | None
     comparison: Comparison
+    controlled: bool = False
 
 
 class Assessment(Model):
@@ -47,6 +52,9 @@ class Assessments(Model):
 def improvement_of(comparison: Comparison) -> Improvement:
     """What a comparison says of the improvement, to 6 significant digits."""
     value, interval = comparison.improvement, comparison.interval
+    controlled = comparison.effect is not None
+    if controlled:
+        value, interval = comparison.effect, comparison.effect_interval
     return Improvement(
         anomaly_id=comparison.anomaly_id,
         operation=comparison.operation,
@@ -56,6 +64,7 @@ def improvement_of(comparison: Comparison) -> Improvement:
         if interval is None
         else (float(f"{interval[0]:.6g}"), float(f"{interval[1]:.6g}")),
         comparison=comparison,
+        controlled=controlled,
     )
 
 
@@ -78,7 +87,8 @@ def assess(improvement: Improvement, minimum: float) -> Assessment:
     elif improvement.improvement is None:
         reason = "the detector is quiet, and there is nothing to compare with"
     elif improvement.improvement < minimum:
-        reason = f"the detector is quiet, and it is less than {minimum:.0%} better than before"
+        beyond = " beyond what the other operations are" if improvement.controlled else ""
+        reason = f"the detector is quiet, and it is less than {minimum:.0%} better{beyond}"
     else:
         verdict = "success"
         reason = f"the detector is quiet and it is {improvement.improvement:.0%} better"

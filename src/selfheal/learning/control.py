@@ -15,6 +15,7 @@ from selfheal.artifacts import Anomaly, Dataset
 
 MINIMUM_REQUESTS = 20
 MINIMUM_CONTROLS = 3
+MINIMUM_FAILURES = 20
 QUANTILES = {"p50": 0.5, "p95": 0.95}
 
 
@@ -60,3 +61,28 @@ def control_ratio(
     )
     ratios = [row["ratio"] for row in rows if row["operation"] not in healed]
     return float(median(ratios)) if len(ratios) >= MINIMUM_CONTROLS else None
+
+
+def control_error_ratio(
+    dataset: Dataset, anomaly: Anomaly, before: str, after: str, *, healed: Collection[str]
+) -> float | None:
+    """The ratio of the failing share of requests, `after` over `before`, of the other operations.
+
+    All entry operations of the anomaly's service but those in `healed` are taken together.
+    None where fewer than `MINIMUM_FAILURES` of them failed before, or none was asked after.
+    """
+    rows: list[dict[str, Any]] = dataset.rows(
+        """
+        SELECT release = $after AS after, count(*) AS requests,
+            count(*) FILTER (status = 'error' OR http_status >= 500) AS failed
+        FROM spans
+        WHERE service = $service AND release IN ($before, $after)
+            AND (kind IN ('server', 'consumer') OR parent_span_id IS NULL)
+            AND NOT list_contains($healed, operation)
+        GROUP BY ALL
+        """,
+        {"service": anomaly.service, "before": before, "after": after, "healed": sorted(healed)},
+    )
+    shares = {row["after"]: row["failed"] / row["requests"] for row in rows}
+    enough = any(not row["after"] and row["failed"] >= MINIMUM_FAILURES for row in rows)
+    return shares[True] / shares[False] if enough and True in shares else None

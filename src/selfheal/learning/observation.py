@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,7 +21,7 @@ from selfheal.artifacts.dataset import write_tables
 from selfheal.artifacts.model import Model
 from selfheal.delivery.fleet import Fleet
 from selfheal.delivery.gate import is_healed
-from selfheal.learning.control import control_ratio
+from selfheal.learning.control import control_error_ratio, control_ratio
 
 if TYPE_CHECKING:
     import duckdb
@@ -52,6 +52,7 @@ class Observation(Model):
         return f"{self.requests} requests to {self.new} in {self.observed_seconds:.0f} s"
 
 
+MEASURES: dict[str, Measure] = {"error": "error_rate", "performance": "p95_ms"}
 _HEALED_IN_THE_REPOSITORY = frozenset({"coverage", "documentation"})
 
 
@@ -61,7 +62,9 @@ class Comparison(Model):
     Where there is nothing to measure but the detector, `measure` is None. `good`,
     `before` and `after` are the measure in the good, the sick and the new
     release (None: no data); `counts` how many requests each rests on. `improvement` is
-    the relative decrease, 1 − after / before, and `interval` its 95 % interval.
+    the relative decrease, 1 − after / before, and `interval` its 95 % interval. `shared` is
+    what the other operations' measure became in the same hours, new over sick release:
+    `effect` is the decrease beyond that, with `effect_interval`. None: no control.
     `control` is by how much the other operations changed, new over good. `judgement` is
     what the anomaly's own detector says of the new release; `observable` is False for
     kinds that are healed in the repository and that no request can show.
@@ -77,6 +80,9 @@ class Comparison(Model):
     counts: dict[str, int] = Field(default_factory=dict)
     improvement: float | None = None
     interval: tuple[float, float] | None = None
+    shared: float | None = None
+    effect: float | None = None
+    effect_interval: tuple[float, float] | None = None
     control: float | None = None
     judgement: Judged
     observable: bool = True
@@ -133,8 +139,7 @@ def compare(anomaly: Anomaly, observation: Observation, healed: Collection[str] 
 
     `healed` are all operations that the change shall heal; the others are the control.
     """
-    measures: dict[str, Measure] = {"error": "error_rate", "performance": "p95_ms"}
-    measure = measures.get(anomaly.kind)
+    measure = MEASURES.get(anomaly.kind)
     common: dict[str, Any] = {
         "anomaly_id": anomaly.id,
         "service": anomaly.service,
@@ -153,13 +158,7 @@ def compare(anomaly: Anomaly, observation: Observation, healed: Collection[str] 
     good, sick = window.baseline_release, window.candidate_release
     if dataset is None or new is None or sick is None:
         return Comparison(**common, judgement="no_data", reason="nothing was observed")
-    measured: dict[str, Any] = {}
-    if measure is not None:
-        figures = _errors if measure == "error_rate" else _latency
-        with dataset.connect() as connection:
-            roles = {"good": good, "before": sick, "after": new}
-            known = {role: release for role, release in roles.items() if release is not None}
-            measured = figures(connection, anomaly, known)
+    measured = measures_of(anomaly, dataset, {"good": good, "before": sick, "after": new}, healed)
     if good is not None:
         return Comparison(
             **common, **measured, **_against_good(anomaly, dataset, good, new, healed)
@@ -171,6 +170,43 @@ def compare(anomaly: Anomaly, observation: Observation, healed: Collection[str] 
         judgement=_AS_HEALED[state],
         reason=f"release {new} against release {sick}",
     )
+
+
+def measures_of(
+    anomaly: Anomaly,
+    dataset: Dataset,
+    releases: Mapping[str, str | None],
+    healed: Collection[str],
+) -> dict[str, Any]:
+    """The anomaly's measure in the releases ``good``, ``before`` and ``after``, as `Comparison`
+    has it; nothing for kinds that have no measure but the detector.
+
+    What the operations outside of `healed` share of the change is no effect of it
+    (difference in differences, on ratios).
+    """
+    known = {role: release for role, release in releases.items() if release is not None}
+    if anomaly.kind not in MEASURES or not {"before", "after"} <= set(known):
+        return {}
+    figures = _errors if anomaly.kind == "error" else _latency
+    with dataset.connect() as connection:
+        measured = figures(connection, anomaly, known)
+    if measured.get("improvement") is None:
+        return measured
+    others = {*healed, anomaly.operation}
+    before, after = known["before"], known["after"]
+    shared = (
+        control_ratio(dataset, anomaly, before, after, measure="p95", healed=others)
+        if anomaly.kind == "performance"
+        else control_error_ratio(dataset, anomaly, before, after, healed=others)
+    )
+    if not shared:
+        return measured
+    low, high = measured["interval"]
+    return measured | {
+        "shared": shared,
+        "effect": 1 - (1 - measured["improvement"]) / shared,
+        "effect_interval": (1 - (1 - low) / shared, 1 - (1 - high) / shared),
+    }
 
 
 def _against_good(
