@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(
 from recording import Recording  # noqa: E402
 from report_runs import anomaly, empty_run, run_folder  # noqa: E402
 
-from selfheal.reports import REPORTS, build  # noqa: E402
+from selfheal.reports import OF_A_RUN, build  # noqa: E402
 from selfheal.reports.blocks import Chart, flat  # noqa: E402
 from selfheal.reports.output import render  # noqa: E402
 from selfheal.reports.source import Source  # noqa: E402
@@ -122,7 +122,7 @@ def written(run: Path, name: str, folder: Path) -> tuple[Path, list[str]]:
     return file, [block.name for block in flat(blocks) if isinstance(block, Chart)]
 
 
-@pytest.mark.parametrize("name", REPORTS)
+@pytest.mark.parametrize("name", OF_A_RUN)
 def test_a_page_draws_its_charts_and_calls_nobody(
     name: str, run: Path, browser: Any, tmp_path: Path
 ) -> None:
@@ -203,3 +203,24 @@ def test_tables_are_sorted_and_filtered(run: Path, browser: Any, tmp_path: Path)
     )
     assert set(cells) == {"write"}
     page.close()
+
+
+def test_the_page_of_what_was_learned_draws_and_calls_nobody(browser: Any, tmp_path: Path) -> None:
+    from test_learning_report import cause, library, run
+    from test_learning_retirement import after
+
+    from selfheal.learning.report import build as learned
+
+    library(tmp_path, after(["merged", "merged"]), after(["rolled_back"] * 3))
+    report = learned(tmp_path, [run(tmp_path, "r1", [cause(NASTY, affected=3)])])
+    file = tmp_path / "learning.html"
+    file.write_bytes(render(report, "html"))
+    opened = Opened(browser, file)
+    shown = opened.page.inner_text("main")
+    assert "Worth fixing next" in shown
+    assert NASTY in shown
+    assert "retired: 3 of 3 shipped fixes" in shown
+    assert opened.page.title() != "taken"
+    assert opened.wrong == []
+    assert [url for url in opened.asked if not url.startswith(("file:", "data:"))] == []
+    opened.page.close()

@@ -26,7 +26,7 @@ from selfheal.artifacts.envelope import envelope
 from selfheal.artifacts.telemetry import EventCounts, Refused
 from selfheal.config import DetectConfig
 from selfheal.errors import TelemetryError
-from selfheal.reports.catalogue import REPORTS, build
+from selfheal.reports.catalogue import OF_A_RUN, build
 from selfheal.reports.model import Options
 from selfheal.reports.source import Source
 from selfheal.store.pinning import pin
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.skipif(
     world.library() is None,
     reason=f"there is no ClickHouse: no libchdb.so in {world.CACHE}; make clickhouse fetches it",
 )
-ASKING = [name for name in REPORTS if name != "anomalies"]
+ASKING = [name for name in OF_A_RUN if name != "anomalies"]
 PLAIN = Options()
 # What reads attributes in every way, and what joins and ranks.
 OF_LAYOUT = {

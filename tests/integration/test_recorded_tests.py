@@ -29,7 +29,7 @@ from selfheal.sandbox.bench import Bench
 from selfheal.sandbox.evidence import Subject, Untested
 from selfheal.sandbox.recorded import observe, spread
 from selfheal.sandbox.untested import prove_tests
-from selfheal.telemetry.ingest import ingest
+from selfheal.telemetry import ingest
 
 PRICES = '''\
 """Prices of the kiosk."""

@@ -32,7 +32,7 @@ from selfheal.repair.recorded import (
 )
 from selfheal.repair.recorded_source import Expressions, inline, lines
 from selfheal.repair.recorded_test import property_alone, recorded_tests, test_names
-from selfheal.telemetry.ingest import ingest
+from selfheal.telemetry import ingest
 
 CALL: dict[str, Any] = {
     "schema": "selfheal/call/1",

@@ -13,7 +13,7 @@ from recording import START, Recording
 from report_runs import anomaly, empty_run, recorded, run_folder
 
 from selfheal.errors import InvalidInput, NotFound
-from selfheal.reports import REPORTS, build
+from selfheal.reports import OF_A_RUN, build
 from selfheal.reports.anomalies import AnomalyReport
 from selfheal.reports.coverage import Coverage
 from selfheal.reports.dependencies import Dependencies
@@ -46,7 +46,7 @@ def report(run: Path, name: str, **options: object) -> Report:
         return build(name, source, Options.model_validate(options))
 
 
-@pytest.mark.parametrize("name", REPORTS)
+@pytest.mark.parametrize("name", OF_A_RUN)
 def test_without_data_a_report_is_empty_and_says_why(name: str, tmp_path: Path) -> None:
     found = report(empty_run(tmp_path), name)
     assert found.empty

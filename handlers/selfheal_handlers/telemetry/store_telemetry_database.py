@@ -10,7 +10,7 @@ from selfheal.contract import Workspace, handler
 from selfheal.standalone import FolderWorkspace
 from selfheal.store.places import keep
 from selfheal.telemetry.extract import Extracted
-from selfheal.telemetry.ingest import counts
+from selfheal.telemetry.ingestion import counts
 from selfheal.telemetry.normalize import connect
 from selfheal.telemetry.statistics import Aggregates, aggregate
 from selfheal_handlers.telemetry._examples import extracted_and_normalized

@@ -21,7 +21,7 @@ from selfheal.sandbox.isolation import confinement
 from selfheal.sandbox.plan import plan
 from selfheal.sandbox.verdict import choose
 from selfheal.standalone import FolderWorkspace
-from selfheal.telemetry.ingest import ingest
+from selfheal.telemetry import ingest
 from selfheal_handlers import examples
 
 SERVICE = '''\

@@ -1,4 +1,4 @@
-"""``selfheal report`` and ``selfheal replay-trace``: what production did, from a run's telemetry."""
+"""``selfheal report``: what production did, from a run's telemetry, and what was learned."""
 
 from __future__ import annotations
 
@@ -81,10 +81,25 @@ def run(arguments: Namespace, console: Console) -> Outcome:
         end=arguments.end,
         declared=arguments.declared,
     )
-    with open_source(arguments) as source:
-        report = build(arguments.name, source, options)
+    if arguments.name == "learning":
+        report = _learning(arguments)
+    else:
+        with open_source(arguments) as source:
+            report = build(arguments.name, source, options)
     _write(render(report, form, rows=arguments.top), report, arguments.output, console)
     return "succeeded"
+
+
+def _learning(arguments: Namespace) -> Report:
+    """The report over all runs; no single one is opened."""
+    from selfheal.engine.folder import RunFolder, run_ids
+    from selfheal.engine.times import run_times
+    from selfheal.learning.report import Timed, build
+
+    artifacts = artifacts_folder(arguments)
+    runs = [run_times(RunFolder(artifacts / "runs" / name)) for name in run_ids(artifacts)]
+    timed = [Timed.model_validate(each.model_dump()) for each in runs if each is not None]
+    return build(artifacts, timed)
 
 
 def open_source(arguments: Namespace) -> Source:

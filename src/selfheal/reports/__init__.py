@@ -5,6 +5,6 @@ build(…)          the typed model of a report over a run's folder (`source.Sou
 output.render(…)  its text, JSON, HTML page or export
 """
 
-from selfheal.reports.catalogue import FORMATS, REPORTS, Definition, build, definition
+from selfheal.reports.catalogue import FORMATS, OF_A_RUN, REPORTS, Definition, build, definition
 
-__all__ = ["FORMATS", "REPORTS", "Definition", "build", "definition"]
+__all__ = ["FORMATS", "OF_A_RUN", "REPORTS", "Definition", "build", "definition"]

@@ -49,7 +49,13 @@ REPORTS: dict[str, Definition] = {
     "state": Definition("state", "which step changes which state"),
     "behaviour": Definition("behaviour", "what production does", ("markdown", "mermaid", "dot")),
     "heatmap": Definition("heatmap", "which operations cost how much, and when"),
+    # Over all runs, from what they left; `selfheal.learning.report` builds it.
+    "learning": Definition("learning", "what was learned, what it did, what is worth fixing next"),
 }
+
+
+# Those that `build` makes of one run's telemetry.
+OF_A_RUN = tuple(name for name in REPORTS if name != "learning")
 
 
 def definition(name: str) -> Definition:

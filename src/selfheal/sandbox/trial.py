@@ -23,7 +23,7 @@ from selfheal.errors import RepositoryError, ServiceError
 from selfheal.sandbox.replay import Reply, replay
 from selfheal.sandbox.service import ServiceProcess
 from selfheal.sandbox.worktree import Worktree
-from selfheal.telemetry.ingest import ingest
+from selfheal.telemetry import ingest
 from selfheal.telemetry.receiver import Receiver
 
 EXPORT_DELAY_MILLISECONDS = 100

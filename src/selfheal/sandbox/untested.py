@@ -10,7 +10,7 @@ from selfheal.artifacts.validation import Check
 from selfheal.sandbox.bench import Bench
 from selfheal.sandbox.evidence import Subject
 from selfheal.sandbox.oracle import detector_check, judge_all
-from selfheal.telemetry.ingest import ingest
+from selfheal.telemetry import ingest
 
 BAD = "bad"
 
