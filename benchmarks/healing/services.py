@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.healing.loop import PYTEST, Outcome, payload, plain, run_loop
+from benchmarks.healing.loop import PYTEST, Outcome, payload, plain, run_loop, why_not
 from benchmarks.healing.worlds import git
 from selfheal.demo.history import Fault, planted_faults
 from selfheal.demo.recording import Recording, record
@@ -89,7 +89,11 @@ def run_shop(fault: Fault, number: int, folder: Path, seconds: float) -> Outcome
     artifacts = folder / "artifacts"
     run_loop(recording.repository.path, recording.telemetry, artifacts, outcome, seconds)
     outcome.convicted_commit = convicted(artifacts / "latest", recording)
-    if outcome.patch:
+    if outcome.patch and not answers(artifacts / "latest", fault):
+        run = artifacts / "latest"
+        outcome.result = "abstained"
+        outcome.reason = why_not(payload(run, "diagnosis"), payload(run, "validation"))
+    elif outcome.patch:
         grade_shop(fault, recording, folder, outcome)
     return outcome
 
@@ -102,6 +106,14 @@ def convicted(run: Path, recording: Recording) -> bool:
         for diagnosis in payload(run, "diagnosis").get("diagnoses", ())
         if diagnosis["suspect_commits"]
     )
+
+
+def answers(run: Path, fault: Fault) -> bool:
+    """Whether the patch claims to heal the planted kind, and not just what else was found."""
+    kind = "performance" if fault.exception is None else "error"
+    own = {each["id"] for each in payload(run, "diagnosis")["diagnoses"] if each["kind"] == kind}
+    selections = payload(run, "validation").get("selections", ())
+    return any(each["candidate_id"] and each["diagnosis_id"] in own for each in selections)
 
 
 def grade_shop(fault: Fault, recording: Recording, folder: Path, outcome: Outcome) -> None:

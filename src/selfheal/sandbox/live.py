@@ -12,7 +12,7 @@ from selfheal.artifacts import Anomaly, Candidate
 from selfheal.artifacts.dataset import Dataset
 from selfheal.artifacts.model import AnomalyKind
 from selfheal.artifacts.patch import RecordedRequest
-from selfheal.artifacts.validation import Check
+from selfheal.artifacts.validation import Check, CheckVerdict
 from selfheal.config import ServiceConfig
 from selfheal.sandbox.bench import Bench
 from selfheal.sandbox.comparison import Comparison, compare
@@ -246,14 +246,26 @@ def _speed_check(
     if speed is None:
         why = "no answered request to compare" if subject.sessions else "no recorded request"
         return check("unavailable", why, required=subject.kind == "performance")
-    if subject.kind == "performance":
+    return check(*speed_verdict(subject.kind, speed, before, after))
+
+
+def speed_verdict(
+    kind: AnomalyKind, speed: Comparison, before: Work, after: Work
+) -> tuple[CheckVerdict, str]:
+    """What the interval of the clock and the counted work say of a change, and in words.
+
+    What was slow has to be faster beyond doubt, or surely not slower with half of the work;
+    anything else may not be much slower with more work.
+    """
+    if kind == "performance":
         if speed.high < FASTER:
-            return check("passed", "faster than the unpatched release, beyond doubt")
-        return check("failed", "not clearly faster than the unpatched release")
-    worse = speed.low > MUCH_SLOWER and _more_work(before.calls, after.calls)
-    if worse:
-        return check("failed", "much slower than the unpatched release, and more work")
-    return check("passed", "not slower than the unpatched release")
+            return "passed", "faster than the unpatched release, beyond doubt"
+        if speed.high < 1 and _halved(before, after):
+            return "passed", "faster than the unpatched release, with half of the work"
+        return "failed", "not clearly faster than the unpatched release"
+    if speed.low > MUCH_SLOWER and _more_work(before.calls, after.calls):
+        return "failed", "much slower than the unpatched release, and more work"
+    return "passed", "not slower than the unpatched release"
 
 
 def _nothing_slow(measurements: str) -> Check:
@@ -270,6 +282,14 @@ def _work(bench: Bench, subject: Subject, candidate: Candidate) -> tuple[Work, W
         before = pool.submit(bench.work, subject.bad_commit, None, subject)
         after = pool.submit(bench.work, candidate.base_commit, candidate.patch, subject)
         return before.result(), after.result()
+
+
+def _halved(before: Work, after: Work) -> bool:
+    """Whether calls or statements fell to half, and neither grew much: a count has no noise."""
+    pairs = [(before.calls, after.calls), (before.statements, after.statements)]
+    known = [(old, new) for old, new in pairs if old and new is not None]
+    fell = any(new <= old / 2 for old, new in known)
+    return fell and not any(new > MUCH_SLOWER * old for old, new in known)
 
 
 def _more_work(before: int | None, after: int | None) -> bool:
@@ -303,7 +323,12 @@ def _without_service(
 
 def _client_speed(bench: Bench, subject: Subject, candidate: Candidate) -> Comparison | None:
     requests: list[RecordedRequest] = subject.sessions[0] if subject.sessions else []
-    if not requests or bench.work(subject.bad_commit, None, subject).unavailable:
+    sick = bench.work(subject.bad_commit, None, subject)
+    if not requests or sick.unavailable:
+        return None
+    before, after = _work(bench, subject, candidate)
+    # A request that fails at once costs less than one that is answered.
+    if (sick.status or 0) >= 500 or before.status != after.status:
         return None
     with (
         bench.checkout(subject.bad_commit) as old,
@@ -313,9 +338,10 @@ def _client_speed(bench: Bench, subject: Subject, candidate: Candidate) -> Compa
     if not all(runs):
         return None
     first, second, third, fourth = runs
-    before = [list(pair) for pair in zip(first, fourth, strict=True)]
-    after = [list(pair) for pair in zip(second, third, strict=True)]
-    return compare(before, after)
+    return compare(
+        [list(pair) for pair in zip(first, fourth, strict=True)],
+        [list(pair) for pair in zip(second, third, strict=True)],
+    )
 
 
 def _report(outcome: Outcome, judged: Judgements) -> dict[str, Any]:
