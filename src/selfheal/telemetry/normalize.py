@@ -225,7 +225,7 @@ def connect_raw(extracted: Dataset) -> duckdb.DuckDBPyConnection:
 
 def _create_view(connection: duckdb.DuckDBPyConnection, name: str) -> None:
     query = _INCREASES if name == "metrics" else f"SELECT * FROM raw_{name}"
-    if name in ("spans", "logs"):
+    if name in ("spans", "logs") and _repeats(connection, name):
         query += f" WHERE id NOT IN (SELECT id FROM duplicates WHERE \"table\" = '{name}')"
     if name == "logs":
         columns = ", ".join(
@@ -236,6 +236,11 @@ def _create_view(connection: duckdb.DuckDBPyConnection, name: str) -> None:
         )
         query = f"SELECT {columns} FROM ({query}) AS r LEFT JOIN origins AS o USING (id)"
     connection.execute(f"CREATE VIEW {name} AS {query}")
+
+
+def _repeats(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+    query = 'SELECT count(*) FROM duplicates WHERE "table" = ?'
+    return bool(connection.execute(query, [table]).fetchall()[0][0])
 
 
 def _errors(connection: duckdb.DuckDBPyConnection) -> pa.Table:
