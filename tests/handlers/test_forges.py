@@ -15,7 +15,10 @@ from selfheal.contract import Waiting
 from selfheal.delivery import github
 from selfheal.delivery.access import git_access
 from selfheal.delivery.forge import Forge, forge_for, host_of, kind_of, project_of
+from selfheal.delivery.shipping import revert_merge
+from selfheal.delivery.workshop import Identity, Workshop
 from selfheal.errors import ConfigurationError, RepositoryError
+from selfheal.standalone import FolderEffects
 
 pytest.importorskip("github")
 pytest.importorskip("gitlab")
@@ -136,6 +139,46 @@ def test_a_revert_is_marked_and_remembered(tmp_path: Path, kind: str, server: Fo
     assert "errors doubled" in [*server.comments.values()][-1]["body"]
     refused = made.deploy("r2")
     assert "the very same change" in refused.reason
+
+
+def test_a_protected_base_gets_a_pull_request_that_takes_the_merge_back(
+    tmp_path: Path, kind: str, server: ForgeServer
+) -> None:
+    made = shop(tmp_path, kind, server)
+    deployed = made.deploy()
+    assert deployed.merge is not None
+    assert deployed.merge.commit is not None
+    forge = forge_of(made)
+    pull = forge.find_pull("selfheal/r1")
+    assert pull is not None
+    protects(server.bare, "main")
+    who = Identity("selfheal", "selfheal@localhost", "@1704164645 +0000")
+    workshop = Workshop(tmp_path / "scratch", made.world.repository, who)
+    reverted = revert_merge(
+        FolderEffects(tmp_path / "effects"),
+        forge,
+        workshop,
+        pull,
+        merge=deployed.merge.commit,
+        reason="errors doubled",
+    )
+    assert reverted.commit is None
+    assert "main refused the push" in reverted.reason
+    proposed = forge.find_pull("selfheal/r1-revert")
+    assert proposed is not None
+    assert (proposed.state, proposed.number) == ("open", reverted.pull_request)
+    assert workshop.diff(proposed.head, f"{deployed.merge.commit}^1") == ""
+    told = forge.find_pull("selfheal/r1")
+    assert told is not None
+    assert told.state == "merged", "nothing took it back yet"
+
+
+def protects(repository: Path, branch: str) -> None:
+    """A remote that takes pushes to a branch from nobody."""
+    hook = repository / "hooks" / "update"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f'#!/bin/sh\n[ "$1" != refs/heads/{branch} ]\n')
+    hook.chmod(0o755)
 
 
 def test_a_wrong_token_a_missing_one_and_a_dead_server_are_told_with_what_helps(

@@ -18,7 +18,7 @@ from selfheal.contract import Effects
 from selfheal.delivery.forge import Forge, Pull
 from selfheal.delivery.plan import Plan, build_commits
 from selfheal.delivery.workshop import Conflict, Workshop
-from selfheal.errors import PushRefused, RepositoryError
+from selfheal.errors import PushRefused, RepositoryError, ServiceError
 
 MERGE_ATTEMPTS = 3
 CHECK_INTERVAL_SECONDS = 10.0
@@ -38,10 +38,14 @@ class Branch(Model):
 
 
 class Reverted(Model):
-    """The commit that took a merge back; None where none did, and `reason` says why."""
+    """The commit that took a merge back; None where none did, and `reason` says why.
+
+    `pull_request` is one that would take it back, where the base takes no push of ours.
+    """
 
     commit: str | None = None
     reason: str = ""
+    pull_request: int | None = None
 
 
 def obstacle(forge: Forge, workshop: Workshop, plan: Plan, base: str) -> str | None:
@@ -259,14 +263,18 @@ def find_merge(workshop: Workshop, tip: str, head: str) -> str | None:
 def revert_merge(
     effects: Effects, forge: Forge, workshop: Workshop, pull: Pull, *, merge: str, reason: str
 ) -> Reverted:
-    """Take a merge back on its base by a new commit, where that does not conflict."""
+    """Take a merge back on its base by a new commit, where that does not conflict.
+
+    Where the base refuses the push, as protected branches do, a pull request with that
+    commit is opened for people to merge.
+    """
     message = (
         f'Revert "Merge {pull.branch}"\n\n{reason}\n\n'
         f"This takes back commit {merge}.\n\n{REVERTS}: {merge}\n"
     )
 
     def perform() -> dict[str, Any]:
-        reverted = _revert(forge, workshop, pull.base, merge, message)
+        reverted = _revert(forge, workshop, pull.base, merge, message, branch=pull.branch)
         note = reason if reverted.commit else f"{reason}; not reverted: {reverted.reason}"
         forge.mark_reverted(pull.number, reverted.commit, note)
         return reverted.model_dump(mode="json")
@@ -282,20 +290,48 @@ def revert_merge(
     return Reverted.model_validate(effects.once(f"revert:{merge}", perform, probe))
 
 
-def _revert(forge: Forge, workshop: Workshop, base: str, merge: str, message: str) -> Reverted:
+def _revert(
+    forge: Forge, workshop: Workshop, base: str, merge: str, message: str, branch: str = ""
+) -> Reverted:
+    """The revert on the base; where it is refused, one proposed beside `branch` if that is given."""
+    refused = ""
     for _ in range(MERGE_ATTEMPTS):
         try:
             tip = workshop.fetch(forge.remote, base)
             commit = workshop.revert(merge, tip or merge, message)
             if isinstance(commit, Conflict):
                 return Reverted(reason=f"the revert meets later commits: {commit.reason}")
+            refused = commit
             workshop.push(forge.remote, commit, base)
         except PushRefused:
             continue
         except RepositoryError as error:
             return Reverted(reason=error.message.rstrip("."))
         return Reverted(commit=commit)
-    return Reverted(reason=f"{base} refused the push {MERGE_ATTEMPTS} times")
+    reason = f"{base} refused the push {MERGE_ATTEMPTS} times"
+    number = _propose_revert(forge, workshop, base, refused, message, branch) if branch else None
+    if number is None:
+        return Reverted(reason=reason)
+    return Reverted(reason=f"{reason}; pull request {number} takes it back", pull_request=number)
+
+
+def _propose_revert(
+    forge: Forge, workshop: Workshop, base: str, commit: str, message: str, branch: str
+) -> int | None:
+    """The number of a pull request with the revert, None where the remote takes no branch either."""
+    beside = f"{branch}-revert"
+    title, _, body = message.partition("\n")
+    try:
+        workshop.push(forge.remote, commit, beside, replaces=workshop.fetch(forge.remote, beside))
+        known = forge.find_pull(beside)
+        if known is not None and known.state == "open":
+            return known.number
+        opened = forge.open_pull(
+            title=title, body=body.strip(), branch=beside, base=base, head=commit
+        )
+    except (RepositoryError, ServiceError):
+        return None
+    return opened.number
 
 
 def find_revert(workshop: Workshop, tip: str, merge: str) -> str | None:
