@@ -242,7 +242,8 @@ class GateConfig(Section):
 
     `significance` is the most that a well release may be rolled back with, over all steps
     and questions. `error_tolerance` is the share of failed requests that may be more than
-    `maximum_error_ratio` allows, for rates of nothing have no ratio. `fresh_baseline` starts
+    `maximum_error_ratio` allows, for rates of nothing have no ratio. `maximum_load_ratio` is of
+    processor time per request, `maximum_memory_ratio` of the largest instance. `fresh_baseline` starts
     instances of the old release together with those of the new one.
 
     A step that is not decided in time, or one of `ask_before` that asks a human first, pauses
@@ -255,6 +256,8 @@ class GateConfig(Section):
     maximum_error_ratio: float = Field(default=1.5, ge=1)
     error_tolerance: float = Field(default=0.01, ge=0, lt=1)
     maximum_latency_ratio: float = Field(default=1.3, ge=1)
+    maximum_load_ratio: float = Field(default=2.0, ge=1)
+    maximum_memory_ratio: float = Field(default=1.5, ge=1)
     significance: float = Field(default=0.05, gt=0, lt=1)
     fresh_baseline: bool = True
     ask_before: list[int] = Field(default_factory=list)

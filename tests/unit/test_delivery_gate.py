@@ -55,6 +55,9 @@ class Silent:
     def dead(self) -> list[str]:
         return []
 
+    def usage(self) -> None:
+        return None
+
     def tend(self) -> None:
         pass
 

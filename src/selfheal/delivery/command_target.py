@@ -16,6 +16,7 @@ from typing import Any
 
 from selfheal.artifacts import Dataset
 from selfheal.config import RolloutCommandConfig
+from selfheal.delivery.saturation import Sample
 from selfheal.delivery.target import Begin, release_name
 from selfheal.errors import ConfigurationError, ServiceError
 
@@ -70,6 +71,10 @@ class CommandTarget:
         except ServiceError:
             return [f"{self.new} (by the health command)"]
         return []
+
+    def usage(self) -> list[Sample] | None:
+        """The processes are in the user's hands: the `health` script can watch them."""
+        return None
 
     def tend(self) -> None:
         """What carries the traffic is in the user's hands."""

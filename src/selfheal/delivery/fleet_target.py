@@ -8,6 +8,7 @@ from pathlib import Path
 
 from selfheal.artifacts import Dataset
 from selfheal.delivery.fleet import Fleet, Instance
+from selfheal.delivery.saturation import Sample, keep, kept, take
 from selfheal.delivery.target import Begin, release_name
 from selfheal.errors import InvalidInput
 
@@ -57,7 +58,20 @@ class ProcessesTarget:
     def dead(self) -> list[str]:
         return sorted(i.id for i in self._of(self.new) if not i.alive)
 
+    def usage(self) -> list[Sample] | None:
+        if not Path("/proc/self/stat").exists():
+            return None
+        return kept(self._usage_file, self.step_began_ns())
+
+    @property
+    def _usage_file(self) -> Path:
+        return self.fleet.folder / "usage.jsonl"
+
+    def _note_usage(self) -> None:
+        keep(self._usage_file, take([*self._of(self.old), *self._of(self.new)]))
+
     def tend(self) -> None:
+        self._note_usage()
         lost = [i for i in self._of(self.old) if i.weight > 0 and not i.alive]
         if lost and not self.dead():
             self._start_old(max(i.number for i in self._of(self.old)))
@@ -79,6 +93,7 @@ class ProcessesTarget:
 
     def shift(self, percent: int) -> None:
         self.fleet.route({self.old: 100 - percent, self.new: percent}, label=f"{percent} %")
+        self._note_usage()
 
     def retire(self, release: str) -> None:
         self.fleet.stop(release)

@@ -5,7 +5,8 @@ one that serves beside it:
 
 * guards: do its instances live; are its errors or its latency worse overall, does it
   raise errors that the old one does not, since this step began
-  (`selfheal.delivery.guards`);
+  (`selfheal.delivery.guards`); does it need more of the machine for the same work, where
+  the target can tell (`selfheal.delivery.saturation`);
 * the anomalies that the change shall heal, each by its own detector
   (`selfheal.analysis.judge`), on all that both did since the rollout began, for the
   code is the same at every step.
@@ -42,6 +43,8 @@ from selfheal.artifacts import Anomaly, Dataset
 from selfheal.artifacts.deployment import Gate, GateState
 from selfheal.config import GateConfig
 from selfheal.delivery.guards import GUARDS, Levels, Scope, block_ns_of, forecast, guards
+from selfheal.delivery.saturation import QUESTION as SATURATION
+from selfheal.delivery.saturation import Sample, judge_saturation
 
 if TYPE_CHECKING:
     from selfheal.analysis import Judgement
@@ -90,6 +93,10 @@ class Observed(Protocol):
         """The instances of the new release that ended by themselves."""
         ...
 
+    def usage(self) -> list[Sample] | None:
+        """What the instances used since the step began; None where that cannot be known."""
+        ...
+
     def tend(self) -> None:
         """Bring back what carries the traffic, where it ended."""
         ...
@@ -116,9 +123,9 @@ class Answers:
 
 
 def levels_of(config: GateConfig, steps: int, share: float) -> Levels:
-    """The levels of one guard at a step with `share` percent of the traffic."""
+    """The levels of one guard, saturation among them, at a step with `share` percent."""
     return Levels(
-        fail=config.significance / (len(GUARDS) * steps),
+        fail=config.significance / ((len(GUARDS) + 1) * steps),
         well=config.significance ** (share / 100),
     )
 
@@ -243,6 +250,10 @@ def ask(
     )
     for name, (state, evidence) in guards(dataset, scope, config, levels).items():
         answers.add(name, state, evidence)
+    usage = target.usage()
+    if usage is not None and scope.concurrent:
+        state, evidence = judge_saturation(usage, dataset, scope, config, levels)
+        answers.add(SATURATION, state, evidence)
     for anomaly in asked:
         state, evidence = is_healed(
             anomaly, dataset, target.old, target.new, gone_level=levels.well, looks=LOOKS
