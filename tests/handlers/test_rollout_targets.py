@@ -53,6 +53,7 @@ def by_scripts(folder: Path, fix: str, fleet: Fleet) -> Delivery:
         command=command,
         gate=GATE,
         steps=[50, 100],
+        ci_command=["{python}", "-c", "import pricing"],
     )
 
 
