@@ -178,6 +178,28 @@ class SearchConfig(Section):
     workers: int = Field(default=0, ge=0)
 
 
+class LanguageModelConfig(Section):
+    """Proposals by a language model, where `base_url` names an OpenAI-compatible server.
+
+    `models` are asked in turn until one answers. The key is read from the environment
+    variable `api_key_variable`. `requests`, `tokens`, `seconds` and `cost` are the budget of a
+    run; prices are per million tokens, in the currency of `cost`. `send` none sends nothing.
+    """
+
+    base_url: str | None = None
+    models: list[str] = Field(default_factory=lambda: ["default"], min_length=1)
+    api_key_variable: str = "OPENAI_API_KEY"
+    proposals: int = Field(default=3, ge=1)
+    requests: int = Field(default=6, ge=1)
+    tokens: int = Field(default=40_000, ge=1)
+    seconds: float = Field(default=120.0, gt=0)
+    request_seconds: float = Field(default=60.0, gt=0)
+    cost: float | None = Field(default=None, ge=0)
+    input_price: float = Field(default=0.0, ge=0)
+    output_price: float = Field(default=0.0, ge=0)
+    send: Literal["excerpts", "none"] = "excerpts"
+
+
 class FixConfig(Section):
     """`strategies` limits what is tried (empty: all). `changelog` is the file for the documentation entry.
 
@@ -189,6 +211,7 @@ class FixConfig(Section):
     changelog: str = "CHANGELOG.md"
     index: bool = True
     search: SearchConfig = Field(default_factory=SearchConfig)
+    llm: LanguageModelConfig = Field(default_factory=LanguageModelConfig)
 
 
 class ValidateConfig(Section):

@@ -17,6 +17,8 @@ from selfheal.contract import Workspace, handler
 from selfheal.errors import RepositoryError
 from selfheal.repair import Problem
 from selfheal.repair.gather import gather, sessions, siblings
+from selfheal.repair.language_model import NAME as LANGUAGE_MODEL
+from selfheal.repair.language_model import advised
 from selfheal.repair.problem import OF_FILES
 from selfheal.repair.ranking import applicable
 from selfheal.sandbox.dependencies import equipped
@@ -71,6 +73,11 @@ def load_diagnosis(
     )
     library = _library(workspace.artifacts_folder)
     behaving = [_with_learned(problem, library) for problem in behaving]
+    if not fix.strategies or LANGUAGE_MODEL in fix.strategies:
+        behaving, notes = advised(behaving, fix.llm, workspace.folder / "llm")
+        declined += [
+            Dropped(diagnosis_id=name, strategy=LANGUAGE_MODEL, reason=note) for name, note in notes
+        ]
     known = [(problem, asked) for problem, (_, asked) in zip(behaving, found, strict=True)]
     with ExitStack() as stack:
         bench = Bench(workspace.repository, workspace.folder, config, stack)

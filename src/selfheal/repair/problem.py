@@ -12,6 +12,7 @@ from selfheal.artifacts.diagnosis import Diagnosis
 from selfheal.artifacts.model import AnomalyKind, Model
 from selfheal.artifacts.patch import RecordedRequest
 from selfheal.artifacts.patterns import Pattern, trouble_context
+from selfheal.repair.edit import Edit
 from selfheal.repair.environment import Environment
 from selfheal.repair.recorded import RecordedBehaviour
 from selfheal.repair.source import Function, Source, parse
@@ -76,7 +77,8 @@ class Problem(Model):
     judged request did at both commits, `shape` what its reply must have (see
     `selfheal.repair.shape`), None where that is not known. `environment` is what is
     installed, where the trouble is one of dependencies. `learned` are the pattern library's
-    patterns with templates that may help (see `selfheal.repair.ranking.applicable`).
+    patterns with templates that may help (see `selfheal.repair.ranking.applicable`), and
+    `proposals` the edits of a language model.
     """
 
     diagnosis: Diagnosis
@@ -96,6 +98,7 @@ class Problem(Model):
     test_files: list[str] = Field(default_factory=list)
     environment: Environment | None = None
     learned: list[Pattern] = Field(default_factory=list)
+    proposals: list[Edit] = Field(default_factory=list)
 
     @property
     def environment_notes(self) -> list[str]:

@@ -1,0 +1,18 @@
+"""What a language model proposed, where one is configured (see `selfheal.repair.language_model`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from selfheal.repair.edit import Edit
+from selfheal.repair.problem import Problem
+from selfheal.repair.strategies.base import Strategy
+
+
+def propose(problem: Problem) -> Iterator[Edit]:
+    yield from problem.proposals
+
+
+STRATEGY = Strategy(
+    "language_model", frozenset({"error", "performance", "state", "behavioral"}), propose
+)
