@@ -229,7 +229,7 @@ def build(artifacts: Path, times: Iterable[Timed]) -> LearningReport:
     nothing = not (patterns or incidents)
     return LearningReport(
         report="learning",
-        run_id=last or "no run",
+        run_id=last or "of none",
         empty="no run has found a cause yet, and the pattern library is empty" if nothing else None,
         notes=_NOTES,
         patterns=patterns,
