@@ -104,6 +104,11 @@ def test_a_template_that_is_never_right_later_is_told_and_not_kept(repository: P
     assert not (repository / "artifacts").exists(), "a dry run leaves the library as it is"
 
 
+def test_what_a_limit_leaves_out_is_told(repository: Path) -> None:
+    done = selfheal(repository, "--limit", "5", "--dry-run")
+    assert "8 older commits were left out (--limit 5)" in done.stderr
+
+
 def test_without_later_fixes_precision_is_not_measured(repository: Path) -> None:
     done = selfheal(repository, "--split", "1", "--dry-run")
     assert "not measured" in done.stdout

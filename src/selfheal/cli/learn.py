@@ -76,6 +76,9 @@ def run(arguments: Namespace, console: Console) -> Outcome:
     )
     mining = mine(fixes, split=arguments.split, support=max(arguments.support, 1))
     console.data(_told(mining), lambda: _text(mining))
+    left = history.count(arguments.since, arguments.until) - arguments.limit
+    if left > 0:
+        console.note(f"{left} older commits were left out (--limit {arguments.limit})")
     if not mining.trained:
         console.note(
             f"no commit of the last {arguments.limit} says that it fixes Python code: "

@@ -151,6 +151,11 @@ class History:
         found = [record.partition("\n") for record in listed.split("\0") if record]
         return [(sha, message.strip()) for sha, _, message in found]
 
+    def count(self, since: str | None, until: str) -> int:
+        """How many commits a range has, merges left out."""
+        span = [self.resolve(until), *([f"^{self.resolve(since)}"] if since else [])]
+        return int(self._git("rev-list", "--no-merges", "--count", *span, "--"))
+
     def changed_files(self, sha: str) -> list[str]:
         """The files that a commit changed against its first parent, sorted."""
         listed = self._git(

@@ -103,9 +103,12 @@ def exploration(pattern: Pattern | None, diagnosis_id: str) -> float:
 
 
 def _fits(pattern: Pattern, kind: AnomalyKind, context: Mapping[str, Any]) -> bool:
-    """Whether a pattern is in use, of this kind, and no fact of its context contradicts ours."""
+    """Whether a pattern is in use, of this kind, and no fact of its context contradicts ours.
+
+    What a history was mended of is not known: its patterns fit every kind.
+    """
     known = pattern.applicability
-    if known.kind != kind or pattern.retired is not None:
+    if pattern.retired is not None or (known.kind != kind and pattern.mined is None):
         return False
     facts = {name: value for name, value in known.context.items() if name in _FACTS}
     return all(context.get(name) == value for name, value in facts.items())
