@@ -20,7 +20,14 @@ from samples import SAMPLES, account
 from selfheal.telemetry import plan, thrift
 from selfheal.telemetry.columns import Unusual
 from selfheal.telemetry.extract import Extracted, extract, find
-from selfheal.telemetry.formats import json_lines, otlp, otlp_wire, span_columns, span_lines
+from selfheal.telemetry.formats import (
+    access_log,
+    json_lines,
+    otlp,
+    otlp_wire,
+    span_columns,
+    span_lines,
+)
 from selfheal.telemetry.formats.otlp_wire import WireSpans
 from selfheal.telemetry.model import SPANS
 from selfheal.telemetry.parts import join, part_schema, writer
@@ -41,6 +48,7 @@ def slowly() -> ExitStack:
 
     stack.enter_context(mock.patch.object(otlp, "request_of", return_value=None))
     stack.enter_context(mock.patch.object(WireSpans, "add", never))
+    stack.enter_context(mock.patch.object(access_log, "requests_of", never))
     for flat in (span_lines, json_lines):
         stack.enter_context(mock.patch.object(flat, "columns_of", never))
     return stack
@@ -406,7 +414,7 @@ def test_a_line_or_document_that_does_not_fit_into_memory_is_refused(
     (tmp_path / "large.json").write_text(json.dumps(document, indent=1))
     extracted = extract(find([tmp_path]), tmp_path / "out", "rows", processes=1)
     assert [(line.file, line.line) for line in extracted.refused.listed] == [
-        ("large.json", 2), ("long.log", 40_001)
+        ("large.json", 18), ("long.log", 40_001)
     ]  # fmt: skip
     assert all("MiB" in line.reason for line in extracted.refused.listed)
     assert extracted.sources[1].events_kept == 40_000
@@ -533,3 +541,40 @@ def test_logs_of_json_lines_are_the_same_in_columns(
 ) -> None:
     content = end.join(some * repeated).encode("utf-8", "surrogatepass")
     same(tmp_path_factory, "json-lines", changed(content, cuts) if cuts else content)
+
+
+ACCESS = (
+    '10.0.0.{n} - - [01/May/2024:12:00:00 +0200] "GET /items/{n}?page={n} HTTP/1.1" 200 {n} "-" "curl/8" 0.{n:03}',
+    '10.0.0.1 - ann lee [01/May/2024:12:00:0{d} +0000] "POST /a/{n:08x}/b/{n} HTTP/2.0" 503 - "http://x/" ""',
+    'shop.example:443 ::1 - - [01/May/2024:25:00:00 +0000] "-" - 007',
+    '- - - [01/May/2024:12:00:00] "G{n} nonsense" 400 0 "-" "-" 12345678901.5 "0.25"',
+    '10.0.0.1 - - [01/Jan/1970:00:00:00 +0000] "GET /{n}/ HTTP/1.0" 404 12 "a" "b" 1.000000',
+)
+ODD_ACCESS = (
+    "",
+    "  ",
+    "no request",
+    '10.0.0.1 - - [01/May/2024:12:00:00 +0000] "GET /caf\u00e9 HTTP/1.1" 200 1 "-" "\u2603"',
+    '10.0.0.1 - - [01/May/2024:12:00:00 +0000] "GET /\\"x HTTP/1.1" 200 1 "-" "\\x41"',
+    '10.0.0.1 - - [01/May/2024:12:00:00 +0000] "GET /\x1cx HTTP/1.1" 200 1',
+    '10.0.0.1 - - [01/May/2024:12:00:00 +0000] "GET / HTTP/1.1" 200 1\r',
+    '10.0.0.1 - - [01/May/2024:12:00:00 +0000] "GET / HTTP/1.1" 200 12345678901234567890123',
+)
+
+
+@FAST
+@given(
+    usual=st.lists(st.sampled_from(ACCESS), min_size=1, max_size=5),
+    odd=st.lists(st.tuples(st.integers(0, 700), st.sampled_from(ODD_ACCESS)), max_size=4),
+)
+def test_access_logs_are_the_same_as_columns_and_line_by_line(
+    tmp_path_factory: pytest.TempPathFactory, usual: list[str], odd: list[tuple[int, str]]
+) -> None:
+    rows = [usual[n % len(usual)].format(n=n, d=n % 10) for n in range(700)]
+    for at, line in odd:
+        rows.insert(at, line)
+    content = "\n".join(rows).encode()
+    folder = tmp_path_factory.mktemp("access")
+    fast = everything(folder / "fast", "access-log", content)
+    with slowly():
+        assert fast == everything(folder / "slow", "access-log", content)

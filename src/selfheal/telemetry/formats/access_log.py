@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from functools import lru_cache
 from typing import Any
 
+from selfheal.telemetry.columns import Unusual
+from selfheal.telemetry.formats.access_columns import requests_of
+from selfheal.telemetry.formats.access_parts import NOTHING, lasted_ns, route_of
 from selfheal.telemetry.formats.attributes import json_text
 from selfheal.telemetry.formats.events import NOBODY
 from selfheal.telemetry.formats.times import access_time_ns
@@ -27,14 +29,12 @@ _LINE = re.compile(
     r"(?P<rest> .*)?$",
     re.ASCII,
 )
-_NOTHING = frozenset((None, "-", ""))
 _REQUEST = re.compile(r"(?P<method>[A-Z]{3,20}) (?P<target>\S+)(?: HTTP/(?P<version>[\d.]+))?$")
-_SECONDS = re.compile(r'"?(\d{1,9}\.\d{1,6})"?\s*$', re.ASCII)
 # Apache puts a backslash before quotes; nginx writes them, and what is not ASCII, as \\xHH.
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|[\"\\])")
-_IDENTIFIER = re.compile(
-    r"\d+|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|(?=[^/]*\d)[0-9a-fA-F]{8,}"
-)
+# So much is read together; below so many lines, one by one. Halving ends soon.
+_BLOCK = 128 * 1024
+_FEW = 128
 
 
 def is_request(text: str) -> bool:
@@ -44,13 +44,45 @@ def is_request(text: str) -> bool:
 
 
 def read(lines: Lines, sink: Sink) -> None:
-    """Read an access log from `lines` into `sink`."""
-    for text in lines.filled():
-        match = _LINE.match(text)
-        if match is None:
-            sink.refuse(lines.read, "no request of an access log in the common or combined format")
-        else:
-            _add(match, lines.read, sink)
+    """Read an access log from `lines` into `sink`, as columns where nothing is unusual."""
+    for chunk in lines.chunks(_BLOCK):
+        _read_block(chunk, lines, sink)
+
+
+def _read_block(block: bytes, lines: Lines, sink: Sink) -> None:
+    """Read some lines; those with something unusual are found by halving."""
+    import numpy as np
+    import pyarrow as pa
+
+    rows = block.count(b"\n") + 1
+    if rows < _FEW:
+        for raw in block.split(b"\n"):
+            lines.read += 1
+            _read_line(lines.decoded(raw.rstrip(b"\r")), lines, sink)
+        return
+    try:
+        found = requests_of(block, lines.read + 1, sink.name)
+    except Unusual:
+        middle = block.rfind(b"\n", 0, len(block) // 2)
+        middle = block.find(b"\n") if middle < 0 else middle
+        _read_block(block[:middle], lines, sink)
+        _read_block(block[middle + 1 :], lines, sink)
+        return
+    source = pa.array(np.full(rows, sink.source, dtype=np.int32))
+    sink.spans.add_columns({**found.columns, "source": source}, rows)
+    sink.without_timestamp += found.without_time
+    lines.read += rows
+
+
+def _read_line(text: str, lines: Lines, sink: Sink) -> None:
+    if not text or text.isspace():
+        lines.passed_over += 1
+        return
+    match = _LINE.match(text)
+    if match is None:
+        sink.refuse(lines.read, "no request of an access log in the common or combined format")
+    else:
+        _add(match, lines.read, sink)
 
 
 def _add(match: re.Match[str], line: int, sink: Sink) -> None:
@@ -60,8 +92,7 @@ def _add(match: re.Match[str], line: int, sink: Sink) -> None:
     time_ns = access_time_ns(match["time"])
     if time_ns is None:
         sink.without_timestamp += 1
-    seconds = _SECONDS.search(match["rest"] or "")
-    duration_ns = round(float(seconds[1]) * 1e9) if seconds else None
+    duration_ns = lasted_ns(match["rest"] or "")
     # nginx writes a line, and takes its time, when the request is done.
     ended = time_ns is not None and duration_ns is not None
     start_ns = time_ns - duration_ns if ended else time_ns  # type: ignore[operator]
@@ -94,16 +125,6 @@ def _add(match: re.Match[str], line: int, sink: Sink) -> None:
     )
 
 
-def route_of(path: str) -> str:
-    """A path whose segments that look like ids are ``{id}``, so that like requests are one."""
-    return "/".join(map(_segment, path.split("/")))
-
-
-@lru_cache(maxsize=4096)
-def _segment(part: str) -> str:
-    return "{id}" if _IDENTIFIER.fullmatch(part) else part
-
-
 def _attributes(match: re.Match[str], request: re.Match[str] | None) -> dict[str, Any]:
     """What has no column, named by OpenTelemetry's conventions."""
     size = match["size"]
@@ -117,7 +138,7 @@ def _attributes(match: re.Match[str], request: re.Match[str] | None) -> dict[str
         "user_agent.original": _unescaped(match["agent"]),
         "http.request.line": None if request else match["request"],
     }
-    return {name: value for name, value in values.items() if value not in _NOTHING}
+    return {name: value for name, value in values.items() if value not in NOTHING}
 
 
 def _unescaped(text: str | None) -> str:
