@@ -69,7 +69,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, small_telemetry: Path) -> Pa
 
 def test_without_a_name_the_reports_are_listed(place: Path) -> None:
     listed = json.loads(selfheal(place, "report", "--json").stdout)
-    assert len(listed) == 13
+    assert len(listed) == 14
     assert {"name", "answers", "formats"} == set(listed[0])
 
 

@@ -216,6 +216,7 @@ def test_what_is_not_edited_stays_to_the_byte(
 ) -> None:
     text = (above + example.before).replace("\n", newline)
     problem = problem_of(text, example.line + 1, example.evidence, kind="state")
+    problem = problem.model_copy(update={"learned": list(example.learned)})
     made = [edited(edit, problem.sources)[PATH] for edit in strategy.propose(problem)]
     assert (above + example.after).replace("\n", newline) in made
 
