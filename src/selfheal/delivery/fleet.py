@@ -18,7 +18,6 @@ instance per session by weight and read the file again when it changes.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from pydantic import Field, ValidationError
 
 from selfheal.artifacts.locking import exclusive
 from selfheal.artifacts.model import Model
+from selfheal.artifacts.replacing import replace_text
 from selfheal.config import ServiceConfig
 from selfheal.delivery.processes import birth_of, end, is_alive
 from selfheal.delivery.proxy import Proxy, find_haproxy
@@ -120,7 +120,7 @@ class Fleet:
             python=python,
             port=(fleet.port() or free_port()) if served else None,
         )
-        _replace(fleet.folder / "fleet.json", settings.model_dump_json(indent=2))
+        replace_text(fleet.folder / "fleet.json", settings.model_dump_json(indent=2) + "\n")
         if not (fleet.folder / "routing.json").exists():
             fleet._write(Routing())
         return fleet
@@ -360,7 +360,9 @@ class Fleet:
             self._write(present.model_copy(update={"instances": kept}))
 
     def _write(self, routing: Routing) -> None:
-        _replace(self.folder / "routing.json", json.dumps(routing.model_dump(), indent=2))
+        replace_text(
+            self.folder / "routing.json", json.dumps(routing.model_dump(), indent=2) + "\n"
+        )
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -387,13 +389,3 @@ def _weighted(instances: list[Instance], percents: Mapping[str, float]) -> list[
         )
         for instance in alive
     ]
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file so that readers see the old text or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -12,7 +12,6 @@ The checks that a branch requires are named in the repository's own git configur
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from typing import Any
 
 from selfheal.artifacts.canonical import sha256_of
 from selfheal.artifacts.locking import exclusive
+from selfheal.artifacts.replacing import replace_text
 from selfheal.codebase.git import git
 from selfheal.delivery.fingerprint import Fingerprint
 from selfheal.delivery.forge import CheckState, Pull
@@ -66,7 +66,7 @@ class LocalForge:
             taken = [int(path.stem) for path in self.pulls.glob("*.json")]
             number = max(taken, default=0) + 1
             # The text first: a record without its text must never be seen.
-            _replace(self.pulls / f"{number}.md", body)
+            replace_text(self.pulls / f"{number}.md", body)
             pull = Pull(
                 number=number,
                 title=title,
@@ -82,7 +82,7 @@ class LocalForge:
 
     def update_pull(self, number: int, *, title: str, body: str, head: str) -> Pull:
         with self._locked():
-            _replace(self.pulls / f"{number}.md", body)
+            replace_text(self.pulls / f"{number}.md", body)
             changes = {
                 "title": title,
                 "head": head,
@@ -106,7 +106,7 @@ class LocalForge:
             return self._store(pull.model_copy(update={"phases": told}))
 
     def comment(self, number: int, text: str) -> None:
-        _replace(self.pulls / f"{number}.comment.md", text)
+        replace_text(self.pulls / f"{number}.comment.md", text)
 
     def checks(self, pull: Pull) -> dict[str, CheckState]:
         return self._pull(pull.number).checks
@@ -144,7 +144,7 @@ class LocalForge:
         return Pull.model_validate_json(path.read_bytes())
 
     def _store(self, pull: Pull) -> Pull:
-        _replace(self.pulls / f"{pull.number}.json", pull.model_dump_json(indent=2) + "\n")
+        replace_text(self.pulls / f"{pull.number}.json", pull.model_dump_json(indent=2) + "\n")
         return pull
 
     @contextmanager
@@ -152,9 +152,3 @@ class LocalForge:
         self.pulls.mkdir(parents=True, exist_ok=True)
         with exclusive(self.pulls / ".lock"):
             yield
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

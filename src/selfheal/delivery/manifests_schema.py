@@ -1,9 +1,10 @@
 """What the controllers take, as far as selfheal writes it.
 
-Names, types and required fields are written after the custom resource definitions
-(argoproj.io/v1alpha1: rollouts and analysistemplates; flagger.app/v1beta1: canaries and
-metrictemplates), of which only parts were at hand: a controller has not confirmed them. No
-other field is let through.
+Every name, type and required field was read in what the projects publish: for Argo Rollouts
+(argoproj.io/v1alpha1) ``manifests/crds/analysis-template-crd.yaml`` and the Go types in
+``pkg/apis/rollouts/v1alpha1`` (types.go, analysis_types.go), for Flagger (flagger.app/v1beta1)
+``artifacts/flagger/crd.yaml``. It is stricter than they are: what selfheal does not write is
+not let through. No controller has taken the manifests yet.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Any
 _TEXT = {"type": "string", "minLength": 1}
 _COUNT = {"type": "integer", "minimum": 0}
 _DURATION = {"type": "string", "pattern": "^[0-9]+(s|m|h)$"}
+# Flagger takes no hours.
+_FLAGGER_INTERVAL = {"type": "string", "pattern": "^[0-9]+(m|s)$"}
 _WEIGHT = {"type": "integer", "minimum": 0, "maximum": 100}
 
 
@@ -98,14 +101,14 @@ SCHEMAS: dict[str, dict[str, Any]] = {
                 "service": _object({"port": {"type": "integer", "minimum": 1}}),
                 "analysis": _object(
                     {
-                        "interval": _DURATION,
+                        "interval": _FLAGGER_INTERVAL,
                         "threshold": {"type": "integer", "minimum": 1},
                         "stepWeights": _list(_WEIGHT),
                         "metrics": _list(
                             _object(
                                 {
                                     "name": _TEXT,
-                                    "interval": _DURATION,
+                                    "interval": _FLAGGER_INTERVAL,
                                     "templateRef": _object({"name": _TEXT}, {"namespace": _TEXT}),
                                     "thresholdRange": _object(
                                         {"max": {"type": "number"}}, {"min": {"type": "number"}}

@@ -13,7 +13,6 @@ rollout.json is in anybody's hands.
 from __future__ import annotations
 
 import fcntl
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from pydantic import Field
 
 from selfheal.artifacts.deployment import RolloutStep
 from selfheal.artifacts.model import Model
+from selfheal.artifacts.replacing import replace_text
 
 M = TypeVar("M", bound=Model)
 State = Literal["running", "paused", "asking", "returned", "returning", "finished", "rolled_back"]
@@ -144,9 +144,4 @@ def _read(path: Path, model: type[M]) -> M | None:
 
 
 def _write(path: Path, content: Model) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w") as file:
-        file.write(content.model_dump_json(indent=2) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    replace_text(path, content.model_dump_json(indent=2) + "\n")
