@@ -8,9 +8,6 @@ READY := $(VENV)/.ready
 CHDB := 26.7.3-stable.1
 CLICKHOUSE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/selfheal/clickhouse/$(CHDB)
 
-# Without byte code every process of a test compiles the whole project anew.
-unexport PYTHONDONTWRITEBYTECODE
-
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint types imports clickhouse browser proxy lock clean
 

@@ -251,7 +251,7 @@ def ask(
     for name, (state, evidence) in guards(dataset, scope, config, levels).items():
         answers.add(name, state, evidence)
     usage = target.usage()
-    if usage is not None and scope.concurrent:
+    if config.saturation and usage is not None and scope.concurrent:
         state, evidence = judge_saturation(usage, dataset, scope, config, levels)
         answers.add(SATURATION, state, evidence)
     for anomaly in asked:
