@@ -183,7 +183,7 @@ class LanguageModelConfig(Section):
 
     `models` are asked in turn until one answers. The key is read from the environment
     variable `api_key_variable`. `requests`, `tokens`, `seconds` and `cost` are the budget of a
-    run; prices are per million tokens, in the currency of `cost`. `send` none sends nothing.
+    run until it is resumed; prices are per million tokens, in the currency of `cost`. `send` none sends nothing.
     """
 
     base_url: str | None = None

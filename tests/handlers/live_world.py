@@ -8,6 +8,8 @@ import random
 import shutil
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -99,6 +101,17 @@ def fleet_of(folder: Path, endpoint: str, release: str, text: str) -> Fleet:
     fleet.start(checkout, release, release, 2)
     fleet.route({release: 100})
     return fleet
+
+
+@contextmanager
+def sick_fleet(folder: Path) -> Iterator[Fleet]:
+    """A fleet of release 1.1, which is sick, and what receives its telemetry, for a while."""
+    with Receiver(folder / "telemetry") as receiver:
+        made = fleet_of(folder, receiver.endpoint, "1.1", SICK)
+        try:
+            yield made
+        finally:
+            made.stop_all()
 
 
 def recording(folder: Path, seconds: float) -> Path:

@@ -13,14 +13,13 @@ from pathlib import Path
 
 import pytest
 from delivery_world import Delivery
-from live_world import SICK, Traffic, fleet_of, living, recording
+from live_world import Traffic, living, recording, sick_fleet
 
 from selfheal.artifacts import Patterns
 from selfheal.artifacts.envelope import read_artifact
 from selfheal.config import GateConfig
 from selfheal.delivery.fleet import Fleet
 from selfheal.delivery.rollout_record import Request, RolloutFolder
-from selfheal.telemetry.receiver import Receiver
 
 GATE = GateConfig(step_seconds=16, minimum_requests=12, fresh_baseline=False)
 FRESH = GATE.model_copy(update={"fresh_baseline": True})
@@ -33,12 +32,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    with Receiver(tmp_path / "fleet" / "telemetry") as receiver:
-        made = fleet_of(tmp_path / "fleet", receiver.endpoint, "1.1", SICK)
-        try:
-            yield made
-        finally:
-            made.stop_all()
+    with sick_fleet(tmp_path / "fleet") as made:
+        yield made
 
 
 def test_a_good_fix_is_rolled_out_step_by_step_and_learned_from(

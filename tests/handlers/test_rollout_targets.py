@@ -9,25 +9,20 @@ from pathlib import Path
 import pytest
 import yaml
 from delivery_world import Delivery, quick_delivery
-from live_world import SICK, TILL, Traffic, fleet_of, living, recording
+from live_world import TILL, Traffic, living, recording, sick_fleet
 
 from selfheal.config import GateConfig, ManifestsConfig, RolloutCommandConfig
 from selfheal.contract import Waiting
 from selfheal.delivery.fleet import Fleet
 from selfheal.delivery.local_forge import LocalForge
-from selfheal.telemetry.receiver import Receiver
 
 GATE = GateConfig(step_seconds=16, minimum_requests=12)
 
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    with Receiver(tmp_path / "fleet" / "telemetry") as receiver:
-        made = fleet_of(tmp_path / "fleet", receiver.endpoint, "1.1", SICK)
-        try:
-            yield made
-        finally:
-            made.stop_all()
+    with sick_fleet(tmp_path / "fleet") as made:
+        yield made
 
 
 def by_scripts(folder: Path, fix: str, fleet: Fleet) -> Delivery:
@@ -105,7 +100,12 @@ def test_manifests_are_written_for_the_merged_commit_and_nothing_is_applied(
     written = sorted(tmp_path.rglob("rollout/*.yaml"))
     documents = [each for path in written for each in yaml.safe_load_all(path.read_text())]
     kinds = {document["kind"] for document in documents}
-    assert kinds & {"argo-rollouts": {"Rollout"}, "flagger": {"Canary"}}[controller]
+    own = {
+        "argo-rollouts": {"Rollout", "AnalysisTemplate"},
+        "flagger": {"Canary", "MetricTemplate"},
+    }
+    assert kinds == own[controller] | {"Kustomization"}
     assert any(str(deployed.merge.commit) in path.read_text() for path in written)
     assert deployed.rollout == [], "no step was taken: the controller has not said anything"
-    assert deployed.outcome != "deployed" or "written" in deployed.reason
+    assert deployed.outcome == "not_deployed"
+    assert "apply them with kubectl apply -k" in deployed.reason

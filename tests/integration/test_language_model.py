@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -166,6 +167,25 @@ def test_a_resumed_beat_does_not_ask_again(
     again = advised([problem], server.config("mends"), tmp_path / "llm")
     assert first == again
     assert len(server.requests()) == 1
+
+
+def test_a_beat_that_is_tried_again_does_not_ask_again(server: Server, tmp_path: Path) -> None:
+    """What the model says of other files is refused, and told among what was dropped."""
+    from selfheal_handlers.fix.load_diagnosis import load_diagnosis
+
+    given = dict(load_diagnosis.example(tmp_path))
+    given["fix"] = given["fix"].model_copy(update={"llm": server.config("mends")})
+    workspace = given["workspace"]
+    material = [load_diagnosis(**given)]
+    asked = len(server.requests())
+    assert asked > 0
+    # The engine empties a beat's own folder before each attempt.
+    shutil.rmtree(workspace.folder)
+    material.append(load_diagnosis(**given))
+    assert len(server.requests()) == asked
+    first, again = ([each.reason for each in one.declined] for one in material)
+    assert any("passwd was refused" in reason for reason in first)
+    assert first == again
 
 
 def test_without_a_server_or_with_nothing_to_send_nothing_is_asked(

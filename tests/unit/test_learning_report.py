@@ -11,11 +11,12 @@ from test_learning_retirement import after
 
 from selfheal.artifacts import Deployment, Diagnoses, Diagnosis, Patterns
 from selfheal.artifacts.envelope import envelope
+from selfheal.artifacts.times import RunTimes
 from selfheal.cli.main import main
 from selfheal.engine.folder import RunFolder
 from selfheal.engine.journal import encode
-from selfheal.engine.times import RunTimes, run_times
-from selfheal.learning.report import LearningReport, Timed, build
+from selfheal.engine.times import run_times
+from selfheal.learning.report import LearningReport, build
 
 
 def cause(title: str, *, affected: int, severity: str = "high", kind: str = "error") -> Diagnosis:
@@ -27,7 +28,9 @@ def cause(title: str, *, affected: int, severity: str = "high", kind: str = "err
     )
 
 
-def run(artifacts: Path, name: str, causes: list[Diagnosis], outcome: str | None = None) -> Timed:
+def run(
+    artifacts: Path, name: str, causes: list[Diagnosis], outcome: str | None = None
+) -> RunTimes:
     folder = artifacts / "runs" / name
     (folder / "measurements").mkdir(parents=True)
     payloads = {"diagnosis": Diagnoses(diagnoses=causes)}
@@ -36,7 +39,7 @@ def run(artifacts: Path, name: str, causes: list[Diagnosis], outcome: str | None
     for artifact, payload in payloads.items():
         stored = envelope(artifact, payload, run_id=name, produced_by="test", inputs=[])
         (folder / f"{artifact}.json").write_bytes(stored.to_bytes())
-    return Timed(
+    return RunTimes(
         run_id=name,
         started_at="2026-01-02T03:04:05+00:00",
         phases={"parse": 1.0, "detect": 2.0, "fix": 4.0, "validate": 8.0},

@@ -8,10 +8,10 @@ from typing import Any
 
 from selfheal.config import DeployConfig
 from selfheal.contract import Effects, Workspace
-from selfheal.delivery.access import git_access
+from selfheal.delivery.access import workshop_for
 from selfheal.delivery.audit import record_once
-from selfheal.delivery.forge import Forge, forge_for, kind_of, remote_address
-from selfheal.delivery.workshop import Identity, Workshop
+from selfheal.delivery.forge import Forge, forge_for
+from selfheal.delivery.workshop import Workshop
 from selfheal.errors import RepositoryError
 
 
@@ -35,13 +35,8 @@ def workshop_of(workspace: Workspace, config: DeployConfig) -> Workshop:
     Commits are dated when the run was made, so that a resumed run makes the same ones.
     """
     seconds = int(datetime.fromisoformat(workspace.started_at).timestamp())
-    identity = Identity(
-        config.author_name, config.author_email, f"@{seconds} +0000", config.sign_off
-    )
-    repository = repository_of(workspace)
-    address = remote_address(repository, config.remote) or ""
-    access = git_access(address, kind_of(address, config), config.forge)
-    return Workshop(workspace.folder / "scratch.git", repository, identity, access)
+    scratch = workspace.folder / "scratch.git"
+    return workshop_for(repository_of(workspace), config, scratch, f"@{seconds} +0000")
 
 
 def audit(

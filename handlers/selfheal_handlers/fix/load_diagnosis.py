@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from selfheal.artifacts import Anomalies, Diagnoses, Diagnosis, Telemetry
-from selfheal.artifacts.envelope import read_artifact
 from selfheal.artifacts.patch import Dropped, RecordedRequest
 from selfheal.artifacts.patterns import Patterns
 from selfheal.codebase.history import History
 from selfheal.config import FixConfig, TestsConfig
 from selfheal.contract import Workspace, handler
+from selfheal.delivery.library import read_patterns
 from selfheal.errors import RepositoryError
 from selfheal.repair import Problem
 from selfheal.repair.gather import gather, sessions, siblings
@@ -71,10 +71,10 @@ def load_diagnosis(
         workspace.folder,
         config,
     )
-    library = _library(workspace.artifacts_folder)
+    library = read_patterns(workspace.artifacts_folder)
     behaving = [_with_learned(problem, library) for problem in behaving]
     if not fix.strategies or LANGUAGE_MODEL in fix.strategies:
-        behaving, notes = advised(behaving, fix.llm, workspace.folder / "llm")
+        behaving, notes = advised(behaving, fix.llm, workspace.run_folder / "replies")
         declined += [
             Dropped(diagnosis_id=name, strategy=LANGUAGE_MODEL, reason=note) for name, note in notes
         ]
@@ -112,11 +112,3 @@ def _with_learned(problem: Problem, library: Patterns | None) -> Problem:
 
 def _declined(diagnosis: Diagnosis, reason: str) -> Dropped:
     return Dropped(diagnosis_id=diagnosis.id, strategy="none", reason=reason)
-
-
-def _library(folder: Path) -> Patterns | None:
-    path = folder / "patterns.json"
-    if not path.exists():
-        return None
-    found = read_artifact(path, "patterns")
-    return found if isinstance(found, Patterns) else None

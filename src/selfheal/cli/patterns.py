@@ -12,6 +12,7 @@ from selfheal.cli.project import Project, git_top, open_project, project_options
 
 if TYPE_CHECKING:
     from selfheal.artifacts import Pattern
+    from selfheal.delivery.workshop import Workshop
     from selfheal.learning.recall import Recall
 
 
@@ -184,22 +185,19 @@ def _recall(arguments: Namespace, console: Console, project: Project) -> Outcome
     return "succeeded"
 
 
-def _workshop(repository: Path, folder: Path, project: Project) -> tuple[Any, str]:
+def _workshop(repository: Path, folder: Path, project: Project) -> tuple[Workshop, str]:
     """A scratch repository, and the head of the base: of the remote, else of this clone."""
     from datetime import UTC, datetime
 
     from selfheal.codebase.history import History
-    from selfheal.delivery.access import git_access
-    from selfheal.delivery.forge import kind_of, remote_address
-    from selfheal.delivery.workshop import Identity, Workshop
+    from selfheal.delivery.access import workshop_for
+    from selfheal.delivery.forge import remote_address
 
     config = project.settings.deploy
     history = History(repository)
     date = datetime.now(UTC).isoformat(timespec="seconds")
-    identity = Identity(config.author_name, config.author_email, date, config.sign_off)
+    workshop = workshop_for(repository, config, folder / "scratch.git", date)
     address = remote_address(repository, config.remote)
-    access = git_access(address, kind_of(address, config), config.forge) if address else {}
-    workshop = Workshop(folder / "scratch.git", repository, identity, access)
     tip = workshop.fetch(address, config.base) if address else None
     return workshop, tip or history.resolve("HEAD")
 

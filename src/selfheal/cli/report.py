@@ -94,12 +94,11 @@ def _learning(arguments: Namespace) -> Report:
     """The report over all runs; no single one is opened."""
     from selfheal.engine.folder import RunFolder, run_ids
     from selfheal.engine.times import run_times
-    from selfheal.learning.report import Timed, build
+    from selfheal.learning.report import build
 
     artifacts = artifacts_folder(arguments)
     runs = [run_times(RunFolder(artifacts / "runs" / name)) for name in run_ids(artifacts)]
-    timed = [Timed.model_validate(each.model_dump()) for each in runs if each is not None]
-    return build(artifacts, timed)
+    return build(artifacts, [each for each in runs if each is not None])
 
 
 def open_source(arguments: Namespace) -> Source:

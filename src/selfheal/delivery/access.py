@@ -1,13 +1,15 @@
-"""What git needs to reach a remote on another machine: its protocol and the token."""
+"""What git needs to reach a remote: its protocol and the token, and a scratch repository with them."""
 
 from __future__ import annotations
 
 import base64
 import os
+from pathlib import Path
 from urllib.parse import urlparse
 
-from selfheal.config import ForgeConfig
-from selfheal.delivery.forge import host_of, local_path
+from selfheal.config import DeployConfig, ForgeConfig
+from selfheal.delivery.forge import host_of, kind_of, local_path, remote_address
+from selfheal.delivery.workshop import Identity, Workshop
 
 # Environment variable and user name of a token, as the two document them.
 _TOKENS = {"github": ("GITHUB_TOKEN", "x-access-token"), "gitlab": ("GITLAB_TOKEN", "oauth2")}
@@ -38,3 +40,14 @@ def git_access(address: str, kind: str, config: ForgeConfig) -> dict[str, str]:
         environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
     agent = os.environ.get("SSH_AUTH_SOCK")
     return environment | ({"SSH_AUTH_SOCK": agent} if agent else {})
+
+
+def workshop_for(repository: Path, config: DeployConfig, folder: Path, date: str) -> Workshop:
+    """A scratch repository at `folder` that reaches ``deploy.remote`` and commits as configured.
+
+    `date` is that of its commits, as git takes it.
+    """
+    identity = Identity(config.author_name, config.author_email, date, config.sign_off)
+    address = remote_address(repository, config.remote) or ""
+    access = git_access(address, kind_of(address, config), config.forge)
+    return Workshop(folder, repository, identity, access)

@@ -61,17 +61,11 @@ class ProcessesTarget:
     def usage(self) -> list[Sample] | None:
         if not Path("/proc/self/stat").exists():
             return None
-        return kept(self._usage_file, self.step_began_ns())
-
-    @property
-    def _usage_file(self) -> Path:
-        return self.fleet.folder / "usage.jsonl"
-
-    def _note_usage(self) -> None:
-        keep(self._usage_file, take([*self._of(self.old), *self._of(self.new)]))
+        file = self.fleet.folder / "usage.jsonl"
+        keep(file, take([*self._of(self.old), *self._of(self.new)]))
+        return kept(file, self.step_began_ns())
 
     def tend(self) -> None:
-        self._note_usage()
         lost = [i for i in self._of(self.old) if i.weight > 0 and not i.alive]
         if lost and not self.dead():
             self._start_old(max(i.number for i in self._of(self.old)))
@@ -93,7 +87,6 @@ class ProcessesTarget:
 
     def shift(self, percent: int) -> None:
         self.fleet.route({self.old: 100 - percent, self.new: percent}, label=f"{percent} %")
-        self._note_usage()
 
     def retire(self, release: str) -> None:
         self.fleet.stop(release)

@@ -5,8 +5,8 @@ one that serves beside it:
 
 * guards: do its instances live; are its errors or its latency worse overall, does it
   raise errors that the old one does not, since this step began
-  (`selfheal.delivery.guards`); does it need more of the machine for the same work, where
-  the target can tell (`selfheal.delivery.saturation`);
+  (`selfheal.delivery.guards`); where that is configured and the target can
+  tell, does it need more of the machine for the same work (`selfheal.delivery.saturation`);
 * the anomalies that the change shall heal, each by its own detector
   (`selfheal.analysis.judge`), on all that both did since the rollout began, for the
   code is the same at every step.
@@ -94,7 +94,10 @@ class Observed(Protocol):
         ...
 
     def usage(self) -> list[Sample] | None:
-        """What the instances used since the step began; None where that cannot be known."""
+        """Take a sample of what the instances use, and give all since the step began.
+
+        None where that cannot be known.
+        """
         ...
 
     def tend(self) -> None:
@@ -123,9 +126,10 @@ class Answers:
 
 
 def levels_of(config: GateConfig, steps: int, share: float) -> Levels:
-    """The levels of one guard, saturation among them, at a step with `share` percent."""
+    """The levels of one guard at a step with `share` percent of the traffic."""
+    guards_asked = len(GUARDS) + config.saturation
     return Levels(
-        fail=config.significance / ((len(GUARDS) + 1) * steps),
+        fail=config.significance / (guards_asked * steps),
         well=config.significance ** (share / 100),
     )
 
@@ -250,8 +254,8 @@ def ask(
     )
     for name, (state, evidence) in guards(dataset, scope, config, levels).items():
         answers.add(name, state, evidence)
-    usage = target.usage()
-    if config.saturation and usage is not None and scope.concurrent:
+    usage = target.usage() if config.saturation and scope.concurrent else None
+    if usage is not None:
         state, evidence = judge_saturation(usage, dataset, scope, config, levels)
         answers.add(SATURATION, state, evidence)
     for anomaly in asked:

@@ -13,11 +13,11 @@ from selfheal.artifacts.model import Model
 from selfheal.codebase.git import git, git_bytes
 from selfheal.config import Settings
 from selfheal.delivery.autonomy import Earned, earned
-from selfheal.delivery.library import read_patterns
+from selfheal.delivery.library import FILE, read_patterns
 from selfheal.drill.exercise import Exercise, Ground, exercise
 from selfheal.drill.faults import Fault, faults_of
 from selfheal.errors import InvalidInput
-from selfheal.learning.library import FILE, update_library
+from selfheal.learning.library import update_library
 from selfheal.sandbox.suite import is_pytest
 from selfheal.sandbox.worktree import resolve
 

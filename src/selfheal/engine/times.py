@@ -5,22 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from selfheal.artifacts.model import Model
+from selfheal.artifacts.times import RunTimes
 from selfheal.engine.folder import RunFolder
 from selfheal.engine.journal import Event, read_journal
-
-
-class RunTimes(Model):
-    """Seconds by the journal: `phases` at work, all attempts and sessions together.
-
-    `waited` is from the end of a session that waited for a decision to the next one;
-    pauses after a failure or a kill are in neither. `started_at` is ISO 8601.
-    """
-
-    run_id: str
-    started_at: str
-    phases: dict[str, float]
-    waited: float
 
 
 def run_times(folder: RunFolder) -> RunTimes | None:

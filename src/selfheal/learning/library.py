@@ -5,26 +5,20 @@ It has the format of the artifact. Changes are made under a lock and appear whol
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from selfheal.artifacts import Patterns
-from selfheal.artifacts.envelope import envelope, read_artifact
+from selfheal.artifacts.envelope import envelope
 from selfheal.artifacts.locking import exclusive
+from selfheal.artifacts.replacing import replace_bytes
+from selfheal.delivery.library import FILE, read_patterns
 from selfheal.learning.ledger import Use, recorded
-
-FILE = "patterns.json"
 
 
 def read_library(artifacts_folder: Path) -> Patterns:
     """The library, empty where there is none. Raises InvalidInput where it is not one."""
-    path = artifacts_folder / FILE
-    if not path.exists():
-        return Patterns(patterns=[])
-    found = read_artifact(path, "patterns")
-    assert isinstance(found, Patterns)
-    return found
+    return read_patterns(artifacts_folder) or Patterns(patterns=[])
 
 
 def update_library(
@@ -53,12 +47,7 @@ def change_library(
         content = envelope(
             "patterns", library, run_id=run_id, produced_by=produced_by, inputs=[]
         ).to_bytes()
-        temporary = artifacts_folder / f".{FILE}.{os.getpid()}"
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(artifacts_folder / FILE)
+        replace_bytes(artifacts_folder / FILE, content)
     return library
 
 

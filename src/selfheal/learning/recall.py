@@ -14,7 +14,7 @@ from pydantic import Field
 from selfheal.artifacts import Pattern, Patterns
 from selfheal.artifacts.canonical import sha256_of
 from selfheal.artifacts.model import Model
-from selfheal.artifacts.patterns import Provenance
+from selfheal.artifacts.patterns import Provenance, Retirement
 from selfheal.delivery.fingerprint import Fingerprint
 from selfheal.delivery.forge import Forge, Pull
 from selfheal.delivery.shipping import REVERTS
@@ -163,7 +163,6 @@ def _body(recall: Recall) -> str:
 
 def retired_by(name: str, by: str, reason: str) -> Callable[[Patterns], Patterns]:
     """The change of a library by which a person takes a pattern out of service."""
-    from selfheal.artifacts.patterns import Retirement
 
     def change(library: Patterns) -> Patterns:
         return _replaced(

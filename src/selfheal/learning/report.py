@@ -12,13 +12,13 @@ from pydantic import Field
 from selfheal.artifacts import Deployment, Diagnoses, Diagnosis, Pattern, Patterns
 from selfheal.artifacts.envelope import read_artifact
 from selfheal.artifacts.model import AnomalyKind, Model, Severity
+from selfheal.artifacts.times import RunTimes
 from selfheal.learning.ledger import SUCCESSFUL, confidence
 from selfheal.learning.library import read_library
 from selfheal.reports.blocks import Block, Chart, Column, Facts, Table
 from selfheal.reports.model import Report
 
 WEIGHTS: dict[Severity, float] = {"critical": 1.0, "high": 0.6, "medium": 0.3, "low": 0.1}
-PHASES = ("parse", "detect", "diagnose", "fix", "validate", "deploy", "learn")
 
 
 T = TypeVar("T", bound=Model)
@@ -192,16 +192,7 @@ _NOTES = [
 ]
 
 
-class Timed(Model):
-    """What is known of the time of one run: see `selfheal.engine.times.RunTimes`."""
-
-    run_id: str
-    started_at: str
-    phases: dict[str, float]
-    waited: float
-
-
-def build(artifacts: Path, times: Iterable[Timed]) -> LearningReport:
+def build(artifacts: Path, times: Iterable[RunTimes]) -> LearningReport:
     """The report over the runs of an artifacts folder, oldest first; empty where none taught."""
     library = read_library(artifacts)
     effects: list[EffectRow] = []
@@ -294,7 +285,7 @@ def _effects(folder: Path, run_id: str) -> list[EffectRow]:
     return found
 
 
-def _incident(timed: Timed, causes: int, deployment: Deployment | None) -> IncidentRow:
+def _incident(timed: RunTimes, causes: int, deployment: Deployment | None) -> IncidentRow:
     def of(*phases: str) -> float | None:
         known = [timed.phases[phase] for phase in phases if phase in timed.phases]
         return round(sum(known), 3) if known else None

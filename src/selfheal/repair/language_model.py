@@ -4,7 +4,7 @@ Off unless ``fix.llm.base_url`` names an OpenAI-compatible server. What is sent 
 diagnosis in words and the accused functions, with what looks like a secret taken out; what
 comes back is exact text to replace, checked like everybody else's edit. Nothing depends on
 it: a server that is gone, slow, out of quota or talking nonsense costs a note. Replies are
-kept in the beat's folder, so that a resumed beat does not ask again.
+kept in the run's folder, so that a resumed beat does not ask again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from pydantic import BaseModel, Field
 
 from selfheal.artifacts.canonical import short_id
 from selfheal.artifacts.model import Model
+from selfheal.artifacts.replacing import replace_text
 from selfheal.config import LanguageModelConfig
 from selfheal.errors import InvalidInput, MissingExtra
 from selfheal.recorder.redaction import keeping
@@ -73,9 +74,10 @@ class Advice(Model):
 
 
 class Adviser:
-    """Asks within one budget of requests, tokens, money and seconds for all diagnoses of a run.
+    """Asks within one budget of requests, tokens, money and seconds for all diagnoses.
 
-    `folder` keeps the replies. Raises MissingExtra where the package is not installed.
+    `folder` keeps the replies, which cost nothing when they are wanted again; the budget is
+    that of one adviser, and begins anew with the next.
     """
 
     def __init__(self, config: LanguageModelConfig, folder: Path) -> None:
@@ -104,9 +106,7 @@ class Adviser:
         except Exception as error:  # whatever the server does is no fault of this run
             return Advice(notes=[f"the language model gave no answer: {_reason(error)}"])
         self.folder.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".partial")
-        partial.write_text(answer.model_dump_json(), "utf-8")
-        partial.replace(file)
+        replace_text(file, answer.model_dump_json())
         return checked(problem, answer)
 
     def _spent(self) -> str | None:
@@ -233,21 +233,12 @@ def checked(problem: Problem, answer: Proposals) -> Advice:
 
 def _edit(problem: Problem, proposal: Proposal) -> Edit:
     text = problem.sources.get(proposal.file)
-    refusals: list[tuple[Callable[[], bool], str]] = [
-        (lambda: text is None, "it is none of the files at hand"),
-        (lambda: not proposal.file.endswith(".py"), "it is no Python file"),
-        (lambda: is_test(proposal.file), "tests are not changed"),
-        (lambda: proposal.old == proposal.new, "it changes nothing"),
-        (lambda: not proposal.old.strip(), "it names no text to replace"),
-        (lambda: (text or "").count(proposal.old) != 1, "its text does not occur exactly once"),
-    ]
-    for refuses, reason in refusals:
-        if refuses():
-            raise InvalidInput(f"{reason}.")
-    assert text is not None
+    if text is None:
+        raise InvalidInput("it is none of the files at hand.")
+    objection = _objection(proposal, text)
+    if objection is not None:
+        raise InvalidInput(f"{objection}.")
     start = text.index(proposal.old)
-    if parse(proposal.file, text.replace(proposal.old, proposal.new)) is None:
-        raise InvalidInput("what comes out does not parse.")
     splice = Splice(
         path=proposal.file, start=start, stop=start + len(proposal.old), text=proposal.new
     )
@@ -260,6 +251,23 @@ def _edit(problem: Problem, proposal: Proposal) -> Edit:
         parameters={"source": "language model"},
         splices=[splice],
     )
+
+
+def _objection(proposal: Proposal, text: str) -> str | None:
+    """Why a proposal is not made in a file's text, None where it is."""
+    if not proposal.file.endswith(".py"):
+        return "it is no Python file"
+    if is_test(proposal.file):
+        return "tests are not changed"
+    if proposal.old == proposal.new:
+        return "it changes nothing"
+    if not proposal.old.strip():
+        return "it names no text to replace"
+    if text.count(proposal.old) != 1:
+        return "its text does not occur exactly once"
+    if parse(proposal.file, text.replace(proposal.old, proposal.new)) is None:
+        return "what comes out does not parse"
+    return None
 
 
 def _reason(error: BaseException) -> str:

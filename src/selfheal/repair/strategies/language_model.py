@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from selfheal.repair.edit import Edit
+from selfheal.repair.language_model import NAME
 from selfheal.repair.problem import Problem
 from selfheal.repair.strategies.base import Strategy
 
@@ -13,6 +14,4 @@ def propose(problem: Problem) -> Iterator[Edit]:
     yield from problem.proposals
 
 
-STRATEGY = Strategy(
-    "language_model", frozenset({"error", "performance", "state", "behavioral"}), propose
-)
+STRATEGY = Strategy(NAME, frozenset({"error", "performance", "state", "behavioral"}), propose)

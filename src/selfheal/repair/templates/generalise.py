@@ -14,6 +14,7 @@ import builtins
 import copy
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from selfheal.artifacts.patterns import EditTemplate
@@ -75,7 +76,7 @@ def generalised(one: EditTemplate, two: EditTemplate) -> EditTemplate | None:
 
 
 def sides(template: EditTemplate) -> Sides:
-    """The template's syntax."""
+    """The template's syntax, which nobody may change: it is parsed once."""
     return Sides(*(_parsed(text, template.form) for text in (template.before, template.after)))
 
 
@@ -84,6 +85,7 @@ def specificity(template: EditTemplate) -> int:
     return sum(_concrete(node) for side in sides(template) for node in _walk(side))
 
 
+@lru_cache(maxsize=4096)
 def _parsed(text: str, form: str) -> Syntax:
     if form == "expression":
         return (ast.parse(text, mode="eval").body,)
