@@ -18,7 +18,7 @@ from selfheal.demo import Recording, record
 
 pytestmark = pytest.mark.slow
 
-FAULTS = ["quote"]
+FAULTS = ["price_list", "quote"]
 SMALL: dict[str, dict[str, Any]] = {
     "fix": {"search": {"recorded": 20}},
     "validate": {"enough": 1, "max_candidates": 3, "shuffled_runs": 3},
@@ -31,7 +31,7 @@ DONE, WAITING = 0, 3
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
-    return record(tmp_path_factory.mktemp("shop"), 0, seconds=12, faults=FAULTS)
+    return record(tmp_path_factory.mktemp("shop"), 0, seconds=15, faults=FAULTS)
 
 
 @pytest.fixture(scope="module")
