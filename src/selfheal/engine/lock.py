@@ -54,11 +54,7 @@ class RunLock:
         os.close(self._file)
 
     def _content(self) -> dict[str, Any]:
-        try:
-            content = json.loads(os.pread(self._file, 1 << 20, 0) or b"{}")
-        except ValueError:
-            return {}
-        return content if isinstance(content, dict) else {}
+        return _content_of(self._file)
 
 
 def holder_of(path: Path) -> int | None:
@@ -70,12 +66,20 @@ def holder_of(path: Path) -> int | None:
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
-        with contextlib.suppress(ValueError):
-            return int(json.loads(os.pread(file, 1 << 20, 0) or b"{}").get("pid", -1))
-        return -1
+        return int(_content_of(file).get("pid", -1))
     finally:
         os.close(file)
     return None
+
+
+def _content_of(file: int) -> dict[str, Any]:
+    """What the first line says: a holder may have died before it cut off an older, longer one."""
+    line = os.pread(file, 1 << 20, 0).partition(b"\n")[0]
+    try:
+        content = json.loads(line or b"{}")
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def start_time(pid: int) -> str | None:

@@ -51,6 +51,7 @@ class WorkerPool(Executor):
         self.size = workers or len(os.sched_getaffinity(0))
         self._on_change = on_change
         self._lock = threading.RLock()
+        self._telling = threading.Lock()
         self._backlog: deque[_Job] = deque()
         self._closing = threading.Event()
         self._seats = [_Seat(self) for _ in range(self.size)]
@@ -115,7 +116,10 @@ class WorkerPool(Executor):
                 self._idle.append(seat)
 
     def changed(self) -> None:
-        if self._on_change is not None and not self._closing.is_set():
+        if self._on_change is None or self._closing.is_set():
+            return
+        # One at a time: of two seats that start together, the one that is told last knows both.
+        with self._telling:
             self._on_change(self.pids())
 
     def _enforce_limits(self) -> None:
@@ -217,10 +221,11 @@ class _Seat:
                     stdout=2,
                     start_new_session=True,
                 )
+            # Known before it has work: whoever takes over after a crash must find it.
+            self.pool.changed()
             self._connection = Connection(ours.detach())
             if self.job is not None:
                 self._send(self.job.payload)
-        self.pool.changed()
         return self._connection
 
     def _send(self, payload: bytes) -> None:

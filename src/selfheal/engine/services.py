@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -23,12 +25,28 @@ OWNED_BY_ENGINE = frozenset(
 )
 
 
+# What a dead attempt had started is ended at once, and may write until it is.
+ENDING_SECONDS = 10.0
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that readers see the old bytes or the new ones."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_bytes(content)
     temporary.replace(path)
+
+
+def _clear(folder: Path) -> None:
+    """Delete what an earlier attempt left, also while its last processes are being ended."""
+    deadline = time.monotonic() + ENDING_SECONDS
+    while folder.exists():
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.ENOENT) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 class RunWorkspace:
@@ -51,8 +69,7 @@ class RunWorkspace:
         self.repository = repository
         self.written: dict[str, str] = {}
         self._scratch = scratch
-        if scratch.exists():
-            shutil.rmtree(scratch)
+        _clear(scratch)
 
     @property
     def folder(self) -> Path:

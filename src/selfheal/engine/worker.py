@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 _PR_SET_PDEATHSIG = 1
+GRACE_SECONDS = 2
 
 
 class Ended(BaseException):
@@ -57,6 +58,9 @@ def _answer(function: Any, arguments: tuple[Any, ...]) -> bytes:
 
 def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # The handler's threads may go on for minutes: the kernel ends them with the process.
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(GRACE_SECONDS)
     raise Ended
 
 

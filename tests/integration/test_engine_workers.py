@@ -1,0 +1,65 @@
+"""No worker of a dead holder goes on: all are written down, end when told to, and are found."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from selfheal.engine.lock import RunLock, start_time
+from selfheal.engine.pool import WorkerLost, WorkerPool
+
+UNENDING = """
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+import os, time
+with ThreadPoolExecutor(1) as pool:
+    pool.submit(time.sleep, 120)
+    Path({place!r}).write_text(str(os.getpid()))
+"""
+
+
+def test_workers_that_start_together_are_both_written_down() -> None:
+    told: list[list[int]] = []
+
+    def note(pids: list[int]) -> None:
+        # The slower of two that tell at once must not have the last word with older news.
+        time.sleep(0.3 if not told else 0)
+        told.append(pids)
+
+    pool = WorkerPool(2, note)
+    try:
+        tasks = [pool.submit(os.getpid), pool.submit(os.getpid)]
+        assert {task.result(60) for task in tasks} <= set(told[-1])
+        deadline = time.monotonic() + 60
+        while len(told) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert sorted(told[-1]) == sorted(pool.pids())
+    finally:
+        pool.shutdown(kill=True)
+
+
+def test_a_worker_that_is_told_to_end_does_not_wait_for_its_threads(tmp_path: Path) -> None:
+    pool = WorkerPool(1)
+    place = tmp_path / "pid"
+    try:
+        task = pool.submit(exec, UNENDING.format(place=str(place)))
+        while not place.exists() or not place.read_text():
+            time.sleep(0.01)
+        os.kill(int(place.read_text()), signal.SIGTERM)
+        assert isinstance(task.exception(60), WorkerLost)
+    finally:
+        pool.shutdown(kill=True)
+
+
+def test_workers_are_found_behind_a_line_that_was_not_cut_off(tmp_path: Path) -> None:
+    """The holder was killed after it wrote a shorter line over a longer one."""
+    with subprocess.Popen(["sleep", "120"], start_new_session=True) as left:
+        line = {"pid": 1, "workers": [{"pid": left.pid, "started": start_time(left.pid)}]}
+        path = tmp_path / "lock"
+        path.write_text(json.dumps(line) + '\n"started": "17"}]}\n')
+        RunLock(path).release()
+        assert left.wait(60) == -signal.SIGTERM
