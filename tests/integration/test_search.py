@@ -157,3 +157,40 @@ def test_a_search_that_is_repeated_finds_the_same(tmp_path: Path, candidates: in
 
     assert one == two
     assert one[1]
+
+
+def test_two_faults_in_one_path_are_mended_one_after_the_other(tmp_path: Path) -> None:
+    """Each failing test needs an edit of its own, and the second test runs both places."""
+    code = """
+def parse(line):
+    key, _, value = line.partition("=")
+    return key.strip(), value
+
+
+def load(text):
+    pairs = {}
+    for line in text.splitlines():
+        if line.startswith("#"):
+            continue
+        key, value = parse(line)
+        pairs[key] = value
+    return pairs
+"""
+    suite = """
+from settings import load, parse
+
+def test_space():
+    assert parse("a = b") == ("a", "b")
+
+def test_blank():
+    assert load("a=1\\n\\nb=2") == {"a": "1", "b": "2"}
+
+def test_comment():
+    assert load("# x\\na=1") == {"a": "1"}
+"""
+    files = {"settings.py": code, "test_settings.py": suite}
+    failing = ["test_settings.py::test_blank", "test_settings.py::test_space"]
+    report, texts = searched(tmp_path, files, *failing, candidates=600)
+
+    assert report.told.tests == failing
+    assert any("value.strip()" in text and "not line" in text for text in texts)

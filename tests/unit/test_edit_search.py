@@ -154,3 +154,9 @@ def test_a_flag_is_no_number_to_compute_with():
 def test_a_parameter_that_is_called_by_default_is_edited_as_well():
     text = "def f(rows, key=lambda row: row):\n    return g(key, rows)\n"
     assert list(propose_edits({PATH: text}, [Suspect(PATH, 2, 0.9)], read_hints([], [])))
+
+
+def test_what_is_split_off_a_text_is_a_text():
+    text = "def f(line):\n    key, _, value = line.partition('=')\n    return key, value\n"
+    edits = propose_edits({PATH: text}, [Suspect(PATH, 3, 0.9)], read_hints([], []))
+    assert text.replace("key, value\n", "key, value.strip()\n") in [e.apply(text) for e in edits]

@@ -2,7 +2,7 @@
 
 Generate and validate, as in GenProg (Le Goues et al., TSE 2012) and its deterministic
 successors: edits in the order of likelihood (`selfheal.repair.edits`), first alone, then
-pairs where one alone made progress. What is counted is the budget, not time, so that a
+joined where each mends some of the tests, then pairs where one alone made progress. What is counted is the budget, not time, so that a
 repetition tries the same: attempts go out in chunks that grow, and only whole chunks are
 judged.
 An edit for which the tests pass is plausible; it is proven by the validate phase.
@@ -35,6 +35,7 @@ from selfheal.sandbox.search_model import (
     Verdict,
     ran_in,
 )
+from selfheal.sandbox.search_parts import as_part, halfway
 from selfheal.sandbox.search_plan import Planner
 from selfheal.sandbox.search_suspects import suspects_of
 
@@ -142,6 +143,7 @@ class _Search:
         if not self._enough():
             later += self._sweep(self._edits(), self.config.candidates)
         self._import(later)
+        self._together()
         if not self._plausible() and not self.cut:
             self._pairs()
         best = self._least_change()[:KEPT]
@@ -234,6 +236,23 @@ class _Search:
         pairs: Iterator[CodeEdit] = propose_pairs(best, pool[:POOL], self.config.pairs)
         later = self._sweep((Attempt(e.as_edit(), e) for e in pairs), self.config.pairs)
         self.judged += [(attempt, Verdict("not_tried")) for attempt, _ in later]
+
+    def _together(self) -> None:
+        """Where several faults make the tests fail: what mends the first with what mends the next."""
+        known = 0
+        while not self._plausible() and not self.cut:
+            half = halfway(self.judged)
+            if half is None or half.passed <= known:
+                return
+            known = half.passed
+            own = self.survey.of([half.fails])
+            part = _Search(self.problem, self.lanes, self.config, own, self.planner)
+            part._sweep(part._edits(), self.config.candidates)
+            self.proposed, self.cut = self.proposed + part.proposed, self.cut or part.cut
+            mended = [attempt.code for attempt, _ in part._plausible() if attempt.code is not None]
+            self.judged += [(attempt, as_part(verdict)) for attempt, verdict in part.judged]
+            pairs = propose_pairs(half.edits, mended, self.config.pairs)
+            self._sweep((Attempt(e.as_edit(), e) for e in pairs), self.config.pairs)
 
     def _at_once(
         self,

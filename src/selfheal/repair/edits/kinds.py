@@ -29,9 +29,14 @@ _CALLS = {
     "dict": DICT, "defaultdict": DICT, "Counter": DICT, "OrderedDict": DICT, "set": SET,
     "frozenset": SET, "tuple": TUPLE, "bool": BOOL, "isinstance": BOOL, "any": BOOL,
     "all": BOOL, "deque": LIST, "count": NUMBER, "index": NUMBER, "find": NUMBER,
-    "split": LIST, "splitlines": LIST, "join": TEXT, "strip": TEXT, "lower": TEXT,
-    "upper": TEXT, "replace": TEXT, "format": TEXT, "startswith": BOOL, "endswith": BOOL,
+    "split": LIST, "rsplit": LIST, "splitlines": LIST, "readlines": LIST, "partition": TUPLE,
+    "rpartition": TUPLE, "join": TEXT, "strip": TEXT, "lstrip": TEXT, "rstrip": TEXT, "lower": TEXT,
+    "upper": TEXT, "casefold": TEXT, "title": TEXT, "capitalize": TEXT, "replace": TEXT,
+    "removeprefix": TEXT, "removesuffix": TEXT, "format": TEXT, "startswith": BOOL,
+    "endswith": BOOL,
 }  # fmt: skip
+# What these give holds texts.
+_OF_TEXTS = {"split", "rsplit", "splitlines", "readlines", "partition", "rpartition"}
 _METHODS = {
     "append": LIST, "extend": LIST, "insert": LIST, "sort": LIST, "reverse": LIST,
     "appendleft": LIST, "popleft": LIST, "keys": DICT, "values": DICT, "items": DICT,
@@ -39,6 +44,8 @@ _METHODS = {
     "intersection": SET, "strip": TEXT, "lower": TEXT, "upper": TEXT, "split": TEXT,
     "startswith": TEXT, "endswith": TEXT, "replace": TEXT, "join": TEXT, "encode": TEXT,
     "isdigit": TEXT, "lstrip": TEXT, "rstrip": TEXT, "splitlines": TEXT, "title": TEXT,
+    "partition": TEXT, "rpartition": TEXT, "rsplit": TEXT, "casefold": TEXT, "isalpha": TEXT,
+    "isspace": TEXT, "removeprefix": TEXT, "removesuffix": TEXT, "zfill": TEXT,
 }  # fmt: skip
 _DISPLAYS: dict[type[ast.expr], str] = {
     ast.List: LIST, ast.ListComp: LIST, ast.Dict: DICT, ast.DictComp: DICT, ast.Set: SET,
@@ -130,17 +137,24 @@ class Kinds:
                 for target in node.targets:
                     if isinstance(target, ast.Name):
                         self._note(target.id, self.of(node.value))
-                    elif isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
-                        for one, value in zip(target.elts, node.value.elts, strict=False):
-                            if isinstance(one, ast.Name):
-                                self._note(one.id, self.of(value))
+                    elif isinstance(target, ast.Tuple):
+                        self._unpack(target, node.value)
             case ast.AnnAssign() if isinstance(node.target, ast.Name):
                 self._note(node.target.id, annotated(node.annotation))
             case ast.For() | ast.AsyncFor() | ast.comprehension():
                 self._loop(node.target, node.iter)
 
+    def _unpack(self, target: ast.Tuple, value: ast.expr) -> None:
+        values = value.elts if isinstance(value, ast.Tuple) else ()
+        for number, one in enumerate(target.elts):
+            if isinstance(one, ast.Name):
+                own = self.of(values[number]) if number < len(values) else _element(value)
+                self._note(one.id, own)
+
     def _loop(self, target: ast.expr, over: ast.expr) -> None:
         self.loops |= {each.id for each in ast.walk(target) if isinstance(each, ast.Name)}
+        if isinstance(target, ast.Name):
+            self._note(target.id, _element(over))
         if isinstance(over, ast.Call) and isinstance(over.func, ast.Name):
             if over.func.id == "range" and isinstance(target, ast.Name):
                 self._note(target.id, NUMBER)
@@ -187,6 +201,14 @@ class Kinds:
                 | ast.Compare(ops=[ast.In() | ast.NotIn()], comparators=[ast.Name(id=name)])
             ):
                 self._note(name, COLLECTION)
+
+
+def _element(over: ast.expr) -> str | None:
+    """The kind of what an expression holds."""
+    match over:
+        case ast.Call(func=ast.Attribute(attr=name)) if name in _OF_TEXTS:
+            return TEXT
+    return None
 
 
 def fits(one: str | None, other: str | None) -> bool:
