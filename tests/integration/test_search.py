@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from selfheal import config
-from selfheal.artifacts.diagnosis import Diagnosis, Impact
+from selfheal.artifacts.diagnosis import Diagnosis, Impact, Location
 from selfheal.repair import Problem, edited
+from selfheal.repair.strategies import instance_attribute
+from selfheal.repair.strategies.base import Strategy
 from selfheal.sandbox.search import search_all
 from selfheal.sandbox.search_lanes import Lanes
 from selfheal.sandbox.search_model import SearchReport
@@ -19,15 +21,23 @@ NO_IMPACT = Impact(severity="low", affected_requests=0, all_requests=0, share=0,
 
 
 def searched(
-    folder: Path, files: Mapping[str, str], *failing: str, **limits: int
+    folder: Path,
+    files: Mapping[str, str],
+    *failing: str,
+    strategy: Strategy | None = None,
+    **limits: int,
 ) -> tuple[SearchReport, list[str]]:
-    """The report, and the plausible edits as the texts of the files that they change."""
+    """The report, and the plausible edits as the texts of the files that they change.
+
+    The edits of a `strategy` are tried beside the search space.
+    """
     repository = folder / "repository"
     for name, text in files.items():
         (repository / name).parent.mkdir(parents=True, exist_ok=True)
         (repository / name).write_text(text)
     script = "git init -q . && git add . && git -c user.name=a -c user.email=a@b commit -qm one"
     subprocess.run(["sh", "-c", script], cwd=repository, check=True)
+    accused = [name for name in files if strategy and not name.startswith("test")]
     diagnosis = Diagnosis(
         id="diagnosis",
         anomaly_ids=[],
@@ -37,7 +47,7 @@ def searched(
         title="t",
         verdict="code_cause",
         reason="",
-        locations=[],
+        locations=[Location(file=name, line=4, function="", score=1) for name in accused],
         suspect_commits=[],
         root_service="s",
         impact=NO_IMPACT,
@@ -48,7 +58,8 @@ def searched(
     problem = Problem(diagnosis=diagnosis, base_commit="HEAD", sources=dict(files))
     tests = config.TestsConfig()
     with Lanes(repository, "HEAD", folder / "lanes", tests, failing, count=2, seconds=120) as lanes:
-        (report,) = search_all([problem], {}, lanes, config.SearchConfig(**limits))
+        given = {"diagnosis": list(strategy.propose(problem))} if strategy else {}
+        (report,) = search_all([problem], given, lanes, config.SearchConfig(**limits))
     texts = [
         text
         for edit in report.plausible
@@ -194,3 +205,15 @@ def test_comment():
 
     assert report.told.tests == failing
     assert any("value.strip()" in text and "not line" in text for text in texts)
+
+
+def test_a_fault_that_a_strategy_knows_stands_before_edits_that_hide_it(tmp_path: Path) -> None:
+    code = "class Basket:\n    items = []\n    def put(self, item):\n        self.items.append(item)\n        return len(self.items)\n"
+    suite = "from shop import Basket\n\ndef test_put():\n    assert Basket().put(1) == 1\n    assert Basket().put(2) == 1\n"
+    files = {"shop.py": code, "test_shop.py": suite}
+    _, texts = searched(
+        tmp_path, files, "test_shop.py::test_put", strategy=instance_attribute.STRATEGY
+    )
+
+    assert "self.items = []" in texts[0]
+    assert len(texts) > 1

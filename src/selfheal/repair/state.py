@@ -23,9 +23,10 @@ def state_strategy(
     propose: Propose,
     *examples: Example,
     kinds: frozenset[AnomalyKind] = frozenset({"state"}),
+    fault: bool = False,
 ) -> Strategy:
     """A strategy that is asked for state that changes where it never did."""
-    return Strategy(name, kinds, propose, examples)
+    return Strategy(name, kinds, propose, examples, fault)
 
 
 class Owned(NamedTuple):

@@ -22,6 +22,7 @@ from selfheal.config import SearchConfig
 from selfheal.repair import Edit, Problem, edited
 from selfheal.repair.edits import CodeEdit, propose_edits, propose_pairs, read_hints
 from selfheal.repair.problem import is_test
+from selfheal.repair.strategies import OF_FAULTS
 from selfheal.sandbox.forkserver import ServerEnded
 from selfheal.sandbox.observation import SearchObserver
 from selfheal.sandbox.search_lanes import Lanes, survey_of
@@ -49,8 +50,8 @@ PROGRESSED, POOL = 20, 300
 MUCH_LESS = 0.4
 # And where so many more than up to the first that passed have been tried.
 MANY_MORE = 150
-# What strategies gave stands behind the search space: it mends less, and hides more.
-OF_STRATEGIES = 0.1
+# A guard that a strategy gave stands behind the search space: it mends less, and hides more.
+OF_GUARDS = 0.1
 
 Judged = tuple[Attempt, Verdict]
 
@@ -357,7 +358,9 @@ def why(verdict: Verdict) -> str:
 
 
 def _likelihood(attempt: Attempt) -> float:
-    return attempt.edit.fit * OF_STRATEGIES if attempt.code is None else attempt.code.score
+    if attempt.code is not None:
+        return attempt.code.score
+    return attempt.edit.fit * (1.0 if attempt.edit.strategy in OF_FAULTS else OF_GUARDS)
 
 
 def restores(edit: Edit, sources: Mapping[str, str], good: Mapping[str, str]) -> bool:

@@ -92,3 +92,4 @@ STRATEGIES: tuple[Strategy, ...] = (
 )
 
 STRATEGY_NAMES = tuple(strategy.name for strategy in STRATEGIES)
+OF_FAULTS = frozenset(strategy.name for strategy in STRATEGIES if strategy.fault)

@@ -38,13 +38,15 @@ class Strategy:
     """A plug-in. `kinds` are the kinds of diagnosis that it is asked for.
 
     `propose` yields edits that fit the facts of a problem, or nothing; it computes from
-    the problem alone. One of the edits for each example gives its `after`.
+    the problem alone. One of the edits for each example gives its `after`. What it mends is
+    a `fault` by itself, or else it guards against what may be wrong elsewhere.
     """
 
     name: str
     kinds: frozenset[AnomalyKind]
     propose: Propose
     examples: tuple[Example, ...] = ()
+    fault: bool = False
 
 
 def error_strategy(name: str, propose: Propose, *examples: Example) -> Strategy:

@@ -85,4 +85,5 @@ STRATEGY = state_strategy(
         line=3,
     ),
     kinds=frozenset({"state", "error"}),
+    fault=True,
 )

@@ -158,4 +158,5 @@ STRATEGY = state_strategy(
         line=5,
     ),
     kinds=frozenset({"state", "error"}),
+    fault=True,
 )
