@@ -100,3 +100,17 @@ def test_a_patch_that_git_refuses_is_dropped(tmp_path: Path):
     assert patch.candidates == []
     assert patch.documentation == "none"
     assert "git does not apply it" in patch.dropped[0].reason
+
+
+def test_a_patch_of_a_file_in_another_encoding_is_dropped_with_that_reason(tmp_path: Path):
+    store = next(beat for beat in HANDLERS if beat.name == "store_patch")
+    given = store.example(tmp_path)
+    first = given["validate_syntax"].candidates[0]
+    garbled = first.model_copy(
+        update={"patch": first.patch.replace(" # Changelog", " # \N{REPLACEMENT CHARACTER}")}
+    )
+    patch = store(
+        validate_syntax=given["validate_syntax"].model_copy(update={"candidates": [garbled]}),
+        workspace=given["workspace"],
+    )
+    assert "not UTF-8" in patch.dropped[0].reason

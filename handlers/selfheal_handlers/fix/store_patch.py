@@ -59,7 +59,11 @@ def _refusal(candidate: Candidate, repository: Path, folder: Path) -> str | None
         git(repository, "read-tree", candidate.base_commit, environment=index)
     arguments = ("apply", "--check", "--cached", "--whitespace=nowarn", "-")
     done = git(repository, *arguments, input=candidate.patch, environment=index, check=False)
-    return None if done.returncode == 0 else done.stderr.strip() or "no reason given"
+    if done.returncode == 0:
+        return None
+    unread = "a file in it is not UTF-8, and such files are not edited\n"
+    told = unread if "\N{REPLACEMENT CHARACTER}" in candidate.patch else ""
+    return told + (done.stderr.strip() or "no reason given")
 
 
 def _documented(kept: list[Candidate]) -> bool:

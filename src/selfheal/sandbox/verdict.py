@@ -63,7 +63,10 @@ def choose(
     if not healed:
         selections = [_selection(subject, None, results) for subject in subjects]
         return Choice(
-            results=results, selections=selections, selected=None, reason=_none(subjects, results)
+            results=results,
+            selections=selections,
+            selected=None,
+            reason=_none(patch, subjects, results),
         )
     best = [passing[subject.diagnosis_id][0] for subject in healed]
     if len(healed) == 1:
@@ -249,9 +252,11 @@ def _above(subject: Subject, chosen: str, results: Sequence[Result]) -> str:
     return told + (f"; {sound} better-ranked change more than it" if sound else "")
 
 
-def _none(subjects: Sequence[Subject], results: Sequence[Result]) -> str:
+def _none(patch: Patch, subjects: Sequence[Subject], results: Sequence[Result]) -> str:
     if not results:
-        return "there is no candidate to prove"
+        lost = patch.dropped
+        told = f"; of {len(lost)} dropped ones the first: {lost[0].reason}" if lost else ""
+        return f"there is no candidate to prove{told}"
     return f"none of {len(results)} candidates for {len(subjects)} diagnoses passed"
 
 
