@@ -25,11 +25,12 @@ def searched(
     files: Mapping[str, str],
     *failing: str,
     strategy: Strategy | None = None,
+    accused: Mapping[str, int] | None = None,
     **limits: int,
 ) -> tuple[SearchReport, list[str]]:
     """The report, and the plausible edits as the texts of the files that they change.
 
-    The edits of a `strategy` are tried beside the search space.
+    The edits of a `strategy` are tried beside the search space; `accused` are lines.
     """
     repository = folder / "repository"
     for name, text in files.items():
@@ -37,7 +38,7 @@ def searched(
         (repository / name).write_text(text)
     script = "git init -q . && git add . && git -c user.name=a -c user.email=a@b commit -qm one"
     subprocess.run(["sh", "-c", script], cwd=repository, check=True)
-    accused = [name for name in files if strategy and not name.startswith("test")]
+    accused = accused or {}
     diagnosis = Diagnosis(
         id="diagnosis",
         anomaly_ids=[],
@@ -47,7 +48,7 @@ def searched(
         title="t",
         verdict="code_cause",
         reason="",
-        locations=[Location(file=name, line=4, function="", score=1) for name in accused],
+        locations=[Location(file=f, line=n, function="", score=1) for f, n in accused.items()],
         suspect_commits=[],
         root_service="s",
         impact=NO_IMPACT,
@@ -212,8 +213,22 @@ def test_a_fault_that_a_strategy_knows_stands_before_edits_that_hide_it(tmp_path
     suite = "from shop import Basket\n\ndef test_put():\n    assert Basket().put(1) == 1\n    assert Basket().put(2) == 1\n"
     files = {"shop.py": code, "test_shop.py": suite}
     _, texts = searched(
-        tmp_path, files, "test_shop.py::test_put", strategy=instance_attribute.STRATEGY
+        tmp_path,
+        files,
+        "test_shop.py::test_put",
+        strategy=instance_attribute.STRATEGY,
+        accused={"shop.py": 4},
     )
 
     assert "self.items = []" in texts[0]
     assert len(texts) > 1
+
+
+def test_a_module_that_fails_at_import_is_searched_by_importing_it_anew(tmp_path: Path) -> None:
+    code = "def factor(name):\n    return {'m': 1, 'km': 1000}[name.lower]\n\n\nFACTORS = {name: factor(name) for name in ('M', 'KM')}\n"
+    suite = "from units import FACTORS\n\ndef test_km():\n    assert FACTORS['KM'] == 1000\n"
+    files = {"units.py": code, "test_units.py": suite}
+    report, texts = searched(tmp_path, files, "test_units.py", accused={"units.py": 2})
+
+    assert report.told.unavailable is None
+    assert code.replace("name.lower", "name.lower()") in texts

@@ -94,6 +94,13 @@ def test_selected_tests_alone_run(tmp_path: Path) -> None:
     assert (result.state, result.passed) == ("passed", ["tests/test_app.py::test_one"])
 
 
+def test_a_file_may_be_asked_to_run_first(tmp_path: Path) -> None:
+    project(tmp_path, "def test_one(): pass\n")
+    (tmp_path / "tests" / "test_more.py").write_text("def test_two(): pass\n")
+    result = run_suite(tmp_path, TESTS, first=["tests/test_more.py"])
+    assert (result.state, result.first_passed, len(result.passed)) == ("passed", True, 2)
+
+
 def test_an_inherited_test_is_named_by_the_class_that_inherits_it(tmp_path: Path) -> None:
     """pytest's report names the file where it is written; a selection names the class's own."""
     project(tmp_path, "from tests import Shared\nclass TestOwn(Shared): pass\n")

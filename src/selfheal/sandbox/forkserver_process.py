@@ -256,7 +256,8 @@ def _afresh(arguments: list[str], request: dict[str, Any], tell: Callable[[Any],
             return True
 
     files = list(dict.fromkeys(name.partition("::")[0] for name, _ in request["tests"]))
-    pytest.main([*arguments, *files], plugins=[Running()])
+    if pytest.main([*arguments, *files], plugins=[Running()]) == pytest.ExitCode.USAGE_ERROR:
+        raise RuntimeError("pytest does not start")
 
 
 def _serve(

@@ -51,7 +51,8 @@ def main(settings: dict[str, Any], arguments: list[str]) -> int:
     if settings["repeated"]:
         plugins.append(repeating(settings["repeated"]))
     if settings["first"]:
-        plugins.append(running_first(settings["first"], Path(settings["first_passed"])))
+        passed = Path(settings["first_passed"])
+        plugins.append(running_first(settings["first"], passed, but=settings["made_to_fail"]))
     if settings["without"]:
         plugins.append(leaving_out(settings["without"]))
     try:
@@ -99,10 +100,10 @@ def leaving_out(tests: list[str]) -> Any:
     return Without()
 
 
-def running_first(tests: list[str], passed: Path) -> Any:
+def running_first(tests: list[str], passed: Path, *, but: str) -> Any:
     """A plugin: `tests`, and all parametrisations of them, run before all others.
 
-    The file `passed` is made once they passed; unless they do, no other test runs.
+    `but` is the name of a test that is none of them, though it may stand in their file. The file `passed` is made once they passed; unless they do, no other test runs.
     """
     import pytest
 
@@ -134,7 +135,7 @@ def running_first(tests: list[str], passed: Path) -> Any:
                 self.session.shouldfail = f"{', '.join(tests)} did not pass"
 
         def is_own(self, nodeid: str) -> bool:
-            return is_among(nodeid, tests)
+            return is_among(nodeid, tests) and not nodeid.endswith(f"::{but}")
 
     return First()
 

@@ -175,7 +175,10 @@ class _NeedsPlugins(Exception):
 
 
 def _survey(lane: Lane, failing: Sequence[str], guards: Sequence[str]) -> Survey:
-    server = lane.server("collected")
+    try:
+        server = lane.server("collected")
+    except ServerEnded as error:
+        return _uncollected(lane, failing, str(error))
     known = set(server.collected)
     wanted = [name for test in failing for name in matching(test, server.collected)]
     uncollected = tuple(test for test in failing if not matching(test, server.collected))
@@ -197,6 +200,19 @@ def _survey(lane: Lane, failing: Sequence[str], guards: Sequence[str]) -> Survey
         imported=server.imported,
         unsurveyed=len(known) - len(results),
     )
+
+
+def _uncollected(lane: Lane, failing: Sequence[str], reason: str) -> Survey:
+    """None of the incident's tests is collected, as where their modules fail at import.
+
+    Raises ServerEnded with the `reason` where pytest does not even start, or collects them
+    after all.
+    """
+    asked = [(test, FAILING_SECONDS) for test in failing]
+    reply = lane.server("imported").ask(asked, survey=True, wall_seconds=SURVEY_WALL)
+    if reply.results or reply.ended != "done":
+        raise ServerEnded(reason)
+    return Survey(failing=(), uncollected=tuple(failing), results={}, imported=frozenset())
 
 
 def watched(collected: Sequence[str], failing: Sequence[str], guards: Sequence[str]) -> list[str]:
