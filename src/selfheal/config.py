@@ -279,7 +279,7 @@ class GateConfig(Section):
     maximum_error_ratio: float = Field(default=1.5, ge=1)
     error_tolerance: float = Field(default=0.01, ge=0, lt=1)
     maximum_latency_ratio: float = Field(default=1.3, ge=1)
-    saturation: bool = False
+    saturation: bool = True
     maximum_load_ratio: float = Field(default=2.0, ge=1)
     maximum_memory_ratio: float = Field(default=1.5, ge=1)
     significance: float = Field(default=0.05, gt=0, lt=1)

@@ -65,20 +65,29 @@ def test_a_good_fix_is_rolled_out_step_by_step_and_learned_from(
     assert library.patterns == patterns.patterns
 
 
+KEEPING = (
+    "(globals().setdefault('KEPT', []).append(bytearray(4_000_000)), DISCOUNTS.get(code, 1.0))[1]"
+)
+
+
 @pytest.mark.parametrize(
-    "fix",
-    ["undefined", "DISCOUNTS.get(code)"],
-    ids=["fails at everything", "fails at the same requests in another way"],
+    ("fix", "fresh", "told_by"),
+    [
+        ("undefined", False, {"error_rate", "new_errors"}),
+        ("DISCOUNTS.get(code)", False, {"error_rate", "new_errors"}),
+        (KEEPING, True, {"saturation"}),
+    ],
+    ids=["fails at everything", "fails at the same requests in another way", "leaks memory"],
 )
 def test_a_bad_fix_is_rolled_back_in_traffic_and_in_git(
-    fleet: Fleet, recorded: Path, tmp_path: Path, fix: str
+    fleet: Fleet, recorded: Path, tmp_path: Path, fix: str, fresh: bool, told_by: set[str]
 ) -> None:
     made = living(
         tmp_path / "world",
         fix,
         fleet,
         recorded,
-        gate=GATE.model_copy(update={"step_seconds": 8}),
+        gate=GATE.model_copy(update={"step_seconds": 8, "fresh_baseline": fresh}),
         ci_command=["{python}", "-c", "import pricing"],
     )
     with Traffic(fleet.folder / "routing.json"):
@@ -88,6 +97,8 @@ def test_a_bad_fix_is_rolled_back_in_traffic_and_in_git(
     assert found.outcome == "rolled_back"
     # Eight seconds at a tenth of a busy machine's traffic may show too few errors to tell.
     assert found.rollout[-1].gate.state == "fail"
+    judgements = found.rollout[-1].gate.judgements
+    assert {name for name, state in judgements.items() if state == "fail"} & told_by
     assert found.rollout[-1].percent < 100
     assert found.rollback is not None
     assert found.rollback["revert"] == made.forge.head("main")

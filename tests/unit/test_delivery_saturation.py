@@ -20,64 +20,87 @@ from selfheal.delivery.saturation import Sample, judge_saturation, keep, kept, t
 
 GATE = GateConfig()
 LEVELS = levels_of(GATE, 3, 10)
-SCOPE = Scope(old="1.0", new="1.1", began_ns=0, block_ns=1)
+SCOPE = Scope(old="1.0", new="1.1", began_ns=0, block_ns=1, peers=("1.0-2",))
 SECOND = 1_000_000_000
 LOOKS = 8
+AGED, PEER, NEW = ("1.0", "1.0-1"), ("1.0", "1.0-2"), ("1.1", "1.1-1")
 
 
-def served(folder: Path, old: int = 400, new: int = 40) -> Dataset:
-    """So many requests to each release in each of the intervals between the samples."""
+def served(folder: Path, peer: int = 40, new: int = 40) -> Dataset:
+    """So many requests to each of the two in each of the intervals between the samples.
+
+    An older instance of the old release serves nine times as many as its peer.
+    """
     import pyarrow as pa
 
     rows = [
         {
             "release": release,
+            "instance": instance,
             "kind": "server",
             "parent_span_id": None,
             "start_ns": look * SECOND + number,
         }
         for look in range(LOOKS)
-        for release, count in (("1.0", old), ("1.1", new))
+        for (release, instance), count in ((AGED, 9 * peer), (PEER, peer), (NEW, new))
         for number in range(count)
     ]
     return write_tables({"spans": pa.Table.from_pylist(rows)}, folder, "dataset")
 
 
 def used(
-    load: float, *, seed: int = 0, memory: int = 100_000_000, old: int = 400, new: int = 40
+    load: float,
+    *,
+    seed: int = 0,
+    memory: int = 100_000_000,
+    peer: int = 40,
+    new: int = 40,
+    idle: float = 0.0,
 ) -> list[Sample]:
-    """5 ms of processor time a request in 1.0 and `load` times that in 1.1, in whole ticks."""
+    """5 ms of processor time a request in 1.0 and `load` times that in 1.1, in whole ticks.
+
+    Each process needs `idle` seconds of it in each second, whatever it serves.
+    """
     random = np.random.default_rng(seed)
-    spent = {"1.0": 0.0, "1.1": 0.0}
+    spent = {PEER: 0.0, NEW: 0.0}
     found = []
     for look in range(LOOKS + 1):
-        for release, factor, count in (("1.0", 1.0, old), ("1.1", load, new)):
+        for who, factor, count in ((PEER, 1.0, peer), (NEW, load, new)):
             found.append(
                 Sample(
                     at_ns=look * SECOND,
-                    instance=f"{release}-1",
-                    release=release,
-                    cpu_seconds=spent[release],
-                    memory_bytes=memory if release == "1.1" else 100_000_000,
+                    instance=who[1],
+                    release=who[0],
+                    cpu_seconds=spent[who],
+                    memory_bytes=memory if who == NEW else 100_000_000,
                 )
             )
-            spent[release] += random.poisson(0.5 * factor * count) / 100
+            spent[who] += random.poisson(0.5 * factor * count + 100 * idle) / 100
     return found
 
 
 def test_a_release_that_needs_thrice_the_processor_time_fails(tmp_path: Path) -> None:
-    dataset = served(tmp_path)
-    answer = judge_saturation(used(3.0), dataset, SCOPE, GATE, LEVELS)
+    answer = judge_saturation(used(3.0), served(tmp_path), SCOPE, GATE, LEVELS)
     assert answer.state == "fail"
     old, new = answer.evidence["cpu_seconds_per_request"]
+    assert old == pytest.approx(0.005, rel=0.3), "the requests of the older instance do not count"
     assert new == pytest.approx(3 * old, rel=0.3)
 
 
-def test_equal_releases_are_convicted_as_seldom_as_configured(tmp_path: Path) -> None:
-    dataset = served(tmp_path)
+@pytest.mark.parametrize("shares", [(40, 40), (90, 10), (10, 90)])
+@pytest.mark.parametrize("idle", [0.0, 0.1])
+def test_equal_releases_are_convicted_as_seldom_as_configured(
+    shares: tuple[int, int], idle: float, tmp_path: Path
+) -> None:
+    """Whatever their shares of the traffic, and whatever they do without any."""
+    peer, new = shares
+    dataset = served(tmp_path, peer, new)
     failed = sum(
-        judge_saturation(used(1.0, seed=seed), dataset, SCOPE, GATE, LEVELS).state == "fail"
-        for seed in range(60)
+        judge_saturation(
+            used(1.0, seed=seed, peer=peer, new=new, idle=idle), dataset, SCOPE, GATE, LEVELS
+        ).state
+        == "fail"
+        for seed in range(20)
     )
     assert failed == 0
 
@@ -99,11 +122,10 @@ def test_one_sample_decides_nothing(tmp_path: Path) -> None:
 def test_instances_of_equal_age_are_compared(tmp_path: Path) -> None:
     """A process that has run for long holds more memory than a young one."""
     aged = [
-        Sample(at_ns=0, instance="1.0-9", release="1.0", cpu_seconds=0, memory_bytes=900_000_000)
+        Sample(at_ns=0, instance=AGED[1], release="1.0", cpu_seconds=0, memory_bytes=900_000_000)
     ]
-    scope = SCOPE._replace(peers=("1.0-1",))
     answer = judge_saturation(
-        [*used(1.0, memory=400_000_000), *aged], served(tmp_path), scope, GATE, LEVELS
+        [*used(1.0, memory=400_000_000), *aged], served(tmp_path), SCOPE, GATE, LEVELS
     )
     assert answer.state == "fail"
 

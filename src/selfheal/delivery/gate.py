@@ -254,7 +254,7 @@ def ask(
     )
     for name, (state, evidence) in guards(dataset, scope, config, levels).items():
         answers.add(name, state, evidence)
-    usage = target.usage() if config.saturation and scope.concurrent else None
+    usage = target.usage() if config.saturation and scope.concurrent and scope.peers else None
     if usage is not None:
         state, evidence = judge_saturation(usage, dataset, scope, config, levels)
         answers.add(SATURATION, state, evidence)

@@ -1,11 +1,11 @@
 """Saturation: does the new release need more processor time or memory for the same work?
 
 Samples of the instances' processes, children included, are taken at every look and kept
-beside the fleet, so that whoever judges next has them all. Processor time is compared per
-request, between neighbouring samples, by the sequential test that also compares failures
-(`sequential.rate_is_higher`): ticks of the clock for failures, and how much they scatter
-between samples is estimated in the same way. Memory is no rate: the largest instance of the
-new release against the largest of the old one.
+beside the fleet, so that whoever judges next has them all. Instances of equal age are
+compared. Processor time is compared between neighbouring samples by the sequential test that
+also compares failures (`sequential.rate_is_higher`): ticks of the clock for failures, and how
+much they scatter between samples is estimated in the same way. Memory is no rate: the largest
+instance of the new release against the largest of its peers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from selfheal.artifacts import Dataset
 from selfheal.artifacts.model import Model
@@ -26,6 +26,9 @@ from selfheal.delivery.sequential import Counts, convicts, dispersion_of, rate_i
 from selfheal.telemetry.statistics import significant
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from selfheal.delivery.fleet import Instance
 
 QUESTION = "saturation"
@@ -33,10 +36,12 @@ MEGABYTE = 1_000_000
 _TICKS = 100
 
 _REQUESTS = """
-SELECT count(*) FILTER (release = $old) AS old, count(*) FILTER (release = $new) AS new
-FROM spans
-WHERE (kind IN ('server', 'consumer') OR parent_span_id IS NULL) AND release IN ($old, $new)
-    AND start_ns >= $begun AND start_ns < $ended
+WITH moments AS (SELECT unnest($moments) AS begun)
+SELECT begun, count(*) FILTER (release = $old) AS old, count(*) FILTER (release = $new) AS new
+FROM spans ASOF JOIN moments ON start_ns >= begun
+WHERE (kind IN ('server', 'consumer') OR parent_span_id IS NULL)
+    AND (release = $new OR release = $old AND list_contains($peers, instance))
+GROUP BY begun
 """
 
 
@@ -96,66 +101,98 @@ def judge_saturation(
 ) -> Answer:
     """Whether the new release saturates its machine more than the old one.
 
-    `fail` where its processor time per request is beyond √`maximum_load_ratio` of the old
-    release's by the sequential test, or its largest instance beyond `maximum_memory_ratio`
-    of the old one's largest (and by more than 50 MB). `undecided` before the second sample.
+    `scope` names peers: instances of the old release as young as those of the new one, for
+    a process that warms up needs more. `fail` where the processor time is beyond
+    √`maximum_load_ratio` of theirs by the sequential test, however much of it is spent
+    without any request, or the largest instance is beyond `maximum_memory_ratio` of their
+    largest (and by more than 50 MB). `undecided` before the second sample; `pass` says that
+    nothing spoke against the release.
     """
-    own = [
-        each
-        for each in samples
-        if each.release == scope.new or not scope.peers or each.instance in scope.peers
-    ]
-    counts = _counts(own, dataset, scope)
+    own = [each for each in samples if each.release == scope.new or each.instance in scope.peers]
+    work = _work(own, dataset, scope)
     sizes = {
         release: max((each.memory_bytes for each in own if each.release == release), default=0)
         for release in (scope.old, scope.new)
     }
     evidence: dict[str, Any] = {
         "memory_megabytes": [round(size / MEGABYTE, 1) for size in sizes.values()],
-        "blocks": len(counts.baseline),
+        "intervals": len(work.old.requests),
     }
     swollen = sizes[scope.new] > max(
         gate.maximum_memory_ratio * sizes[scope.old], sizes[scope.old] + 50 * MEGABYTE
     )
     if sizes[scope.old] and swollen:
         return Answer("fail", evidence)
-    if not len(counts.baseline):
+    if not len(work.old.requests):
         return Answer("undecided", evidence)
-    spread = dispersion_of(counts)
-    path = rate_is_higher(counts, ratio=math.sqrt(gate.maximum_load_ratio), dispersion=spread)
-    rates = [
-        significant(float(ticks.sum()) / _TICKS / float(requests.sum()))
-        for requests, ticks in (
-            (counts.baseline, counts.baseline_failed),
-            (counts.candidate, counts.candidate_failed),
-        )
-    ]
-    evidence |= {"cpu_seconds_per_request": rates, "log_e": significant(float(path[-1]))}
+    path = _needs_more(work, math.sqrt(gate.maximum_load_ratio))
+    evidence |= {
+        "cpu_seconds_per_request": [
+            significant(float(side.ticks.sum()) / _TICKS / float(side.requests.sum()))
+            for side in work
+        ],
+        "log_e": significant(float(path[-1])),
+    }
     return Answer("fail" if convicts(path, levels.fail) else "pass", evidence)
 
 
-def _counts(samples: Sequence[Sample], dataset: Dataset, scope: Scope) -> Counts:
-    """Requests and ticks of both releases between neighbouring samples in which both served."""
+class Side(NamedTuple):
+    """What one release had to do between neighbouring samples, and the processor ticks for it."""
+
+    requests: NDArray[np.float64]
+    seconds: NDArray[np.float64]
+    ticks: NDArray[np.float64]
+
+
+class Work(NamedTuple):
+    old: Side
+    new: Side
+
+
+def _needs_more(work: Work, ratio: float) -> NDArray[np.float64]:
+    """Evidence that the new release needs more than `ratio` times the processor time.
+
+    A process also works without requests (timers, exporters), so that where the sides have
+    unequal shares of the traffic, their times per request differ though they are alike.
+    Processor time is taken as proportional to requests + k · seconds of life; k is not
+    known, and the least evidence over all k from 0 to infinity is evidence whatever it is.
+    """
+    import numpy as np
+
+    rate = float(work.old.requests.sum() / work.old.seconds.sum())
+    least: NDArray[np.float64] = np.full(len(work.old.ticks), np.inf)
+    for requests, seconds in (1.0, 0.0), (1.0, rate / 4), (1.0, rate), (1.0, 4 * rate), (0.0, 1.0):
+        exposed = [requests * side.requests + seconds * side.seconds for side in work]
+        counts = Counts(exposed[0], work.old.ticks, exposed[1], work.new.ticks)
+        path = rate_is_higher(counts, ratio=ratio, dispersion=dispersion_of(counts))
+        least = np.minimum(least, path)
+    return least
+
+
+def _work(samples: Sequence[Sample], dataset: Dataset, scope: Scope) -> Work:
+    """What both releases did between neighbouring samples in which both served."""
     import numpy as np
 
     by_moment: dict[int, dict[str, Sample]] = {}
     for sample in samples:
         by_moment.setdefault(sample.at_ns, {})[sample.instance] = sample
     moments = sorted(by_moment)
+    window = {"moments": moments, "old": scope.old, "new": scope.new, "peers": list(scope.peers)}
+    asked = {row["begun"]: row for row in dataset.rows(_REQUESTS, window)} if moments else {}
     rows = []
     for begun, ended in pairwise(moments):
-        ticks = {scope.old: 0.0, scope.new: 0.0}
+        spent = {scope.old: [0.0, 0.0], scope.new: [0.0, 0.0]}
         for name, later in by_moment[ended].items():
             earlier = by_moment[begun].get(name)
-            if earlier is not None and later.release in ticks:
+            if earlier is not None:
                 used = max(0.0, later.cpu_seconds - earlier.cpu_seconds)
-                ticks[later.release] += used * _TICKS
-        window = {"old": scope.old, "new": scope.new, "begun": begun, "ended": ended}
-        (asked,) = dataset.rows(_REQUESTS, window)
-        if asked["old"] and asked["new"]:
-            rows.append((asked["old"], ticks[scope.old], asked["new"], ticks[scope.new]))
-    columns = np.asarray(rows, np.float64).reshape(-1, 4).T
-    return Counts(*columns)
+                spent[later.release][0] += (ended - begun) / 1e9
+                spent[later.release][1] += used * _TICKS
+        served = asked.get(begun)
+        if served and all((served["old"], served["new"], spent[scope.old][0], spent[scope.new][0])):
+            rows.append((served["old"], *spent[scope.old], served["new"], *spent[scope.new]))
+    columns = np.asarray(rows, np.float64).reshape(-1, 6).T
+    return Work(Side(*columns[:3]), Side(*columns[3:]))
 
 
 def _family(pid: int) -> list[int]:
