@@ -381,7 +381,13 @@ def test_the_tests_of_recorded_calls_pass_the_bar(world: World, tmp_path: Path) 
     )
     anomalies = [world.anomalies["kiosk.prices.postage"]]
     (problem,) = with_behaviour(
-        [given], anomalies, world.dataset, world.repository, tmp_path, world.tests
+        [given],
+        anomalies,
+        world.dataset,
+        world.repository,
+        tmp_path,
+        world.tests,
+        requested=[False],
     )
     assert problem.behaviour is not None
     made = regression_test(problem)

@@ -70,6 +70,7 @@ def load_diagnosis(
         workspace.repository,
         workspace.folder,
         config,
+        requested=[bool(asked) for _, asked in found],
     )
     library = read_patterns(workspace.artifacts_folder)
     behaving = [_with_learned(problem, library) for problem in behaving]

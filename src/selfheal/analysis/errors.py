@@ -165,7 +165,7 @@ def _anomaly(
         score=significant(max(group.share, 1 - p_value)),
         title=(
             f"{name} {what} at {facts['operation']} in {comparison.candidate.version}: "
-            f"{facts['candidate_count']} of {requests.candidate} requests"
+            f"{_often(facts['candidate_count'], requests.candidate)}"
         )
         if not facts["tests"]
         else f"{name} in the test {facts['operation']}",
@@ -214,3 +214,8 @@ def _open(group: ErrorGroup, config: DetectConfig) -> Undecided:
         ),
         needed=f"about {needed} requests of each release",
     )
+
+
+def _often(count: int, requests: int) -> str:
+    """Logs alone do not tell how many requests there were."""
+    return f"{count} of {requests} requests" if requests else f"{count} times"

@@ -110,10 +110,15 @@ def body_of(
 def _incident(diagnosis: Diagnosis, found: Mapping[str, Anomaly]) -> Iterable[str]:
     yield "### Incident"
     impact = diagnosis.impact
+    affected = ""
+    if impact.all_requests:
+        affected = (
+            f", {impact.affected_requests} of {impact.all_requests} "
+            f"requests affected ({impact.share:.1%})"
+        )
     yield (
         f"{diagnosis.service}, `{diagnosis.operation}`: {sentence(impact.explanation)} "
-        f"Severity {impact.severity}, {impact.affected_requests} of {impact.all_requests} "
-        f"requests affected ({impact.share:.1%})."
+        f"Severity {impact.severity}{affected}."
     )
     lines = []
     for anomaly in (found[name] for name in diagnosis.anomaly_ids if name in found):

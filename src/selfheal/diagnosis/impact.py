@@ -20,10 +20,13 @@ def assess(cause: Cause, anomalies: Sequence[Anomaly], dataset: Dataset) -> Asse
     mine = [anomaly for anomaly in anomalies if anomaly.id in cause.anomaly_ids]
     release = pair_of(mine[0]).candidate if mine else None
     affected, what = _affected(cause, mine, dataset, release)
-    total = max(all_requests(dataset, cause.service, release), affected)
+    known = all_requests(dataset, cause.service, release)
+    total = max(known, affected) if known else 0
     share = float(f"{affected / total:.6g}") if total else 0.0
-    severity = _severity([anomaly.severity for anomaly in mine], share)
-    of = f" of {total} requests ({100 * share:.1f} %)" if total else ""
+    severity = _severity([anomaly.severity for anomaly in mine], share if total else None)
+    told = f"{affected} of {total} requests ({100 * share:.1f} %) {what}"
+    if not total:
+        told = f"seen {affected} times, of how many requests is not known,"
     return Assessed(
         cause=cause,
         impact=Impact(
@@ -31,7 +34,7 @@ def assess(cause: Cause, anomalies: Sequence[Anomaly], dataset: Dataset) -> Asse
             affected_requests=affected,
             all_requests=total,
             share=share,
-            explanation=f"{affected}{of} {what} in release {release or 'unknown'}.",
+            explanation=f"{told} in release {release or 'unknown'}.",
         ),
         complexity="low" if cause.kind == "coverage" else _of_change(cause),
     )
@@ -68,9 +71,11 @@ def _affected(
     return (found or counted), "run it" if cause.kind == "coverage" else "wait for it"
 
 
-def _severity(severities: Sequence[Severity], share: float) -> Severity:
+def _severity(severities: Sequence[Severity], share: float | None) -> Severity:
     """The gravest anomaly's, a step up where a large share of all requests is affected, down where next to none is."""
     level = max((SEVERITIES.index(item) for item in severities), default=0)
+    if share is None:
+        return SEVERITIES[level]
     if share >= WIDESPREAD and level >= SEVERITIES.index("medium"):
         level += 1
     elif 0 < share < NEGLIGIBLE:

@@ -181,6 +181,15 @@ class Place(NamedTuple):
     line: int
     good: tuple[Source, Function] | None
 
+    @property
+    def qualified_name(self) -> str:
+        """The function's name with those of the classes around it."""
+        names = [self.function.name]
+        for each in self.source.ancestors(self.function):
+            if isinstance(each, ast.ClassDef):
+                names.append(each.name)
+        return ".".join(reversed(names))
+
     def nodes(self, *kinds: type[ast.AST]) -> list[ast.AST]:
         """The nodes of some kinds on the accused line, outermost first."""
         return [

@@ -133,7 +133,7 @@ def recorded_calls(diagnosis: Diagnosis, release: str | None, dataset: Dataset) 
         if reason:
             unused[str(reason)] += row["seen"]
             continue
-        call = _call(record, row["seen"])
+        call = call_of(record, row["seen"])
         key = (call.args, call.kwargs)
         seen = call.seen + (found[key].seen if key in found else 0)
         found[key] = (found.get(key) or call).model_copy(update={"seen": seen})
@@ -149,7 +149,8 @@ def _too_long(record: dict[str, Any]) -> str:
     return f"longer than {LONGEST_CALL} characters" if length > LONGEST_CALL else ""
 
 
-def _call(record: dict[str, Any], seen: int) -> RecordedCall:
+def call_of(record: dict[str, Any], seen: int) -> RecordedCall:
+    """A call by its record (`selfheal.recorder`)."""
     exception = record.get("exception")
     return RecordedCall(
         module=record["module"],

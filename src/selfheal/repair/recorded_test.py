@@ -85,6 +85,32 @@ def recorded_tests(behaviour: RecordedBehaviour, story: str) -> str:
     )
 
 
+def crash_tests(behaviour: RecordedBehaviour, story: str) -> str:
+    """A test file that asks of calls which raised in production that they do not any more."""
+    made = Expressions()
+    target = made.named(f"{behaviour.module}:{behaviour.function}")
+    called = f"{target}(*arguments, **options)"
+    called = f"asyncio.run({called})" if behaviour.is_async else called
+    rows = [_arguments(made, call) for call in behaviour.calls]
+    name = crash_test_name(behaviour)
+    test = [
+        *_table("CRASHED", rows),
+        *_parametrised("arguments, options", "CRASHED", name),
+        f"    {called}",
+    ]
+    helpers = ["", "", *HOLDING_LINES] if made.uses_holding else []
+    imports = _imports(made, behaviour, False)
+    return "\n".join([f'"""{story}"""', "", *imports, *helpers, "", "", *test, ""])
+
+
+def crash_test_name(behaviour: RecordedBehaviour) -> str:
+    raised = (behaviour.calls[0].exception or "").rpartition(":")[2].rpartition(".")[2]
+    return f"test_{_slug(behaviour)}_does_not_raise_{raised.lower()}"
+
+
+crash_test_name.__test__ = False  # type: ignore[attr-defined]
+
+
 def property_alone(behaviour: RecordedBehaviour) -> tuple[str, str] | None:
     """A file with the property alone, and the name of its test; None where there is none."""
     made = Expressions()

@@ -17,7 +17,13 @@ from selfheal.artifacts.model import Model
 from selfheal.artifacts.patch import RecordedRequest, Reproducer
 from selfheal.repair.order_check import order_check, sequence_check
 from selfheal.repair.problem import OF_FILES, Client, Problem
-from selfheal.repair.recorded_test import recorded_tests, test_names
+from selfheal.repair.recorded import RecordedBehaviour
+from selfheal.repair.recorded_test import (
+    crash_test_name,
+    crash_tests,
+    recorded_tests,
+    test_names,
+)
 from selfheal.repair.shape import CHECK, says_something
 from selfheal.repair.state_check import state_check
 
@@ -98,6 +104,8 @@ def _declared_order(problem: Problem) -> RegressionTest | None:
 def _recorded(problem: Problem) -> RegressionTest | None:
     """The tests of recorded calls, which need no request."""
     behaviour = problem.behaviour
+    if behaviour is not None and problem.diagnosis.kind == "error":
+        return _crashed(problem, behaviour)
     if behaviour is None or problem.diagnosis.kind != "coverage":
         return None
     count = problem.diagnosis.evidence.get("executed_count")
@@ -105,6 +113,19 @@ def _recorded(problem: Problem) -> RegressionTest | None:
     story = f"{behaviour.module}.{behaviour.function} {often} and had no test."
     reproducer = Reproducer(test_file=test_file(problem), test_name=test_names(behaviour)[0])
     return RegressionTest(text=recorded_tests(behaviour, story), reproducer=reproducer)
+
+
+def _crashed(problem: Problem, behaviour: RecordedBehaviour) -> RegressionTest:
+    """The test of calls that raise the error: of which answer is right nothing is known."""
+    frame = (problem.diagnosis.evidence.get("frames") or [{}])[0]
+    place = f"{frame.get('file')}:{frame.get('line')}"
+    how = "Inputs that raised" if behaviour.recorded else "Inputs near those of other tests raise"
+    story = (
+        f"Production saw {problem.exception} at {place}.\n\n{how} it there, and are asked for an "
+        "answer; which one is right was not seen.\n"
+    )
+    reproducer = Reproducer(test_file=test_file(problem), test_name=crash_test_name(behaviour))
+    return RegressionTest(text=crash_tests(behaviour, story), reproducer=reproducer)
 
 
 def test_file(problem: Problem) -> str:

@@ -70,7 +70,7 @@ def _watched(problem: Problem) -> tuple[list[Watch], list[Watch]]:
     claims: list[Watch] = []
     for place in problem.places():
         module = module_name(place.source.path)
-        path = _qualified(place)
+        path = place.qualified_name
         for pattern in find_state_patterns(place.source.text, path):
             target = claims if pattern.kind == "growing_cache" else watched
             for each in _of_pattern(pattern, place, module, path):
@@ -118,14 +118,6 @@ def _containers(place: Place) -> set[str]:
         for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
         if isinstance(target, ast.Name)
     }
-
-
-def _qualified(place: Place) -> str:
-    names = [place.function.name]
-    for each in place.source.ancestors(place.function):
-        if isinstance(each, ast.ClassDef):
-            names.append(each.name)
-    return ".".join(reversed(names))
 
 
 def module_name(path: str) -> str:

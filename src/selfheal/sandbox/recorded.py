@@ -75,7 +75,7 @@ def observe(
     forwards = list(range(len(calls)))
     runs = []
     for order, surroundings in zip((forwards, forwards[::-1]), SURROUNDINGS, strict=True):
-        told_by_call = _made(
+        told_by_call = made_again(
             Path(worktree), tests, records, order, surroundings, timeout_seconds, memory_megabytes
         )
         if isinstance(told_by_call, str):
@@ -144,7 +144,7 @@ def uses_hypothesis(checkout: Path, tests_folder: str) -> bool:
     )
 
 
-def _made(
+def made_again(
     worktree: Path,
     tests: TestsConfig,
     records: Records,
@@ -153,7 +153,10 @@ def _made(
     timeout_seconds: float,
     memory_megabytes: int | None,
 ) -> list[Told] | str:
-    """What each call did in one process; why that is not known."""
+    """What each call did in one process, as `selfheal.sandbox.recorded_runner` tells it.
+
+    A text says why that is not known.
+    """
     calls = records.calls
     imports = import_environment(worktree).get(PATHS, "")
     reports = Path(tempfile.mkdtemp(prefix="selfheal-report-"))

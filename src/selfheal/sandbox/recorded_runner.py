@@ -82,6 +82,7 @@ class Caller:
             except Exception as error:
                 kind = type(error)
                 told["exception"] = f"{kind.__module__}:{kind.__qualname__}"
+                told["place"] = _own_place(error)
         told["clock"], told["steps"] = clock.read, sorted(steps.taken)
         if "exception" not in told:
             told["answer"] = self._answer(result)
@@ -188,6 +189,19 @@ class Caller:
         if kind == "NoneType":
             return None
         raise Unusable(f"a secret of the type {kind} was kept back")
+
+
+def _own_place(error: BaseException) -> list[Any]:
+    """[path, line] of the innermost frame below the current folder; empty where there is none."""
+    root = str(Path.cwd().resolve()) + os.sep
+    found: list[Any] = []
+    trace = error.__traceback__
+    while trace is not None:
+        file = os.path.realpath(trace.tb_frame.f_code.co_filename)
+        if file.startswith(root):
+            found = [Path(file[len(root) :]).as_posix(), trace.tb_lineno]
+        trace = trace.tb_next
+    return found
 
 
 def _init(kind: Any, fields: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,195 @@
+"""Finding an input of a function that raises what production saw, at the same line.
+
+Tried are the calls that production recorded, if any, and inputs near those that the tests
+call it with (`selfheal.repair.crash_inputs`). A call counts when it raises the exception at
+the innermost line of the project that production's traceback names, twice, in two processes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from selfheal import recorder
+from selfheal.config import TestsConfig
+from selfheal.repair.crash_inputs import nearby
+from selfheal.repair.recorded import (
+    ObservedCall,
+    RecordedBehaviour,
+    RecordedCall,
+    Records,
+    call_of,
+)
+from selfheal.repair.state_check import module_name
+from selfheal.sandbox import call_recorder
+from selfheal.sandbox.forkserver import options_of
+from selfheal.sandbox.process import run
+from selfheal.sandbox.recorded import SURROUNDINGS, Told, made_again
+from selfheal.sandbox.suite import PATHS, import_environment, interpreter
+
+# Of each function so many calls by tests are varied, in all into so many inputs.
+SEEDS, INPUTS = 12, 400
+KEPT = 3
+TESTS_SECONDS, CALLS_SECONDS = 120.0, 60.0
+
+
+class Crash(NamedTuple):
+    """An exception by its class's own name, and the innermost line of the project that raised it."""
+
+    exception: str
+    message: str
+    file: str
+    line: int
+
+
+class Target(NamedTuple):
+    """A function on the way to the crash: its file and its qualified name."""
+
+    file: str
+    function: str
+
+
+def crashing_calls(
+    worktree: str | os.PathLike[str],
+    tests: TestsConfig,
+    crash: Crash,
+    targets: Sequence[Target],
+    recorded: Mapping[Target, Sequence[RecordedCall]],
+) -> RecordedBehaviour:
+    """Calls of the first of `targets` for which some raise the crash, with that exception.
+
+    `recorded` are calls by production. Never raises for what the project does;
+    `RecordedBehaviour.unavailable` tells why there are none.
+    """
+    by_tests = called_by_tests(worktree, tests, targets)
+    asked, reasons = 0, []
+    for target in targets:
+        known = [*recorded.get(target, ())]
+        seeds = [*known, *by_tests.get(target, ())][:SEEDS]
+        calls = [*known, *_near(seeds, crash)][:INPUTS]
+        asked += len(calls)
+        found = _raising(Path(worktree), tests, crash, Records(file=target.file, calls=calls))
+        if isinstance(found, RecordedBehaviour):
+            return found
+        reasons += [found] if found else []
+    place = f"{crash.exception} at {crash.file}:{crash.line}"
+    told = f"none of {asked} inputs near those of the tests raises {place}"
+    if not asked:
+        told = f"no test calls a function on the way to {place} with what can be written down"
+    return RecordedBehaviour(module="", function="", unavailable="; ".join([told, *reasons]))
+
+
+def called_by_tests(
+    worktree: str | os.PathLike[str], tests: TestsConfig, targets: Sequence[Target]
+) -> dict[Target, list[RecordedCall]]:
+    """What the suite calls functions with, each call once, in the order of first calls."""
+    reports = Path(tempfile.mkdtemp(prefix="selfheal-report-"))
+    own = Path(recorder.__file__).parent
+    shutil.copytree(own, reports / "library" / "selfheal" / "recorder")
+    (reports / "library" / "selfheal" / "__init__.py").touch()
+    imports = import_environment(Path(worktree)).get(PATHS, "")
+    names = {f"{module_name(each.file)}:{each.function}": each for each in targets}
+    settings: dict[str, Any] = {
+        "library": str(reports / "library"),
+        "paths": [path for path in imports.split(os.pathsep) if path],
+        "functions": list(names),
+        "folder": str(reports / "calls"),
+        "first": 10 * SEEDS,
+        "arguments": ["-q", "-p", "no:cacheprovider", *options_of(tests)],
+    }
+    try:
+        run(
+            [interpreter(tests), call_recorder.__file__],
+            cwd=Path(worktree),
+            timeout_seconds=TESTS_SECONDS,
+            input=json.dumps(settings),
+            writable=(reports,),
+        )
+        records = list(_records(reports / "calls"))
+    finally:
+        shutil.rmtree(reports, ignore_errors=True)
+    found: dict[Target, dict[str, RecordedCall]] = {}
+    for call in records:
+        if call.target in names:
+            found.setdefault(names[call.target], {}).setdefault(call.args + call.kwargs, call)
+    return {target: list(calls.values()) for target, calls in found.items()}
+
+
+def _records(folder: Path) -> list[RecordedCall]:
+    """What was written below a folder by code under repair; what is no record is passed over."""
+    found = []
+    for file in sorted(folder.glob("*.jsonl")) if folder.is_dir() else ():
+        if file.is_symlink():
+            continue
+        for line in file.read_text("utf-8", "replace").splitlines():
+            try:
+                record = json.loads(line)
+                if not record.get("unusable"):
+                    found.append(call_of(record, 1))
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                continue
+    return found
+
+
+def _near(seeds: Sequence[RecordedCall], crash: Crash) -> list[RecordedCall]:
+    """The seeds' variants, of each seed the likeliest first, then the next of each."""
+    each = max(1, INPUTS // max(1, len(seeds)))
+    varied = [[_varied(seed, form) for form in _forms(seed, crash, each)] for seed in seeds]
+    rounds = [calls[place] for place in range(each) for calls in varied if place < len(calls)]
+    return list({call.args + call.kwargs: call for call in rounds}.values())
+
+
+def _forms(seed: RecordedCall, crash: Crash, limit: int) -> list[Any]:
+    form = [json.loads(seed.args), json.loads(seed.kwargs)]
+    return list(nearby(form, crash.exception, crash.message, limit))
+
+
+def _varied(seed: RecordedCall, form: Any) -> RecordedCall:
+    args, kwargs = (json.dumps(each, ensure_ascii=False) for each in form)
+    return RecordedCall(module=seed.module, function=seed.function, args=args, kwargs=kwargs)
+
+
+def _raising(
+    worktree: Path, tests: TestsConfig, crash: Crash, records: Records
+) -> RecordedBehaviour | str:
+    """The calls that raise the crash in two processes; else why that is not known, or nothing."""
+    calls = records.calls
+    for surroundings in SURROUNDINGS:
+        if not calls:
+            return ""
+        asked = records.model_copy(update={"calls": calls})
+        told = made_again(
+            worktree, tests, asked, range(len(calls)), surroundings, CALLS_SECONDS, None
+        )
+        if isinstance(told, str):
+            return told
+        pairs = [(call, each) for call, each in zip(calls, told, strict=True) if _is(each, crash)]
+        pairs = pairs[:KEPT]
+        calls = [call for call, _ in pairs]
+    if not calls:
+        return ""
+    return RecordedBehaviour(
+        module=calls[0].module,
+        function=calls[0].function,
+        is_async=any(bool(each.get("async")) for _, each in pairs),
+        recorded=sum(call.exception is not None for call in calls),
+        calls=[
+            ObservedCall(
+                args=json.dumps(each["args"], ensure_ascii=False),
+                kwargs=json.dumps(each["kwargs"], ensure_ascii=False),
+                exception=str(each["exception"]),
+            )
+            for _, each in pairs
+        ],
+    )
+
+
+def _is(told: Told, crash: Crash) -> bool:
+    """Whether a call ended in the crash; the report is written by code under repair."""
+    name = str(told.get("exception") or "").rpartition(":")[2].rpartition(".")[2]
+    return name == crash.exception and told.get("place") == [crash.file, crash.line]
