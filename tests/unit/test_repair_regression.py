@@ -13,7 +13,8 @@ from selfheal.artifacts.patch import RecordedRequest
 from selfheal.repair import Client, Problem, Work, regression_test
 from selfheal.repair.client import find_client
 from selfheal.repair.problem import FailingTest
-from selfheal.repair.regression import budgets
+from selfheal.repair.recorded import ObservedCall, RecordedBehaviour
+from selfheal.repair.work_budget import budgets
 
 CONFTEST = """
 import logging
@@ -149,6 +150,24 @@ def test_slow_test_counts_lines(tmp_path: Path, mode: str, code: int):
 def test_slowness_without_counts_is_unavailable():
     slow = problem("performance", good_work=Work(calls=10), bad_work=Work(calls=11))
     assert "does not show" in (regression_test(slow).reproducer.unavailable or "")
+
+
+def test_calls_that_raise_are_the_test_of_an_error_that_only_logs_show(tmp_path: Path):
+    call = ObservedCall(args='[{"x":null}]', kwargs="{}", exception="builtins:AttributeError")
+    behaviour = RecordedBehaviour(module="app", function="size", calls=[call])
+    evidence = {
+        "exception_type": "AttributeError",
+        "frames": [{"file": "app.py", "line": 2, "function": "size"}],
+    }
+    base = problem(requests=[], client=None, recorded=behaviour)
+    diagnosis = base.diagnosis.model_copy(update={"evidence": evidence})
+    made = regression_test(base.model_copy(update={"diagnosis": diagnosis}))
+    assert "which answer is right" in (made.reproducer.untold or "")
+    assert "Production saw AttributeError at app.py:2." in (made.text or "")
+    (tmp_path / "app.py").write_text("def size(order):\n    return order['x'].strip()\n")
+    assert outcome(tmp_path, made.text, "well") == 1
+    (tmp_path / "app.py").write_text("def size(order):\n    return str(order['x'])\n")
+    assert outcome(tmp_path, made.text, "well") == 0
 
 
 def test_a_failing_test_of_the_suite_is_the_reproducer():

@@ -13,7 +13,7 @@ from selfheal.artifacts.anomalies import DataWindow, Detector
 from selfheal.artifacts.validation import Check
 from selfheal.repair.diff import patch_of
 from selfheal.sandbox.changes import ChangedFile, role_of
-from selfheal.sandbox.evidence import CHECKS, Applied, AppliedCandidate, Subject
+from selfheal.sandbox.evidence import ANSWER, CHECKS, Applied, AppliedCandidate, Subject
 from selfheal.sandbox.oracle import detector_check
 from selfheal.sandbox.verdict import choose, concluded
 
@@ -51,6 +51,7 @@ def all_passed(**other: str) -> list[Check]:
     return [
         Check(name=name, verdict=other.get(name, "passed"), summary=name)  # type: ignore[arg-type]
         for name in CHECKS
+        if name != ANSWER
     ]
 
 
@@ -127,7 +128,9 @@ def test_missing_checks_are_not_run_with_the_reason() -> None:
     one = candidate("one", "d1", 1, TEXTS["one"])
     first = [Check(name="applies", verdict="failed", summary="context differs")]
     choice = choose(Patch(candidates=[one]), [subject("d1", "one")], applied(one), {"one": first})
-    assert [check.name for check in choice.results[0].checks] == list(CHECKS)
+    assert [check.name for check in choice.results[0].checks] == [
+        name for name in CHECKS if name != ANSWER
+    ]
     assert choice.results[0].checks[-1].summary == "not run after applies did not pass"
 
 

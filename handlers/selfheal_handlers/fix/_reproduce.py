@@ -12,8 +12,8 @@ from typing import Any
 from selfheal.artifacts.patch import RecordedRequest
 from selfheal.config import TestsConfig
 from selfheal.repair import Problem, Work
-from selfheal.repair.regression import budgets
 from selfheal.repair.shape import common, shape_of
+from selfheal.repair.work_budget import budgets
 from selfheal.sandbox.work import Work as Measured
 from selfheal.sandbox.work import measure_works
 from selfheal.sandbox.worktree import Worktree

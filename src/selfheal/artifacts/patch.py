@@ -26,7 +26,8 @@ class Reproducer(Model):
 
     `test_file` and `test_name` name the regression test inside the patch; a pytest node
     id is ``test_file::test_name``. `tests` are the node ids of all failing tests where the
-    suite shows the trouble already. `unavailable` says why there is none.
+    suite shows the trouble already. `unavailable` says why there is none, `untold` what
+    the test cannot tell.
     """
 
     requests: list[RecordedRequest] = Field(default_factory=list)
@@ -34,6 +35,7 @@ class Reproducer(Model):
     test_name: str | None = None
     tests: list[str] = Field(default_factory=list)
     unavailable: str | None = None
+    untold: str | None = None
 
 
 class Candidate(Model):

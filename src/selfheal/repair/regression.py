@@ -8,9 +8,8 @@ calls and SQL statements, which repeat exactly where clocks do not.
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from selfheal.artifacts.canonical import short_id
 from selfheal.artifacts.model import Model
@@ -26,8 +25,8 @@ from selfheal.repair.recorded_test import (
 )
 from selfheal.repair.shape import CHECK, says_something
 from selfheal.repair.state_check import state_check
+from selfheal.repair.work_budget import SHOWN, budget_test, budgets, no_budget
 
-MINIMUM_GROWTH = 1.5
 MAXIMUM_SHAPE = 800
 NO_TEST = "files show this trouble, not requests: its own detector is asked before and after"
 
@@ -81,7 +80,7 @@ def _made(problem: Problem, name: str) -> str | None:
     """The text of the test that fits the kind of trouble."""
     client, kind = problem.client, problem.diagnosis.kind
     if kind not in ("behavioral", "state"):
-        return _budget_test(problem, name) if _is_slow(problem) else _answer_test(problem, name)
+        return _work_test(problem, name) if _is_slow(problem) else _answer_test(problem, name)
     assert client is not None
     lines = _request_lines(problem.requests)
     if kind == "behavioral":
@@ -124,7 +123,11 @@ def _crashed(problem: Problem, behaviour: RecordedBehaviour) -> RegressionTest:
         f"Production saw {problem.exception} at {place}.\n\n{how} it there, and are asked for an "
         "answer; which one is right was not seen.\n"
     )
-    reproducer = Reproducer(test_file=test_file(problem), test_name=crash_test_name(behaviour))
+    reproducer = Reproducer(
+        test_file=test_file(problem),
+        test_name=crash_test_name(behaviour),
+        untold=f"nothing shows which answer is right to what raised {problem.exception}",
+    )
     return RegressionTest(text=crash_tests(behaviour, story), reproducer=reproducer)
 
 
@@ -157,41 +160,8 @@ def _unavailable(problem: Problem) -> str | None:
     if problem.client is None:
         return "no client fixture was found in conftest.py; set tests.client_fixture"
     if _is_slow(problem) and not budgets(problem):
-        return _no_budget(problem)
+        return no_budget(problem)
     return None
-
-
-def _no_budget(problem: Problem) -> str:
-    for side, work in (("good", problem.good_work), ("bad", problem.bad_work)):
-        if work is None or work.unavailable:
-            reason = work.unavailable if work else "no such commit"
-            return f"the work at the {side} commit was not counted: {reason}"
-    return (
-        "the slowness does not show in counts of function calls, SQL statements, executed lines "
-        "or moved elements"
-    )
-
-
-def budgets(problem: Problem) -> dict[str, int]:
-    """The counts that the judged request may need: of `calls` and `statements`, else `lines` and `elements`.
-
-    Twice what the good release needed, and no more than the geometric mean of good and
-    bad; only counts that grew by half at least say anything.
-    """
-    good, bad = problem.good_work, problem.bad_work
-    if good is None or bad is None:
-        return {}
-    called = {"calls": (good.calls, bad.calls), "statements": (good.statements, bad.statements)}
-    traced = {"lines": (good.lines, bad.lines), "elements": (good.elements, bad.elements)}
-    return _grown(called) or _grown(traced)
-
-
-def _grown(pairs: Mapping[str, tuple[int | None, int | None]]) -> dict[str, int]:
-    return {
-        name: max(min(2 * low, math.isqrt(low * high)), low + 1)
-        for name, (low, high) in pairs.items()
-        if low is not None and high is not None and high >= max(MINIMUM_GROWTH * low, low + 2)
-    }
 
 
 def _claim(problem: Problem) -> str:
@@ -299,116 +269,21 @@ def _answer_test(problem: Problem, name: str) -> str:
     )
 
 
-def _budget_test(problem: Problem, name: str) -> str:
+def _work_test(problem: Problem, name: str) -> str:
     client = problem.client
     assert client is not None
-    allowed = budgets(problem)
-    sent = send(client)
     # A second identical read finds warm caches; what changes state is sent once.
     warm = "REQUESTS" if problem.requests[-1].method in ("GET", "HEAD") else "REQUESTS[:-1]"
-    counted = "statements" in allowed
-    lines = [
-        f'"""{_story(problem)}"""',
-        "",
-        *(["import sqlite3"] if counted else []),
-        "import sys",
-        "",
-        *_request_lines(problem.requests),
-        *(['EXECUTE = {"execute", "executemany", "executescript"}'] if counted else []),
-        "",
-        "",
-        *(_STATEMENT_LINES if counted else []),
-        *(_WALKED_LINES if "elements" in allowed else []),
-        f"def {name}({client.fixture}):",
-        f"    for method, target, body, content_type in {warm}:",
-        f"        {sent}",
-        "    method, target, body, content_type = REQUESTS[-1]",
-        f"    work = {{{', '.join(f'{_quoted(key)}: 0' for key in sorted(allowed))}}}",
-        "",
-        *_observed(allowed, sent),
-        f"    assert response.status_code {_status_check(problem)}",
-        *(f"    assert work[{_quoted(key)}] <= {allowed[key]}" for key in sorted(allowed)),
-        "",
-    ]
-    return "\n".join(lines)
-
-
-_SHOWN = {
-    "statements": "SQL statements",
-    "calls": "function calls",
-    "lines": "executed lines",
-    "elements": "moved elements",
-}
-_STATEMENT_LINES = [
-    "def is_statement(function):",
-    '    owner = getattr(function, "__self__", None)',
-    "    database = isinstance(owner, (sqlite3.Connection, sqlite3.Cursor))",
-    "    return database and function.__name__ in EXECUTE",
-    "",
-    "",
-]
-
-
-def _quoted(text: str) -> str:
-    return f'"{text}"'
-
-
-_WALKED_LINES = [
-    'WALKS = {"insert", "pop", "remove", "index", "count", "reverse", "sort", "copy"}',
-    "",
-    "",
-    "def walked(frame, function):",
-    '    owner = getattr(function, "__self__", None)',
-    "    if type(owner) is not list or function.__name__ not in WALKS:",
-    "        return 0",
-    "    # The number of arguments is in the instruction: pop() takes the last element.",
-    '    if function.__name__ == "pop" and not frame.f_code.co_code[frame.f_lasti + 1]:',
-    "        return 0",
-    "    return len(owner)",
-    "",
-    "",
-]
-
-
-def _observed(allowed: dict[str, int], sent: str) -> list[str]:
-    """The lines that send the judged request under the functions that count."""
-    profiled = _count_lines(allowed)
-    traced = "lines" in allowed
-    lines = ["    def count(frame, event, argument):", *profiled, ""] if profiled else []
-    if traced:
-        lines += [
-            "    def trace(frame, event, argument):",
-            '        if event == "line":',
-            '            work["lines"] += 1',
-            "        return trace",
-            "",
-            "    tracing = sys.gettrace()",
-        ]
-    lines += ["    sys.setprofile(count)"] if profiled else []
-    lines += ["    sys.settrace(trace)"] if traced else []
-    lines += ["    try:", f"        response = {sent}", "    finally:"]
-    lines += ["        sys.settrace(tracing)"] if traced else []
-    return lines + (["        sys.setprofile(None)"] if profiled else [])
-
-
-def _count_lines(allowed: dict[str, int]) -> list[str]:
-    lines = []
-    if "calls" in allowed:
-        lines += [
-            '        if event in ("call", "c_call"):',
-            '            work["calls"] += 1',
-        ]
-    if "statements" in allowed:
-        lines += [
-            '        if event == "c_call" and is_statement(argument):',
-            '            work["statements"] += 1',
-        ]
-    if "elements" in allowed:
-        lines += [
-            '        if event == "c_call":',
-            '            work["elements"] += walked(frame, argument)',
-        ]
-    return lines
+    return budget_test(
+        name,
+        budgets(problem),
+        story=_story(problem),
+        requests=_request_lines(problem.requests),
+        warm=warm,
+        fixture=client.fixture,
+        sent=send(client),
+        status=_status_check(problem),
+    )
 
 
 def _status_check(problem: Problem) -> str:
@@ -425,7 +300,7 @@ def _story(problem: Problem) -> str:
         assert good is not None
         assert bad is not None
         grown = budgets(problem)
-        name, shown = next(each for each in _SHOWN.items() if each[0] in grown)
+        name, shown = next(each for each in SHOWN.items() if each[0] in grown)
         return (
             f"{where} became slow: {getattr(bad, name)} {shown} for a request that had needed"
             f" {getattr(good, name)}."

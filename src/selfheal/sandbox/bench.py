@@ -24,7 +24,7 @@ from selfheal.sandbox.checks import (
     weakening_check,
 )
 from selfheal.sandbox.documentation import link_targets
-from selfheal.sandbox.evidence import AppliedCandidate, Subject, TestedCandidate, passed
+from selfheal.sandbox.evidence import ANSWER, AppliedCandidate, Subject, TestedCandidate, passed
 from selfheal.sandbox.mutants import Mutants, changed_lines, count_killed, function_lines
 from selfheal.sandbox.suite import SuiteResult, is_pytest, run_suite, runs_in_order
 from selfheal.sandbox.suites import Suites
@@ -86,6 +86,8 @@ class Bench(Suites):
             checks = [self._regression(candidate, subject, suite, worktree, files)]
             if not passed(checks):
                 return TestedCandidate(candidate_id=candidate.id, checks=checks)
+            if subject.untold:
+                checks.append(_untold(subject.untold))
             checks.append(shuffled_check(suite, self.config.shuffled_runs))
             checks.append(self._judge_suite(candidate, suite, worktree))
             if passed(checks) and self.config.mutants:
@@ -320,3 +322,7 @@ def _text(checkout: Path, relative: str) -> str | None:
     if path.is_dir() or path.suffix.lower() not in (".md", ".markdown"):
         return ""
     return path.read_text(encoding="utf-8", errors="replace")
+
+
+def _untold(what: str) -> Check:
+    return Check(name=ANSWER, verdict="unavailable", summary=what, required=False)

@@ -17,6 +17,7 @@ CHECKS = (
     "applies",
     "tests_not_weakened",
     "regression_test",
+    "answer",
     "shuffled_runs",
     "suite",
     "mutants",
@@ -28,6 +29,8 @@ CHECKS = (
 )
 
 
+# Told only where a regression test leaves it open which answer is right.
+ANSWER = "answer"
 # What may not have been asked of a candidate that passes.
 OPTIONAL_CHECKS = ("shuffled_runs", "mutants", "behaviour")
 
@@ -46,7 +49,7 @@ class Subject(Model):
     `candidate_ids` are in the order of rank, at most as many as may be tried;
     `left_out` are the rest. Commits are of the bad release, which candidates apply to,
     and of the good one, if known. `test` is the node id of the regression test, None
-    where there is none (`test_unavailable` says why). `tests` are all tests that were in
+    where there is none (`test_unavailable` says why); `untold` is what that test cannot tell. `tests` are all tests that were in
     the suite already and show the trouble. `sessions` are recorded requests
     to replay, the last of each one judged. `untested` are the functions that need a test.
     """
@@ -62,6 +65,7 @@ class Subject(Model):
     test: str | None = None
     tests: list[str] = Field(default_factory=list)
     test_unavailable: str | None = None
+    untold: str | None = None
     sessions: list[list[RecordedRequest]] = Field(default_factory=list)
     untested: list[Untested] = Field(default_factory=list)
 

@@ -71,6 +71,7 @@ def subjects(
                 test=_node_id(reproducer),
                 tests=reproducer.tests,
                 test_unavailable=reproducer.unavailable,
+                untold=reproducer.untold,
                 sessions=[] if each.kind in OF_FILES else sessions(each, own, reproducer, dataset),
                 untested=_untested(each),
             )

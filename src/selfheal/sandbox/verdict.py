@@ -15,7 +15,7 @@ from selfheal.errors import InvalidInput
 from selfheal.repair.merge import combine_patches, merge_patches
 from selfheal.sandbox.behaviour import order_of
 from selfheal.sandbox.changes import ChangedFile, role_of
-from selfheal.sandbox.evidence import CHECKS, OPTIONAL_CHECKS, Applied, Subject, verdict_of
+from selfheal.sandbox.evidence import ANSWER, CHECKS, OPTIONAL_CHECKS, Applied, Subject, verdict_of
 
 COMBINATIONS = 32
 
@@ -153,7 +153,8 @@ def completed(checks: Sequence[Check], skipped: str) -> list[Check]:
     first = next((c.name for c in checks if c.required and c.verdict != "passed"), None)
     why = f"not run after {first} did not pass" if first else skipped
     done = sorted(checks, key=lambda check: CHECKS.index(check.name))
-    missing = [name for name in CHECKS if name not in {check.name for check in checks}]
+    known = {ANSWER, *(check.name for check in checks)}
+    missing = [name for name in CHECKS if name not in known]
     absent = [
         Check(name=name, verdict="not_run", summary=why, required=name not in OPTIONAL_CHECKS)
         for name in missing
