@@ -160,3 +160,12 @@ def test_what_is_split_off_a_text_is_a_text():
     text = "def f(line):\n    key, _, value = line.partition('=')\n    return key, value\n"
     edits = propose_edits({PATH: text}, [Suspect(PATH, 3, 0.9)], read_hints([], []))
     assert text.replace("key, value\n", "key, value.strip()\n") in [e.apply(text) for e in edits]
+
+
+def test_what_is_always_true_is_no_condition():
+    text = "from typing import Mapping\n\ndef g(x):\n    return x\n\ndef f(x, *args):\n    if isinstance(x, Mapping) and args:\n        return g(x)\n"
+    edits = propose_edits({PATH: text}, [Suspect(PATH, 7, 0.9)], read_hints([], []))
+    made = [edit.apply(text) for edit in edits]
+    assert made
+    for wrong in ("or Mapping", "and Mapping", "not Mapping", "Mapping is", "args is"):
+        assert not any(wrong in each for each in made), wrong

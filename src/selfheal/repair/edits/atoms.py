@@ -82,8 +82,8 @@ def _made(site: Site, near: ast.AST) -> Iterator[Atom]:
     subjects = _subjects(site, near)
     for rank, (text, kind) in enumerate(subjects):
         fade = 1 / (1 + 0.25 * rank)
-        for atom, weight in of_one(text, kind):
-            yield atom, weight * fade
+        of_text = of_one(text, kind, optional=text not in site.scope.variadic)
+        yield from ((atom, weight * fade) for atom, weight in of_text)
     for rank, (text, kind) in enumerate(subjects[:5]):
         for type_ in site.scope.module.types[:3] if kind not in (NUMBER, BOOL) else ():
             yield f"isinstance({text}, {type_})", 0.6 / (1 + 0.25 * rank)
@@ -105,8 +105,8 @@ def _made(site: Site, near: ast.AST) -> Iterator[Atom]:
                     yield f"{one} {operator} {other}", weight * fade
 
 
-def of_one(text: str, kind: str | None) -> Iterator[Atom]:
-    """Conditions on one value."""
+def of_one(text: str, kind: str | None, *, optional: bool = True) -> Iterator[Atom]:
+    """Conditions on one value, which may be None if `optional`."""
     if kind == NUMBER:
         yield from ((f"{text} > 0", 0.8), (f"{text} >= 0", 0.6), (f"{text} != 0", 0.6))
         yield from ((f"{text} == 0", 0.6), (f"{text} < 0", 0.5), (f"{text} > 1", 0.5))
@@ -114,7 +114,7 @@ def of_one(text: str, kind: str | None) -> Iterator[Atom]:
         return
     yield text, 0.8
     yield f"not {text}", 0.8
-    if kind != BOOL:
+    if kind != BOOL and optional:
         yield f"{text} is not None", 0.75
         yield f"{text} is None", 0.7
     if kind in (LIST, TEXT, TUPLE, COLLECTION):
@@ -125,7 +125,7 @@ def _subjects(site: Site, near: ast.AST) -> list[tuple[str, str | None]]:
     """Values to ask about: those at the place first, then those of its block, then others."""
     kinds = site.scope.kinds
     texts: dict[str, str | None] = {}
-    readable = set(site.scope.readable)
+    readable = set(site.scope.readable) - site.scope.module.always_true
     for root in (near, site.statement):
         for node in ast.walk(root):
             if isinstance(node, ast.Name) and node.id in readable | kinds.loops:

@@ -112,6 +112,19 @@ class Module:
         return list(dict.fromkeys(found))
 
     @cached_property
+    def always_true(self) -> frozenset[str]:
+        """Classes, functions and imports, which are no condition; constants may be imported."""
+        found = {
+            each.name
+            for each in self.source.tree.body
+            if isinstance(each, (*FUNCTIONS, ast.ClassDef))
+        }
+        for node in self.source.tree.body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                found |= {(each.asname or each.name).split(".")[0] for each in node.names}
+        return frozenset(name for name in found if not name.isupper())
+
+    @cached_property
     def wrappers(self) -> Counter[str]:
         """Functions that are called with one plain argument somewhere in the file."""
         return Counter(
@@ -172,6 +185,12 @@ class Scope:
     @cached_property
     def parameters(self) -> list[str]:
         return parameters(self.function) if self.function else []
+
+    @cached_property
+    def variadic(self) -> frozenset[str]:
+        """``args`` and ``kwargs`` of ``*args, **kwargs``: never None."""
+        given = (self.function.args.vararg, self.function.args.kwarg) if self.function else ()
+        return frozenset(each.arg for each in given if each is not None)
 
     @cached_property
     def locals(self) -> list[str]:

@@ -150,6 +150,8 @@ def truth_or_none(site: Site) -> Iterator[Draft]:
     """Empty, zero and None told apart: ``if x``, ``if x is not None``, ``if len(x) > 0``."""
     for node in terms(site):
         text = site.within(node, 7)
+        if text in site.scope.variadic:
+            continue
         if isinstance(node, ast.Name | ast.Attribute | ast.Call | ast.Subscript):
             yield site.draft(
                 node, f"{text} is not None", 1.0, f"takes an empty `{text}` for a missing one"

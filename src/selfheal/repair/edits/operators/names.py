@@ -66,10 +66,16 @@ def other_name(site: Site) -> Iterator[Draft]:
             continue
         store = not isinstance(node.ctx, ast.Load)
         pool = site.scope.locals if store else [*bound, *site.scope.readable]
+        if isinstance(parent, ast.BoolOp | ast.If | ast.While) or _is_negated(parent):
+            pool = [each for each in pool if each not in site.scope.module.always_true]
         for name, weight in likely(site, node.id, dict.fromkeys(pool), kinds.of(node)):
             wrong = f"uses `{node.id}` where `{name}` was meant"
             factor = 0.5 if store else DOUBLED if id(node) in site.doubled else 1.0
             yield site.draft(node, name, weight * factor, wrong)
+
+
+def _is_negated(node: ast.AST | None) -> bool:
+    return isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
 
 
 def _comprehended(site: Site) -> list[str]:
