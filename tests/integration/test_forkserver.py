@@ -311,6 +311,17 @@ def test_a_project_whose_tests_cannot_be_collected_is_told(tmp_path: Path) -> No
         ForkServer(tmp_path, config.TestsConfig()).__enter__()
 
 
+def test_a_second_server_begins_with_the_plugins_that_the_first_one_needed(tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --of-a-plugin-that-is-not-here\n")
+    (tmp_path / "test_one.py").write_text("def test_one():\n    pass\n")
+    wanted = ["test_one.py::test_one"]
+    with started(ForkServer(tmp_path, config.TestsConfig()), wanted) as first:
+        assert first.plugins > 1
+    again = ForkServer(tmp_path, config.TestsConfig(), plugins=first.plugins)
+    with started(again, wanted) as second:
+        assert second.collected == first.collected == ("test_one.py::test_one",)
+
+
 def test_nothing_is_left_of_a_closed_server(project: Path) -> None:
     with ForkServer(project, config.TestsConfig()) as running:
         folder = running._folder

@@ -232,3 +232,17 @@ def test_a_module_that_fails_at_import_is_searched_by_importing_it_anew(tmp_path
 
     assert report.told.unavailable is None
     assert code.replace("name.lower", "name.lower()") in texts
+
+
+def test_a_failing_test_that_no_edit_touches_does_not_keep_the_others_from_being_mended(
+    tmp_path: Path,
+) -> None:
+    code = "def full(n, room):\n    return n >= room\n"
+    suite = "from room import full\n\ndef test_elsewhere():\n    assert full(2, 1) and 'broken elsewhere' == ''\n\ndef test_full():\n    assert not full(2, 2)\n"
+    files = {"room.py": code, "test_room.py": suite}
+    failing = ["test_room.py::test_elsewhere", "test_room.py::test_full"]
+    report, texts = searched(tmp_path, files, *failing, candidates=80, pairs=20)
+
+    assert report.told.tests == ["test_room.py::test_full"]
+    assert report.told.left == ["test_room.py::test_elsewhere"]
+    assert code.replace(">=", ">") in texts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from selfheal.repair import Edit, Splice
-from selfheal.sandbox.search import restores
+from selfheal.sandbox.search_choice import restores
 
 GOOD = "def f(a, b):\n    return a + b\n"
 BAD = "def f(a, b):\n    return a + a\n"

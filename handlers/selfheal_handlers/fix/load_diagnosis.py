@@ -83,12 +83,16 @@ def load_diagnosis(
     with ExitStack() as stack:
         bench = Bench(workspace.repository, workspace.folder, config, stack)
         problems = reproduce_all(known, bench, lambda judged: siblings(judged, telemetry.dataset))
+    reports = searches(problems, workspace.repository, workspace.folder, config, fix)
+    left = {report.told.diagnosis_id: report.told.left for report in reports}
     return FixMaterial(
-        problems=problems,
+        problems=[
+            problem.without_tests(left.get(problem.diagnosis.id, ())) for problem in problems
+        ],
         declined=declined,
         changelog=generate_fix_requested.changelog,
         library=library,
-        searches=searches(problems, workspace.repository, workspace.folder, config, fix),
+        searches=reports,
     )
 
 

@@ -87,13 +87,15 @@ class Tried(Model):
 class Search(Model):
     """The search among small edits for one diagnosis, by running its failing `tests`.
 
-    `tried` of `proposed` changes were run, beside `guards` tests that passed before.
+    `tried` of `proposed` changes were run, beside `guards` tests that passed before. `left`
+    are failing tests of the diagnosis that no edit touched, taken for another trouble's.
     `note` says how it ended; `cut` that a time limit ended it, so that a repetition may
     find others; `unavailable` why there was none.
     """
 
     diagnosis_id: str
     tests: list[str] = Field(default_factory=list)
+    left: list[str] = Field(default_factory=list)
     tried: int = 0
     proposed: int = 0
     guards: int = 0

@@ -149,6 +149,9 @@ def _search(search: Search) -> list[str]:
         f"search for {search.diagnosis_id}: {search.tried} of {search.proposed} edits run, "
         f"{search.plausible} made {len(search.tests)} failing tests pass; {search.note}"
     )
+    if search.left:
+        others = "; ".join(search.left[:3]) + ("; …" if len(search.left) > 3 else "")
+        head += f"; {len(search.left)} other failing tests are touched by no edit: {others}"
     rows = [
         (
             f"  {each.strategy}",

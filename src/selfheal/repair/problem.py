@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
@@ -99,6 +99,20 @@ class Problem(Model):
     environment: Environment | None = None
     learned: list[Pattern] = Field(default_factory=list)
     proposals: list[Edit] = Field(default_factory=list)
+
+    def without_tests(self, left: Collection[str]) -> Problem:
+        """The problem as its other failing tests show it."""
+        tests = [test for test in self.failing_tests if test not in left]
+        if not left or not tests:
+            return self
+        evidence = self.diagnosis.evidence | {"failing_tests": tests}
+        file, _, name = tests[0].partition("::")
+        return self.model_copy(
+            update={
+                "diagnosis": self.diagnosis.model_copy(update={"evidence": evidence}),
+                "failing_test": FailingTest(file=file, name=name),
+            }
+        )
 
     @property
     def environment_notes(self) -> list[str]:

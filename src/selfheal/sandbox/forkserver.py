@@ -277,7 +277,8 @@ def started(server: ForkServer, wanted: Sequence[str]) -> ForkServer:
     """
     reason = ""
     for plugins in range(server.plugins, len(PLUGINS)):
-        if plugins > NO_PLUGINS + 1 and UNKNOWN_OPTION not in reason:
+        # Where it begins is known to do, if it is not the beginning.
+        if plugins > max(NO_PLUGINS + 1, server.plugins) and UNKNOWN_OPTION not in reason:
             break
         trial = ForkServer(
             server.worktree,

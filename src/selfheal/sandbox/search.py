@@ -11,23 +11,23 @@ An edit for which the tests pass is plausible; it is proven by the validate phas
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import TypeVar
 
-from selfheal.artifacts.patch import Search, Tried
+from selfheal.artifacts.patch import Search
 from selfheal.config import SearchConfig
-from selfheal.repair import Edit, Problem, edited
+from selfheal.repair import Edit, Problem
 from selfheal.repair.edits import CodeEdit, propose_edits, propose_pairs, read_hints
 from selfheal.repair.problem import is_test
-from selfheal.repair.strategies import OF_FAULTS
 from selfheal.sandbox.forkserver import ServerEnded
 from selfheal.sandbox.observation import SearchObserver
+from selfheal.sandbox.search_choice import likelihood, restores
 from selfheal.sandbox.search_lanes import Lanes, survey_of
+from selfheal.sandbox.search_ledger import UNTRIED, ledger, why
 from selfheal.sandbox.search_model import (
-    FATES,
     Attempt,
     Fate,
     Plan,
@@ -50,10 +50,13 @@ PROGRESSED, POOL = 20, 300
 MUCH_LESS = 0.4
 # And where so many more than up to the first that passed have been tried.
 MANY_MORE = 150
-# A guard that a strategy gave stands behind the search space: it mends less, and hides more.
-OF_GUARDS = 0.1
+# As many of the likeliest edits that fell are looked at again, for tests that they mend.
+LOOKED_AT, IMPORTED = 300, 60
+FAILED: tuple[Fate, ...] = ("still_fails", "fails_otherwise", "fails_later")
+LATE = Verdict("not_tried")
 
 Judged = tuple[Attempt, Verdict]
+T = TypeVar("T")
 
 
 def workers(config: SearchConfig) -> int:
@@ -147,11 +150,19 @@ class _Search:
         self._together()
         if not self._plausible() and not self.cut:
             self._pairs()
+        if (kept := self._kept()) and (left := set(self.survey.failing) - set(kept)):
+            own = self.survey.of(kept)
+            part = _Search(self.problem, self.lanes, self.config, own, self.planner)
+            found = part.report(told, seeds, given)
+            left_out = sorted(left | set(found.told.left))
+            return found.model_copy(
+                update={"told": found.told.model_copy(update={"left": left_out})}
+            )
         best = self._least_change()[:KEPT]
         told = told.model_copy(
             update={
                 "tests": [*self.survey.uncollected, *self.survey.failing],
-                "tried": sum(verdict.fate not in _UNTRIED for _, verdict in self.judged),
+                "tried": sum(verdict.fate not in UNTRIED for _, verdict in self.judged),
                 "proposed": self.proposed,
                 "guards": len(self.survey.passing),
                 "plausible": len(self._plausible()),
@@ -192,7 +203,7 @@ class _Search:
                     later.append((attempt, plan))
                 else:
                     quick.append((attempt, plan))
-            for pair, verdict in self._at_once(quick, self._exchange):
+            for pair, verdict in self._at_once(quick, self._exchange, LATE):
                 if verdict is None:
                     later.append(pair)
                 else:
@@ -220,7 +231,7 @@ class _Search:
             with self.lanes.lane() as lane:
                 return lane.imported(attempt, plan, self.survey)
 
-        for pair, verdict in self._at_once(wanted, judge):
+        for pair, verdict in self._at_once(wanted, judge, LATE):
             self.judged.append((pair[0], verdict or Verdict("not_tried")))
         tried = {id(attempt) for attempt, _ in wanted}
         self.judged += [(each, Verdict("not_tried")) for each, _ in later if id(each) not in tried]
@@ -255,17 +266,42 @@ class _Search:
             pairs = propose_pairs(half.edits, mended, self.config.pairs)
             self._sweep((Attempt(e.as_edit(), e) for e in pairs), self.config.pairs)
 
+    def _kept(self) -> list[str]:
+        """Where no edit mends all failing tests: those that one mends and that leaves the others
+        as they are, which may have another cause. Not fewer than half of them; else none.
+        """
+        failing = self.survey.failing
+        if self._plausible() or self.cut or len(failing) < 2:
+            return []
+        ran = [attempt for attempt, verdict in self.judged if verdict.fate in FAILED]
+        ran = sorted((a for a in ran if a.code is not None), key=lambda each: -likelihood(each))
+        plans = [(attempt, self.planner.plan(attempt.edit)) for attempt in ran[:LOOKED_AT]]
+        slow = [pair for pair in plans if pair[1].functions is None][:IMPORTED]
+        quick = [pair for pair in plans if pair[1].functions is not None]
+        best: tuple[str, ...] = ()
+        for _, mended in self._at_once([*quick, *slow], self._mended):
+            best = mended if mended and len(mended) > len(best) else best
+        return list(best) if 2 * len(best) >= len(failing) else []
+
+    def _mended(self, attempt: Attempt, plan: Plan) -> tuple[str, ...]:
+        with self.lanes.lane() as lane:
+            return lane.mended(attempt, plan, self.survey)
+
     def _at_once(
         self,
         pairs: Sequence[tuple[Attempt, Plan]],
-        judge: Callable[[Attempt, Plan], Verdict | None],
-    ) -> list[tuple[tuple[Attempt, Plan], Verdict | None]]:
-        """The verdicts of several attempts in their order, some judged at a time."""
+        judge: Callable[[Attempt, Plan], T | None],
+        late: T | None = None,
+    ) -> list[tuple[tuple[Attempt, Plan], T | None]]:
+        """The verdicts of several attempts in their order, some judged at a time.
 
-        def one(pair: tuple[Attempt, Plan]) -> Verdict | None:
+        `late` is that of those for which no time is left.
+        """
+
+        def one(pair: tuple[Attempt, Plan]) -> T | None:
             if self.lanes.over:
                 self.cut = True
-                return Verdict("not_tried")
+                return late
             return judge(*pair)
 
         with ThreadPoolExecutor(max_workers=self.lanes.count) as pool:
@@ -307,7 +343,7 @@ class _Search:
             (
                 bool(look.expected),
                 not restores(attempt.edit, self.problem.sources, self.problem.good_sources),
-                -look.trust * _likelihood(attempt),
+                -look.trust * likelihood(attempt),
             )
             for attempt, look in zip(best, looks, strict=True)
         ]
@@ -347,49 +383,6 @@ class _Search:
             return "what was left is less likely than edits that made the failing tests pass"
         found = len(self._plausible())
         return f"all proposed edits were tried: {found} made the failing tests pass"
-
-
-_UNTRIED: tuple[Fate, ...] = ("not_run", "not_tried")
-
-
-def why(verdict: Verdict) -> str:
-    """The reason of a verdict, with the test that it speaks of."""
-    return f"{FATES[verdict.fate]}: {verdict.detail}" if verdict.detail else FATES[verdict.fate]
-
-
-def _likelihood(attempt: Attempt) -> float:
-    if attempt.code is not None:
-        return attempt.code.score
-    return attempt.edit.fit * (1.0 if attempt.edit.strategy in OF_FAULTS else OF_GUARDS)
-
-
-def restores(edit: Edit, sources: Mapping[str, str], good: Mapping[str, str]) -> bool:
-    """Whether all lines that an edit writes stood there when all was well."""
-    for path, text in edited(edit, sources).items():
-        written = set(_lines(text)) - set(_lines(sources.get(path)))
-        if not written or not written <= set(_lines(good.get(path))):
-            return False
-    return True
-
-
-def _lines(text: str | None) -> list[str]:
-    return [line.strip() for line in (text or "").splitlines()]
-
-
-def ledger(judged: Iterable[Judged]) -> list[Tried]:
-    """What became of the attempts, by strategy and operator."""
-    counts: dict[str, Counter[Fate]] = {}
-    for attempt, verdict in judged:
-        counts.setdefault(attempt.label, Counter())[verdict.fate] += 1
-    return [
-        Tried(
-            strategy=label,
-            tried=sum(n for fate, n in found.items() if fate not in _UNTRIED),
-            fell={FATES[fate]: found[fate] for fate in sorted(found) if fate != "plausible"},
-            plausible=found["plausible"],
-        )
-        for label, found in sorted(counts.items())
-    ]
 
 
 def _ranked(best: Sequence[Attempt]) -> list[Edit]:

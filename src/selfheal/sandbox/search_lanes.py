@@ -98,6 +98,25 @@ class Lane:
         tests = [*survey.failing, *guards_of(survey, plan.regions)]
         return self._judged(ask, survey, tests)
 
+    def mended(self, attempt: Attempt, plan: Plan, survey: Survey) -> tuple[str, ...]:
+        """The failing tests that pass with a change; none where another test comes out otherwise."""
+        tests = [*survey.failing, *guards_of(survey, plan.regions)]
+        limits = [(test, limit_of(survey, test)) for test in tests]
+        try:
+            if plan.functions is None:
+                with self.written(attempt):
+                    reply = self.server("imported").ask(limits, survey=True)
+            else:
+                reply = self.server("collected").ask(limits, plan.functions, survey=True)
+        except ServerEnded:
+            self.close()
+            return ()
+        ran = {each.test: each for each in reply.results}
+        passed = [test for test in tests if test in ran and ran[test].outcome == "passed"]
+        others = set(tests) - set(passed)
+        same = all(t in ran and ran[t].failure == survey.failure(t) for t in others)
+        return tuple(t for t in survey.failing if t in passed) if same else ()
+
     def imported(self, attempt: Attempt, plan: Plan, survey: Survey) -> Verdict:
         """Try a change by importing its files anew."""
 

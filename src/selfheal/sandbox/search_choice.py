@@ -1,0 +1,32 @@
+"""Which of several edits that pass is the likeliest to be right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from selfheal.repair import Edit, edited
+from selfheal.repair.strategies import OF_FAULTS
+from selfheal.sandbox.search_model import Attempt
+
+# A guard that a strategy gave stands behind the search space: it mends less, and hides more.
+OF_GUARDS = 0.1
+
+
+def likelihood(attempt: Attempt) -> float:
+    """How likely an attempt is, beside others of the same search."""
+    if attempt.code is not None:
+        return attempt.code.score
+    return attempt.edit.fit * (1.0 if attempt.edit.strategy in OF_FAULTS else OF_GUARDS)
+
+
+def restores(edit: Edit, sources: Mapping[str, str], good: Mapping[str, str]) -> bool:
+    """Whether all lines that an edit writes stood there when all was well."""
+    for path, text in edited(edit, sources).items():
+        written = set(_lines(text)) - set(_lines(sources.get(path)))
+        if not written or not written <= set(_lines(good.get(path))):
+            return False
+    return True
+
+
+def _lines(text: str | None) -> list[str]:
+    return [line.strip() for line in (text or "").splitlines()]
