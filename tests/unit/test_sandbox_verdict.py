@@ -256,3 +256,28 @@ def test_a_verdict_near_the_floor_asks_for_more_data() -> None:
     assert seen("anomalous", "p95", 1.1, 1.3) == "quiet"
     assert seen("inconclusive", "p95", 1.1, 1.3) == "quiet"
     assert seen("no_data", "p95", 1.1, 1.3) == "no_data"
+
+
+@pytest.mark.parametrize(("altered", "selected"), [(2, "rival"), (9, "one")])
+def test_the_revert_of_a_hunk_is_preferred_where_it_alters_no_more_calls(
+    altered: int, selected: str
+) -> None:
+    one = candidate("one", "d1", 1, TEXTS["one"])
+    rival = candidate("rival", "d1", 2, TEXTS["rival"]).model_copy(
+        update={"strategy": "revert_hunk"}
+    )
+
+    def checks(differing: int) -> list[Check]:
+        counts = {"compared": 50, "differing": differing}
+        return [
+            each.model_copy(update={"counts": counts}) if each.name == "behaviour" else each
+            for each in all_passed()
+        ]
+
+    choice = choose(
+        Patch(candidates=[one, rival]),
+        [subject("d1", "one", "rival")],
+        applied(one, rival),
+        {"one": checks(2), "rival": checks(altered)},
+    )
+    assert choice.selected == selected

@@ -176,3 +176,10 @@ def order_of(checks: Sequence[Check]) -> tuple[bool, bool, int, int]:
     share = STEPS * int(found.get("differing", 0)) // compared if compared else 0
     expected = bool(found.get("expected_literals"))
     return expected, unnoticed, share, int(found.get("new_literals", 0))
+
+
+def altered(checks: Sequence[Check]) -> float:
+    """The share (0–1) of compared calls that come out otherwise; 0 where none was compared."""
+    counts = next((check.counts for check in checks if check.name == "behaviour"), {})
+    compared = int(counts.get("compared", 0))
+    return int(counts.get("differing", 0)) / compared if compared else 0.0

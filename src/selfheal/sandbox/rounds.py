@@ -11,6 +11,7 @@ from typing import Any
 from selfheal.artifacts import Anomaly, Candidate
 from selfheal.artifacts.validation import Check
 from selfheal.config import ServiceConfig
+from selfheal.repair.strategies.revert import HUNK
 from selfheal.sandbox.bench import Bench
 from selfheal.sandbox.checks import coverage_check
 from selfheal.sandbox.documentation import documentation_check
@@ -37,9 +38,11 @@ def run_in_rank_order(
 ) -> Tested:
     """Test the candidates of every diagnosis, best rank first, until enough pass.
 
-    Once one has passed, at most `enough` more are tried, to compare it with; a cure that
-    the pattern library knows needs no comparison. Two run at a time. Which ones are tried depends on verdicts alone, never on which run ends
-    first: of each diagnosis as many are started as still are wanted.
+    Once one has passed, at most `enough` more are tried, to compare it with, and the best
+    revert of a hunk always, as all was well with what it brings back; a cure that the
+    pattern library knows needs no comparison. Two run at a time. Which ones are tried
+    depends on verdicts alone, never on which run ends first: of each diagnosis as many are
+    started as still are wanted.
     """
     by_id = {candidate.id: candidate for candidate in candidates}
     with ThreadPoolExecutor(AT_ONCE) as pool, ThreadPoolExecutor(len(subjects)) as leaders:
@@ -49,13 +52,15 @@ def run_in_rank_order(
             done: dict[str, TestedCandidate] = {}
             while queue:
                 sound = [name for name, each in done.items() if passed(each.checks)]
-                wanted = bench.config.enough - len(sound)
-                if wanted <= 0 or any(by_id[name].is_known_cure for name in sound):
+                if any(by_id[name].is_known_cure for name in sound):
                     break
+                wanted = max(0, bench.config.enough - len(sound))
                 if by_id[queue[0]].is_known_cure:
-                    wanted = 1
+                    wanted = min(wanted, 1)
                 batch, queue = queue[:wanted], queue[wanted:]
                 if sound:
+                    if not any(by_id[name].strategy == HUNK for name in (*done, *batch)):
+                        batch += [name for name in queue if by_id[name].strategy == HUNK][:1]
                     queue = []
                 jobs = [
                     pool.submit(bench.prove, by_id[name], subject, applied.candidates[name].files)

@@ -13,7 +13,8 @@ from selfheal.artifacts.patch import Search
 from selfheal.artifacts.validation import Check, Composition, Result, Selection
 from selfheal.errors import InvalidInput
 from selfheal.repair.merge import combine_patches, merge_patches
-from selfheal.sandbox.behaviour import order_of
+from selfheal.repair.strategies.revert import HUNK
+from selfheal.sandbox.behaviour import altered, order_of
 from selfheal.sandbox.changes import ChangedFile, role_of
 from selfheal.sandbox.evidence import ANSWER, CHECKS, OPTIONAL_CHECKS, Applied, Subject, verdict_of
 
@@ -49,7 +50,7 @@ def choose(
     """Judge every candidate by its checks and choose.
 
     Of each diagnosis the passing candidate that alters least of what passing tests rely on
-    is taken, of equal ones the best-ranked. Where several
+    is taken, of equal ones the revert of a hunk, else the best-ranked. Where several
     diagnoses have one, they are merged into a composition; where the best contradict
     each other, the next combinations of passing candidates are tried, best ranks first.
     """
@@ -58,7 +59,7 @@ def choose(
         for subject in subjects
         for candidate in _of(patch, [*subject.candidate_ids, *subject.left_out])
     ]
-    passing = {subject.diagnosis_id: _passing(subject, results) for subject in subjects}
+    passing = {subject.diagnosis_id: _passing(patch, subject, results) for subject in subjects}
     healed = [subject for subject in subjects if passing[subject.diagnosis_id]]
     if not healed:
         selections = [_selection(subject, None, results) for subject in subjects]
@@ -187,14 +188,23 @@ def _result(candidate: Candidate, subject: Subject, checks: Sequence[Check]) -> 
     )
 
 
-def _passing(subject: Subject, results: Sequence[Result]) -> list[str]:
-    """Its candidates that passed: those first that change least, then by rank."""
+def _passing(patch: Patch, subject: Subject, results: Sequence[Result]) -> list[str]:
+    """Its candidates that passed: those first that change least, then by rank.
+
+    A revert of a hunk that alters no more calls than the first goes before it: what it
+    brings back has been in use, and what else passes may only fit the tests.
+    """
     own = [
         result
         for result in results
         if result.diagnosis_id == subject.diagnosis_id and result.verdict == "passed"
     ]
-    return [result.candidate_id for result in sorted(own, key=lambda r: order_of(r.checks))]
+    ordered = sorted(own, key=lambda each: order_of(each.checks))
+    reverts = {candidate.id for candidate in patch.candidates if candidate.strategy == HUNK}
+    known = [each for each in ordered if each.candidate_id in reverts]
+    if known and altered(known[0].checks) <= altered(ordered[0].checks):
+        ordered.sort(key=lambda each: each is not known[0])
+    return [result.candidate_id for result in ordered]
 
 
 def _shown(checks: Sequence[Check]) -> bool:
