@@ -281,3 +281,18 @@ def test_the_revert_of_a_hunk_is_preferred_where_it_alters_no_more_calls(
         {"one": checks(2), "rival": checks(altered)},
     )
     assert choice.selected == selected
+
+
+def test_what_a_search_found_beside_a_rival_on_few_calls_is_told_as_a_weak_suite() -> None:
+    one, rival = (
+        candidate(name, "d1", rank, TEXTS[name]).model_copy(update={"strategy": "search"})
+        for rank, name in enumerate(("one", "rival"), start=1)
+    )
+    choice = choose(
+        Patch(candidates=[one, rival]),
+        [subject("d1", "one", "rival")],
+        applied(one, rival),
+        {"one": all_passed(), "rival": all_passed()},
+    )
+    assert choice.selected == "one"
+    assert "rival passes as well" in (choice.selections[0].weak_suite or "")

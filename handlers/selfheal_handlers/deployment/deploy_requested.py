@@ -8,7 +8,7 @@ from selfheal.artifacts import Candidate, Diagnoses, Patch, Validation
 from selfheal.config import DeployConfig, FixConfig, TestsConfig
 from selfheal.contract import handler
 from selfheal.delivery.plan import chosen_candidates
-from selfheal.delivery.policy import Ruling, ruling_of, strictest
+from selfheal.delivery.policy import Ruling, doubted, ruling_of, strictest
 from selfheal_handlers.deployment import _examples
 from selfheal_handlers.deployment._results import DeployRequest
 
@@ -37,10 +37,11 @@ def deploy_requested(
         return DeployRequest(candidate_id=validation.selected, refusal=refusal)
     kinds = {each.id: each.kind for each in diagnosis.diagnoses}
     companions = [f"{tests.folder}/", fix.changelog]
-    ruled = [
-        (each, ruling_of(each, kinds.get(each.diagnosis_id), config, companions))
-        for each in chosen_candidates(validation, patch)
-    ]
+    doubts = {each.diagnosis_id: each.weak_suite for each in validation.selections}
+    ruled = []
+    for each in chosen_candidates(validation, patch):
+        ruling = ruling_of(each, kinds.get(each.diagnosis_id), config, companions)
+        ruled.append((each, doubted(ruling, doubts.get(each.diagnosis_id))))
     return _request(validation.selected, ruled, {d.id: d.title for d in diagnosis.diagnoses})
 
 

@@ -56,6 +56,7 @@ class Selection(Model):
     """The choice for one diagnosis. `tried` counts the candidates that were run until it stood.
 
     `cause` is the proof of the diagnosis's suspect commit, which the chosen fix completes.
+    `weak_suite` says why tests leave open whether another change that passed is the right one.
     """
 
     diagnosis_id: str
@@ -63,6 +64,7 @@ class Selection(Model):
     reason: str
     tried: int
     cause: CausalProof | None = None
+    weak_suite: str | None = None
 
 
 class Composition(Model):

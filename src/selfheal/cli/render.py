@@ -128,7 +128,8 @@ def patch(payload: Patch) -> str:
 
 
 def validation(payload: Validation) -> str:
-    blocks = [f"selected: {payload.selected or 'none'}", payload.reason, ""]
+    doubts = [each.weak_suite for each in payload.selections if each.weak_suite]
+    blocks = [f"selected: {payload.selected or 'none'}", payload.reason, *doubts, ""]
     for result in payload.results:
         blocks.append(f"{result.candidate_id}: {result.verdict}  {result.reason}")
         blocks.append(

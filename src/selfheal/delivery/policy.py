@@ -55,6 +55,15 @@ def strictest(rulings: Iterable[Ruling]) -> Ruling:
     return min(rulings, key=lambda each: (_STRICTEST.index(each.approval), -each.level))
 
 
+def doubted(ruling: Ruling, doubt: str | None) -> Ruling:
+    """The ruling on a change of which a doubt is left: no policy decides on it by itself."""
+    if doubt is None or ruling.approval != "auto":
+        return ruling
+    return ruling.model_copy(
+        update={"approval": "review", "reason": f"{ruling.reason}, but a person decides: {doubt}"}
+    )
+
+
 def fits(pattern: str, path: str) -> bool:
     """Whether a path is like a shell pattern whose ``*`` crosses folders; ``docs/`` is all below."""
     return fnmatchcase(path, f"{pattern}*" if pattern.endswith("/") else pattern)

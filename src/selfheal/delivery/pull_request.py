@@ -256,6 +256,12 @@ def _risk(
     ]
     if weak:
         lines.append(f"- Failed, though not required: {'; '.join(sorted(set(weak)))}.")
+    healed = {candidate.diagnosis_id for candidate in chosen}
+    lines += [
+        f"- {sentence(each.weak_suite)} Look whether this change is the one that is meant."
+        for each in validation.selections
+        if each.weak_suite is not None and each.diagnosis_id in healed
+    ]
     lines.append(
         "- What the suite and the recorded requests do not exercise is not proven; the "
         "gates of a rollout watch it."

@@ -12,10 +12,12 @@ from selfheal.artifacts.canonical import short_id
 from selfheal.artifacts.patch import Search
 from selfheal.artifacts.validation import Check, Composition, Result, Selection
 from selfheal.errors import InvalidInput
+from selfheal.repair.edits.model import SEARCH
 from selfheal.repair.merge import combine_patches, merge_patches
 from selfheal.repair.strategies.revert import HUNK
 from selfheal.sandbox.behaviour import altered, order_of
 from selfheal.sandbox.changes import ChangedFile, role_of
+from selfheal.sandbox.doubt import weak_suite
 from selfheal.sandbox.evidence import ANSWER, CHECKS, OPTIONAL_CHECKS, Applied, Subject, verdict_of
 
 COMBINATIONS = 32
@@ -72,14 +74,14 @@ def choose(
     best = [passing[subject.diagnosis_id][0] for subject in healed]
     if len(healed) == 1:
         reason = "the best candidate that passed every required check"
-        return _chosen(results, subjects, best, best[0], reason)
+        return _chosen(patch, results, subjects, best, best[0], reason)
     composed = _compose(patch, applied, [passing[subject.diagnosis_id] for subject in healed])
     if composed is None:
         reason = "the fixes of the diagnoses contradict each other; the gravest is healed first"
-        return _chosen(results, subjects, best[:1], best[0], reason)
+        return _chosen(patch, results, subjects, best[:1], best[0], reason)
     composition, files = composed
     reason = f"the fixes of {len(healed)} diagnoses merged into one change"
-    choice = _chosen(results, subjects, composition.candidate_ids, composition.id, reason)
+    choice = _chosen(patch, results, subjects, composition.candidate_ids, composition.id, reason)
     return choice.model_copy(update={"composition": composition, "files": files})
 
 
@@ -131,7 +133,8 @@ def concluded(
 
 def _alone(selection: Selection) -> Selection:
     reason = f"{selection.candidate_id} passed, but not together with the gravest fix"
-    return selection.model_copy(update={"candidate_id": None, "reason": reason})
+    without = {"candidate_id": None, "reason": reason, "weak_suite": None}
+    return selection.model_copy(update=without)
 
 
 def as_candidate(composition: Composition, files: Sequence[ChangedFile], base: str) -> Candidate:
@@ -214,6 +217,7 @@ def _shown(checks: Sequence[Check]) -> bool:
 
 
 def _chosen(
+    patch: Patch,
     results: list[Result],
     subjects: Sequence[Subject],
     chosen: Sequence[str],
@@ -223,9 +227,22 @@ def _chosen(
     selections = []
     for subject in subjects:
         own = [name for name in subject.candidate_ids if name in chosen]
-        selections.append(_selection(subject, own[0] if own else None, results))
+        selection = _selection(subject, own[0] if own else None, results)
+        selections.append(
+            selection.model_copy(update={"weak_suite": _doubt(patch, subject, own, results)})
+        )
     losers = [_loser(result, chosen) for result in results]
     return Choice(results=losers, selections=selections, selected=selected, reason=reason)
+
+
+def _doubt(
+    patch: Patch, subject: Subject, chosen: Sequence[str], results: Sequence[Result]
+) -> str | None:
+    """Why the suite is too weak for a choice among what a search found."""
+    own = [r for r in results if r.diagnosis_id == subject.diagnosis_id and r.verdict == "passed"]
+    searched = {candidate.id for candidate in patch.candidates if candidate.strategy == SEARCH}
+    found = next((r for r in own if r.candidate_id in chosen and r.candidate_id in searched), None)
+    return weak_suite(found, [each for each in own if each is not found]) if found else None
 
 
 def _loser(result: Result, chosen: Sequence[str]) -> Result:
