@@ -237,8 +237,8 @@ def test_a_module_that_fails_at_import_is_searched_by_importing_it_anew(tmp_path
 def test_a_failing_test_that_no_edit_touches_does_not_keep_the_others_from_being_mended(
     tmp_path: Path,
 ) -> None:
-    code = "def full(n, room):\n    return n >= room\n"
-    suite = "from room import full\n\ndef test_elsewhere():\n    assert full(2, 1) and 'broken elsewhere' == ''\n\ndef test_full():\n    assert not full(2, 2)\n"
+    code = "def full(n, room):\n    return n >= room\n\n\ndef empty(n):\n    return not n\n"
+    suite = "from room import empty, full\n\ndef test_elsewhere():\n    assert empty(0) and 'broken elsewhere' == ''\n\ndef test_full():\n    assert not full(2, 2)\n"
     files = {"room.py": code, "test_room.py": suite}
     failing = ["test_room.py::test_elsewhere", "test_room.py::test_full"]
     report, texts = searched(tmp_path, files, *failing, candidates=80, pairs=20)

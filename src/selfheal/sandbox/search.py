@@ -51,7 +51,7 @@ MUCH_LESS = 0.4
 # And where so many more than up to the first that passed have been tried.
 MANY_MORE = 150
 # As many of the likeliest edits that fell are looked at again, for tests that they mend.
-LOOKED_AT, IMPORTED = 300, 60
+LOOKED_AT = 300
 FAILED: tuple[Fate, ...] = ("still_fails", "fails_otherwise", "fails_later")
 LATE = Verdict("not_tried")
 
@@ -267,25 +267,28 @@ class _Search:
             self._sweep((Attempt(e.as_edit(), e) for e in pairs), self.config.pairs)
 
     def _kept(self) -> list[str]:
-        """Where no edit mends all failing tests: those that one mends and that leaves the others
-        as they are, which may have another cause. Not fewer than half of them; else none.
+        """Where no edit mends all failing tests: those that run the function of one that mends
+        them, if the others do not, which have another cause then. Not fewer than half; else none.
         """
-        failing = self.survey.failing
+        failing = set(self.survey.failing)
         if self._plausible() or self.cut or len(failing) < 2:
             return []
         ran = [attempt for attempt, verdict in self.judged if verdict.fate in FAILED]
         ran = sorted((a for a in ran if a.code is not None), key=lambda each: -likelihood(each))
-        plans = [(attempt, self.planner.plan(attempt.edit)) for attempt in ran[:LOOKED_AT]]
-        slow = [pair for pair in plans if pair[1].functions is None][:IMPORTED]
-        quick = [pair for pair in plans if pair[1].functions is not None]
-        best: tuple[str, ...] = ()
-        for _, mended in self._at_once([*quick, *slow], self._mended):
-            best = mended if mended and len(mended) > len(best) else best
-        return list(best) if 2 * len(best) >= len(failing) else []
+        asked = []
+        for attempt in ran:
+            plan = self.planner.plan(attempt.edit)
+            own = failing & self.survey.running(plan.regions)
+            if plan.functions is not None and own != failing and 2 * len(own) >= len(failing):
+                asked.append((attempt, plan))
+        for (_, plan), mended in self._at_once(asked[:LOOKED_AT], self._mended):
+            if mended and set(mended) == failing & self.survey.running(plan.regions):
+                return list(mended)
+        return []
 
-    def _mended(self, attempt: Attempt, plan: Plan) -> tuple[str, ...]:
+    def _mended(self, _: Attempt, plan: Plan) -> tuple[str, ...]:
         with self.lanes.lane() as lane:
-            return lane.mended(attempt, plan, self.survey)
+            return lane.mended(plan, self.survey)
 
     def _at_once(
         self,

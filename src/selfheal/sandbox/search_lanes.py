@@ -98,16 +98,13 @@ class Lane:
         tests = [*survey.failing, *guards_of(survey, plan.regions)]
         return self._judged(ask, survey, tests)
 
-    def mended(self, attempt: Attempt, plan: Plan, survey: Survey) -> tuple[str, ...]:
-        """The failing tests that pass with a change; none where another test comes out otherwise."""
+    def mended(self, plan: Plan, survey: Survey) -> tuple[str, ...]:
+        """The failing tests that pass with a change of functions; none where another test comes
+        out otherwise than before."""
         tests = [*survey.failing, *guards_of(survey, plan.regions)]
         limits = [(test, limit_of(survey, test)) for test in tests]
         try:
-            if plan.functions is None:
-                with self.written(attempt):
-                    reply = self.server("imported").ask(limits, survey=True)
-            else:
-                reply = self.server("collected").ask(limits, plan.functions, survey=True)
+            reply = self.server("collected").ask(limits, plan.functions or (), survey=True)
         except ServerEnded:
             self.close()
             return ()
