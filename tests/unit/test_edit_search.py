@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import math
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from planted_bugs import PROGRAMS, Program
 from small_bugs import BUGS, Bug
 
 from selfheal.repair.edits import CodeEdit, Hints, Suspect, propose_edits, read_hints
+from selfheal.repair.edits.settled import settled_conditions
 
 PATH = "app.py"
 STEPS = 3_000
@@ -169,3 +171,31 @@ def test_what_is_always_true_is_no_condition():
     assert made
     for wrong in ("or Mapping", "and Mapping", "not Mapping", "Mapping is", "args is"):
         assert not any(wrong in each for each in made), wrong
+
+
+def test_a_condition_with_one_outcome_only_is_never_proposed():
+    text = "def f(a, b, xs):\n    if a < b and xs:\n        return 1\n    return len(xs) > 0\n"
+    suspects = [Suspect(PATH, 2, 0.9), Suspect(PATH, 4, 0.9)]
+    made = [e.apply(text) for e in propose_edits({PATH: text}, suspects, read_hints([], []))]
+    for wrong in ("a < a and", "b < b and", "if xs and xs", "len(xs) >= 0", "len(xs) < 0"):
+        assert not any(wrong in each for each in made), wrong
+    assert text.replace("a < b", "a <= b") in made
+
+
+@pytest.mark.parametrize(
+    ("code", "settled"),
+    [
+        ("a.b <= a.b", 1),
+        ("0 <= len(xs)", 1),
+        ("0 > len(xs)", 1),
+        ("a or not a", 1),
+        ("x != x", 0),
+        ("next(a) == next(a)", 0),
+        ("len(xs) >= 1", 0),
+        ("0 >= len(xs)", 0),
+        ("a < b < a", 0),
+        ("a or b", 0),
+    ],
+)
+def test_what_has_one_outcome_only_is_told_from_what_has_two(code: str, settled: int):
+    assert settled_conditions(ast.parse(code)) == settled

@@ -15,6 +15,7 @@ from selfheal.repair.edits.blocks import extent, movable
 from selfheal.repair.edits.definitions import head_of
 from selfheal.repair.edits.model import CodeEdit
 from selfheal.repair.edits.scope import Scope
+from selfheal.repair.edits.settled import settled_conditions
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,24 @@ class Piece:
 
     def compiled(self, splices: Sequence[Splice], first_line: int = 1) -> CodeType | None:
         """The code after an edit; None where it does not compile, or not without a warning."""
+        body = self._edited(splices)
+        if body is None:
+            return None
+        return self._compiled(body, "error" if self.clean else "ignore", first_line)
+
+    @cached_property
+    def settled_before(self) -> int:
+        """How many conditions have one outcome only in the original."""
+        return self.settled(())
+
+    def settled(self, splices: Sequence[Splice]) -> int:
+        """How many conditions have one outcome only after an edit; 0 where it does not parse."""
+        try:
+            return settled_conditions(ast.parse(self.head + (self._edited(splices) or "")))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return 0
+
+    def _edited(self, splices: Sequence[Splice]) -> str | None:
         inside = [
             each.model_copy(
                 update={"start": each.start - self.start, "stop": each.stop - self.start}
@@ -47,10 +66,9 @@ class Piece:
             if self.start <= each.start and each.stop <= self.stop
         ]
         try:
-            body = spliced(self.text[self.start : self.stop], inside)
+            return spliced(self.text[self.start : self.stop], inside).removeprefix("\ufeff")
         except ValueError:
             return None
-        return self._compiled(body, "error" if self.clean else "ignore", first_line)
 
     def _compiled(
         self, body: str, warned: Literal["error", "ignore"], first_line: int = 1

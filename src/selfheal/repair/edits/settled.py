@@ -1,0 +1,57 @@
+"""Conditions whose outcome is settled before they are asked: no fix is one."""
+
+from __future__ import annotations
+
+import ast
+
+# What gives the same value when it is asked twice: no calls, no comprehensions.
+_PLAIN = (
+    ast.Name, ast.Attribute, ast.Subscript, ast.Constant, ast.UnaryOp, ast.BinOp,
+    ast.operator, ast.unaryop, ast.expr_context,
+)  # fmt: skip
+# ``len(x) >= 0`` and the like, with the length on the left.
+_MIRRORED: dict[type[ast.cmpop], type[ast.cmpop]] = {ast.LtE: ast.GtE, ast.Gt: ast.Lt}
+
+
+def settled_conditions(tree: ast.AST) -> int:
+    """How many comparisons and boolean expressions of a tree have one outcome only.
+
+    A plain value against itself (but for ``x != x``, which tells NaN), a length against
+    less than zero, and an operand beside itself or its own negation.
+    """
+    return sum(
+        _is_settled(node) for node in ast.walk(tree) if isinstance(node, ast.Compare | ast.BoolOp)
+    )
+
+
+def _is_settled(node: ast.Compare | ast.BoolOp) -> bool:
+    if isinstance(node, ast.BoolOp):
+        plain = [each for each in node.values if _is_plain(_positive(each))]
+        texts = [ast.dump(_positive(each)) for each in plain]
+        return len(set(texts)) < len(texts)
+    if len(node.ops) > 1:
+        return False
+    left, operator, right = node.left, type(node.ops[0]), node.comparators[0]
+    if operator is not ast.NotEq and _is_plain(left) and ast.dump(left) == ast.dump(right):
+        return True
+    if operator in _MIRRORED:
+        left, operator, right = right, _MIRRORED[operator], left
+    return operator in (ast.GtE, ast.Lt) and _is_length(left) and _is_zero(right)
+
+
+def _positive(node: ast.expr) -> ast.expr:
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        return node.operand
+    return node
+
+
+def _is_plain(node: ast.expr) -> bool:
+    return all(isinstance(each, _PLAIN) for each in ast.walk(node))
+
+
+def _is_length(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "len"
+
+
+def _is_zero(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value == 0
