@@ -20,3 +20,15 @@ def test_an_edit_restores_where_its_lines_stood_in_the_good_release() -> None:
     assert restores(changed("a + b"), sources, good)
     assert not restores(changed("b + a"), sources, good)
     assert not restores(changed("a + b"), sources, {})
+
+
+def test_a_line_is_restored_though_its_like_stands_elsewhere_in_the_file() -> None:
+    twin = "def g(a, b):\n    return a + b\n"
+    sources, good = {"app.py": BAD + twin}, {"app.py": GOOD + twin}
+    assert restores(changed("a + b"), sources, good)
+
+
+def test_a_copy_of_a_line_that_still_stands_restores_nothing() -> None:
+    twin = "def g(a, b):\n    return b + a\n"
+    sources, good = {"app.py": BAD + twin}, {"app.py": GOOD + twin}
+    assert not restores(changed("b + a"), sources, good)

@@ -11,7 +11,7 @@ from typing import Any
 from selfheal.artifacts import Anomaly, Candidate
 from selfheal.artifacts.validation import Check
 from selfheal.config import ServiceConfig
-from selfheal.repair.strategies.revert import HUNK
+from selfheal.repair.strategies import OF_PAST
 from selfheal.sandbox.bench import Bench
 from selfheal.sandbox.checks import coverage_check
 from selfheal.sandbox.documentation import documentation_check
@@ -59,8 +59,8 @@ def run_in_rank_order(
                     wanted = min(wanted, 1)
                 batch, queue = queue[:wanted], queue[wanted:]
                 if sound:
-                    if not any(by_id[name].strategy == HUNK for name in (*done, *batch)):
-                        batch += [name for name in queue if by_id[name].strategy == HUNK][:1]
+                    if not any(by_id[name].strategy in OF_PAST for name in (*done, *batch)):
+                        batch += [name for name in queue if by_id[name].strategy in OF_PAST][:1]
                     queue = []
                 jobs = [
                     pool.submit(bench.prove, by_id[name], subject, applied.candidates[name].files)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from selfheal.repair import Edit, edited
@@ -20,13 +21,17 @@ def likelihood(attempt: Attempt) -> float:
 
 
 def restores(edit: Edit, sources: Mapping[str, str], good: Mapping[str, str]) -> bool:
-    """Whether all lines that an edit writes stood there when all was well."""
+    """Whether all lines that an edit writes stood there when all was well, and are gone since.
+
+    Lines are counted: the like of one that is gone may stand elsewhere in the file.
+    """
     for path, text in edited(edit, sources).items():
-        written = set(_lines(text)) - set(_lines(sources.get(path)))
-        if not written or not written <= set(_lines(good.get(path))):
+        now = _lines(sources.get(path))
+        written = _lines(text) - now
+        if not written or not written <= _lines(good.get(path)) - now:
             return False
     return True
 
 
-def _lines(text: str | None) -> list[str]:
-    return [line.strip() for line in (text or "").splitlines()]
+def _lines(text: str | None) -> Counter[str]:
+    return Counter(line.strip() for line in (text or "").splitlines())

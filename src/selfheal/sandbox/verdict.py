@@ -14,7 +14,7 @@ from selfheal.artifacts.validation import Check, Composition, Result, Selection
 from selfheal.errors import InvalidInput
 from selfheal.repair.edits.model import SEARCH
 from selfheal.repair.merge import combine_patches, merge_patches
-from selfheal.repair.strategies.revert import HUNK
+from selfheal.repair.strategies import OF_PAST
 from selfheal.sandbox.behaviour import altered, order_of
 from selfheal.sandbox.changes import ChangedFile, role_of
 from selfheal.sandbox.doubt import weak_suite
@@ -52,7 +52,7 @@ def choose(
     """Judge every candidate by its checks and choose.
 
     Of each diagnosis the passing candidate that alters least of what passing tests rely on
-    is taken, of equal ones the revert of a hunk, else the best-ranked. Where several
+    is taken, of equal ones what the release changed there, else the best-ranked. Where several
     diagnoses have one, they are merged into a composition; where the best contradict
     each other, the next combinations of passing candidates are tried, best ranks first.
     """
@@ -194,8 +194,9 @@ def _result(candidate: Candidate, subject: Subject, checks: Sequence[Check]) -> 
 def _passing(patch: Patch, subject: Subject, results: Sequence[Result]) -> list[str]:
     """Its candidates that passed: those first that change least, then by rank.
 
-    A revert of a hunk that alters no more calls than the first goes before it: what it
-    brings back has been in use, and what else passes may only fit the tests.
+    A revert of a hunk or an expression that alters no more calls than the first goes
+    before it: what it brings back has been in use, and what else passes may only fit the
+    tests.
     """
     own = [
         result
@@ -203,7 +204,7 @@ def _passing(patch: Patch, subject: Subject, results: Sequence[Result]) -> list[
         if result.diagnosis_id == subject.diagnosis_id and result.verdict == "passed"
     ]
     ordered = sorted(own, key=lambda each: order_of(each.checks))
-    reverts = {candidate.id for candidate in patch.candidates if candidate.strategy == HUNK}
+    reverts = {candidate.id for candidate in patch.candidates if candidate.strategy in OF_PAST}
     known = [each for each in ordered if each.candidate_id in reverts]
     if known and altered(known[0].checks) <= altered(ordered[0].checks):
         ordered.sort(key=lambda each: each is not known[0])

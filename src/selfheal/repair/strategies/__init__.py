@@ -93,3 +93,5 @@ STRATEGIES: tuple[Strategy, ...] = (
 
 STRATEGY_NAMES = tuple(strategy.name for strategy in STRATEGIES)
 OF_FAULTS = frozenset(strategy.name for strategy in STRATEGIES if strategy.fault)
+# What the release changed at the accused place, and nothing else, is as it was.
+OF_PAST = frozenset({revert.HUNK, restore_expression.NAME})
