@@ -199,3 +199,10 @@ def test_a_condition_with_one_outcome_only_is_never_proposed():
 )
 def test_what_has_one_outcome_only_is_told_from_what_has_two(code: str, settled: int):
     assert settled_conditions(ast.parse(code)) == settled
+
+
+def test_a_value_is_looked_for_among_what_a_constant_lists():
+    text = "PLAIN = {'fish', 'rice'}\n\ndef plural(word):\n    if not word:\n        return word\n    return word + 's'\n"
+    edits = propose_edits({PATH: text}, [Suspect(PATH, 4, 0.9)], read_hints([], []))
+    made = [edit.apply(text) for edit in edits]
+    assert text.replace("not word", "not word or word in PLAIN") in made

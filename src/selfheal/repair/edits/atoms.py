@@ -44,7 +44,8 @@ def negation(site: Site, node: ast.expr) -> str:
 def atoms(site: Site, near: ast.AST) -> list[Atom]:
     """Conditions that could be missing at `near`, with weights (0–1), likeliest first."""
     best: dict[str, float] = {}
-    for text, weight in (*_bounds(site, near), *_present(site, near), *_made(site, near)):
+    made = (*_bounds(site, near), *_present(site, near), *_made(site, near), *_listed(site, near))
+    for text, weight in made:
         best[text] = max(weight, best.get(text, 0))
     ordered = sorted(best.items(), key=lambda each: -each[1])
     return list(islice(ordered, LIMIT))
@@ -103,6 +104,18 @@ def _made(site: Site, near: ast.AST) -> Iterator[Atom]:
                     if weight == 0.4 and operator != "==" and NUMBER not in (kind, other_kind):
                         continue
                     yield f"{one} {operator} {other}", weight * fade
+
+
+def _listed(site: Site, near: ast.AST) -> Iterator[Atom]:
+    """A value among those that a constant of the module lists, or not."""
+    tables = site.scope.module.tables[:3]
+    for rank, (text, kind) in enumerate(_subjects(site, near)[:4]):
+        if kind in (LIST, DICT, SET) or text in tables:
+            continue
+        for place, table in enumerate(tables):
+            fade = 1 / (1 + 0.25 * rank + 0.25 * place)
+            yield f"{text} in {table}", 0.5 * fade
+            yield f"{text} not in {table}", 0.4 * fade
 
 
 def of_one(text: str, kind: str | None, *, optional: bool = True) -> Iterator[Atom]:

@@ -25,6 +25,8 @@ from selfheal.repair.edits.kinds import Kinds
 from selfheal.repair.edits.model import ChangedFunction
 from selfheal.repair.source import FUNCTIONS, Function, Source, first_line, names_bound, walk_own
 
+_TABLES = (ast.Set, ast.Dict, ast.List, ast.Tuple)
+
 
 class Module:
     """A file with what its functions share. Raises SyntaxError where it does not parse."""
@@ -123,6 +125,19 @@ class Module:
             if isinstance(node, ast.Import | ast.ImportFrom):
                 found |= {(each.asname or each.name).split(".")[0] for each in node.names}
         return frozenset(name for name in found if not name.isupper())
+
+    @cached_property
+    def tables(self) -> list[str]:
+        """Constants of the module that hold several things, those first that are least used."""
+        found = [
+            name
+            for node in self.source.tree.body
+            if isinstance(node, ast.Assign) and isinstance(node.value, _TABLES)
+            for name in sorted(names_bound(node))
+            if name.isupper()
+        ]
+        used = Counter(n.id for n in ast.walk(self.source.tree) if isinstance(n, ast.Name))
+        return sorted(found, key=lambda name: (used[name], name))
 
     @cached_property
     def wrappers(self) -> Counter[str]:
