@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.healing.baselines import cold_search, revert_only
-from benchmarks.healing.faults import ERRORS, Fault, FaultClass, compiles, faults_of
+from benchmarks.healing.fault_classes import ERRORS
+from benchmarks.healing.faults import Fault, FaultClass, compiles, faults_of
 from benchmarks.healing.libraries import Library, Unavailable, fetch
 from benchmarks.healing.loop import Outcome, grade, run_loop, tests_of
 from benchmarks.healing.services import run_shop, shop_cases

@@ -7,7 +7,8 @@ import ast
 import pytest
 
 from benchmarks.healing.baselines import _node
-from benchmarks.healing.faults import ERRORS, FaultClass, compiles, faults_of
+from benchmarks.healing.fault_classes import ERRORS
+from benchmarks.healing.faults import FaultClass, compiles, faults_of
 from benchmarks.healing.halves import visible_half
 from benchmarks.healing.loop import Outcome, ranks
 
