@@ -16,13 +16,14 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from selfheal.analysis.docstrings import Entry, Text, entries
+from selfheal.analysis.docstrings import Entry, entries
 from selfheal.analysis.signatures import (
     MISSING,
     Function,
     Module,
     Signature,
     are_numbers,
+    arguments_of,
     facts_of,
     literal,
     modules_of,
@@ -353,7 +354,7 @@ def _of_signature(
     known = _looked_up(found["name"], signatures) if found else []
     if found is None or len(known) != 1 or known[0].open:
         return
-    told = _arguments(found["arguments"])
+    told = arguments_of(found["arguments"])
     actual = known[0].parameters
     if told is None:
         return
@@ -389,16 +390,3 @@ def _differs(name: str, default: str | None, actual: Mapping[str, str | None]) -
         return False
     told, real = literal(default), literal(source)
     return told is not MISSING and real is not MISSING and not same(told, real)
-
-
-def _arguments(text: str) -> dict[str, str | None] | None:
-    """Names and defaults of what reads as a signature; None for what does not, or is a call."""
-    try:
-        source = f"def f({text}): ..."
-        module = Module("", Text(source), ast.parse(source))
-    except SyntaxError:
-        return None
-    node = module.tree.body[0]
-    if not isinstance(node, ast.FunctionDef) or node.args.kwarg:
-        return None
-    return signature_of(module, node).parameters or None

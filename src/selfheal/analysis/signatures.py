@@ -114,3 +114,16 @@ def are_numbers(one: Any, other: Any) -> bool:
 def same(one: Any, other: Any) -> bool:
     """Whether two values are equal and of one type, or equal numbers."""
     return bool(one == other and (type(one) is type(other) or are_numbers(one, other)))
+
+
+def arguments_of(text: str) -> dict[str, str | None] | None:
+    """Names and defaults of what reads as a signature; None for what does not, or is a call."""
+    try:
+        source = f"def f({text}): ..."
+        module = Module("", Text(source), ast.parse(source))
+    except SyntaxError:
+        return None
+    node = module.tree.body[0]
+    if not isinstance(node, ast.FunctionDef) or node.args.kwarg:
+        return None
+    return signature_of(module, node).parameters or None
