@@ -6,8 +6,8 @@ import pytest
 
 from selfheal.repair import Edit, Splice
 from selfheal.sandbox.forkserver import Failure, Ran, Reply
-from selfheal.sandbox.search_ledger import ledger, why
 from selfheal.sandbox.search_lanes import guards_of, limit_of, matching, verdict_of, watched
+from selfheal.sandbox.search_ledger import ledger, why
 from selfheal.sandbox.search_model import Attempt, Region, Survey, Verdict
 from selfheal.sandbox.search_plan import Planner
 
