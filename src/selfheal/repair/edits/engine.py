@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 from selfheal.repair.edits.hints import identifiers
 from selfheal.repair.edits.model import CodeEdit, Draft, Hints, Operator, Suspect
+from selfheal.repair.edits.module import Module
 from selfheal.repair.edits.operators import OPERATORS
 from selfheal.repair.edits.piece import Piece, piece_of
-from selfheal.repair.edits.scope import Module
 from selfheal.repair.edits.site import Site
 from selfheal.repair.source import FUNCTIONS
 
