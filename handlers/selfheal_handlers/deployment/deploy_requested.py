@@ -13,7 +13,7 @@ from selfheal_handlers.deployment import _examples
 from selfheal_handlers.deployment._results import DeployRequest
 
 
-@handler("deploy_requested", kind="pure", version="2", example=_examples.deploy_requested)
+@handler("deploy_requested", kind="pure", version="3", example=_examples.deploy_requested)
 def deploy_requested(
     *,
     validation: Validation,

@@ -16,7 +16,7 @@ def example(_folder: Path) -> Mapping[str, Any]:
     return {"load_diagnosis": material()}
 
 
-@handler("generate_test_fix", kind="pure", example=example)
+@handler("generate_test_fix", kind="pure", version="2", example=example)
 def generate_test_fix(load_diagnosis: FixMaterial) -> TestFixes:
     return TestFixes(
         tests={

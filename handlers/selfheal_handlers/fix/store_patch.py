@@ -20,7 +20,7 @@ def example(folder: Path) -> Mapping[str, Any]:
     return cycle(folder).storing
 
 
-@handler("store_patch", kind="stage-crew", version="2", writes="patch", example=example)
+@handler("store_patch", kind="stage-crew", version="3", writes="patch", example=example)
 def store_patch(validate_syntax: Proposals, workspace: Workspace) -> Patch:
     if workspace.repository is None:
         raise RepositoryError("no repository is given.", hint="Name one with --repo.")

@@ -9,7 +9,7 @@ from selfheal.sandbox.verdict import Choice, choose
 from selfheal_handlers.validation._examples import aggregate_validation_results as example
 
 
-@handler("aggregate_validation_results", kind="pure", version="2", example=example)
+@handler("aggregate_validation_results", kind="pure", version="3", example=example)
 def aggregate_validation_results(
     load_patch: Subjects,
     apply_patch: Applied,
