@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from selfheal.config import TestsConfig
-from selfheal.repair.recorded import RecordedCall
+from selfheal.repair.recorded import RecordedBehaviour, RecordedCall
 from selfheal.repair.recorded_test import crash_test_name, crash_tests
-from selfheal.sandbox.crash import Crash, Target, crashing_calls
+from selfheal.sandbox.crash import Crash, Target, called_by_tests, crashing_calls
 
 TESTS = TestsConfig(command=[sys.executable, "-m", "pytest"])
 CODE = """\
@@ -56,8 +56,15 @@ def till(tmp_path: Path) -> Path:
     return folder
 
 
+def crashing(
+    till: Path, crash: Crash, targets: list[Target], recorded: list[RecordedCall] | None = None
+) -> RecordedBehaviour:
+    by_tests = called_by_tests(till, TESTS, targets)
+    return crashing_calls(till, TESTS, crash, targets, by_tests, {targets[0]: recorded or []})
+
+
 def test_the_smallest_change_that_raises_the_same_at_the_same_line(till: Path) -> None:
-    found = crashing_calls(till, TESTS, NONE, [TAX, INVOICE], {})
+    found = crashing(till, NONE, [TAX, INVOICE])
     assert (found.module, found.function) == ("till", "Till.tax")
     assert found.calls[0].exception == "builtins:AttributeError"
     assert '"country": null' in found.calls[0].args
@@ -65,7 +72,7 @@ def test_the_smallest_change_that_raises_the_same_at_the_same_line(till: Path) -
 
 
 def test_the_test_made_of_it_fails_and_passes_with_a_guard(till: Path) -> None:
-    found = crashing_calls(till, TESTS, NONE, [INVOICE], {})
+    found = crashing(till, NONE, [INVOICE])
     (till / "test_crash.py").write_text(crash_tests(found, "A crash."))
     command = [
         sys.executable,
@@ -88,7 +95,7 @@ def test_the_test_made_of_it_fails_and_passes_with_a_guard(till: Path) -> None:
 
 def test_a_keyword_can_be_the_one(till: Path) -> None:
     crash = Crash("ZeroDivisionError", "integer division or modulo by zero", "till.py", 17)
-    found = crashing_calls(till, TESTS, crash, [SHARE], {})
+    found = crashing(till, crash, [SHARE])
     assert '"people": 0' in found.calls[0].kwargs
 
 
@@ -100,18 +107,18 @@ def test_a_call_that_production_recorded_comes_first(till: Path) -> None:
         kwargs="{}",
         exception="builtins:AttributeError",
     )
-    found = crashing_calls(till, TESTS, NONE, [INVOICE], {INVOICE: [recorded]})
+    found = crashing(till, NONE, [INVOICE], [recorded])
     assert found.recorded == 1
     assert '"amount": 7' in found.calls[0].args
 
 
 def test_what_is_not_found_is_unavailable_with_the_number_tried(till: Path) -> None:
     elsewhere = NONE._replace(line=17)
-    found = crashing_calls(till, TESTS, elsewhere, [TAX], {})
+    found = crashing(till, elsewhere, [TAX])
     assert found.calls == []
     assert found.unavailable is not None
     assert "raises AttributeError at till.py:17" in found.unavailable
     shutil.rmtree(till / "__pycache__", ignore_errors=True)
     (till / "test_till.py").write_text("def test_nothing():\n    pass\n")
-    found = crashing_calls(till, TESTS, NONE, [TAX], {})
+    found = crashing(till, NONE, [TAX])
     assert "no test calls a function" in (found.unavailable or "")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from selfheal_handlers.fix._recorded import with_behaviour
+from selfheal_handlers.fix._recorded import Calls, with_behaviour
 
 from selfheal import config
 from selfheal.analysis import DetectionData
@@ -382,11 +382,7 @@ def test_the_tests_of_recorded_calls_pass_the_bar(world: World, tmp_path: Path) 
     anomalies = [world.anomalies["kiosk.prices.postage"]]
     (problem,) = with_behaviour(
         [given],
-        anomalies,
-        world.dataset,
-        world.repository,
-        tmp_path,
-        world.tests,
+        Calls(anomalies, world.dataset, world.repository, tmp_path, world.tests),
         requested=[False],
     )
     assert problem.behaviour is not None

@@ -2,60 +2,105 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from selfheal.artifacts import Anomaly, Dataset
 from selfheal.config import TestsConfig
 from selfheal.repair import Problem
-from selfheal.repair.recorded import RecordedCall, Records, recorded_calls
-from selfheal.sandbox.crash import Crash, Target, crashing_calls
+from selfheal.repair.recorded import RecordedCall, recorded_calls
+from selfheal.sandbox.crash import Crash, Target, called_by_tests, crashing_calls
 from selfheal.sandbox.recorded import observe, spread
 from selfheal.sandbox.worktree import Worktree
 
 AT_ONCE = 2
 
 
+@dataclass(frozen=True)
+class Calls:
+    """Where calls are known from, and where they are made again."""
+
+    anomalies: Sequence[Anomaly]
+    dataset: Dataset
+    repository: Path
+    folder: Path
+    tests: TestsConfig
+
+    def behaviour(self, problem: Problem) -> Problem:
+        """The problem with what the recorded calls of its untested function do, if there are any."""
+        if problem.diagnosis.kind != "coverage":
+            return problem
+        records = recorded_calls(problem.diagnosis, self._release(problem), self.dataset)
+        if not records.calls and not records.unused:
+            return problem
+        with self._tree(problem.base_commit, f"calls-{problem.diagnosis.id}") as tree:
+            found = observe(tree.path, self.tests, records)
+            around = spread(tree.path, self.tests, found)
+        return problem.model_copy(update={"recorded": found.model_copy(update={"spread": around})})
+
+    def by_tests(
+        self, commit: str, problems: Sequence[Problem]
+    ) -> dict[Target, list[RecordedCall]]:
+        """What the suite calls the functions on the way to errors with, by one run of it."""
+        targets = list(dict.fromkeys(each for problem in problems for each in targets_of(problem)))
+        with self._tree(commit, f"calls-{commit[:12]}") as tree:
+            return called_by_tests(tree.path, self.tests, targets)
+
+    def crashing(
+        self, problem: Problem, crash: Crash, by_tests: Mapping[Target, Sequence[RecordedCall]]
+    ) -> Problem:
+        """The problem with calls that raise its error, or with the reason why none is known."""
+        targets = targets_of(problem)
+        known = {each: self._recorded(problem, each) for each in targets}
+        with self._tree(problem.base_commit, f"calls-{problem.diagnosis.id}") as tree:
+            found = crashing_calls(tree.path, self.tests, crash, targets, by_tests, known)
+        return problem.model_copy(update={"recorded": found})
+
+    def _recorded(self, problem: Problem, target: Target) -> list[RecordedCall]:
+        """Production's calls of a function that ended in the exception."""
+        accused = problem.diagnosis.locations[0].model_copy(
+            update={"file": target.file, "function": target.function}
+        )
+        diagnosis = problem.diagnosis.model_copy(update={"locations": [accused]})
+        calls = recorded_calls(diagnosis, self._release(problem), self.dataset).calls
+        return [call for call in calls if _class_name(call) == problem.exception]
+
+    def _release(self, problem: Problem) -> str | None:
+        own = [each for each in self.anomalies if each.id in problem.diagnosis.anomaly_ids]
+        return next((each.detector.window.candidate_release for each in own), None)
+
+    def _tree(self, commit: str, name: str) -> Worktree:
+        return Worktree(self.repository, commit, self.folder / name)
+
+
 def with_behaviour(
-    problems: Sequence[Problem],
-    anomalies: Sequence[Anomaly],
-    dataset: Dataset,
-    repository: Path,
-    folder: Path,
-    tests: TestsConfig,
-    *,
-    requested: Sequence[bool],
+    problems: Sequence[Problem], calls: Calls, *, requested: Sequence[bool]
 ) -> list[Problem]:
     """The problems, some of them with what calls of a function of theirs do.
 
     Those are the ones in which a test is missing and the recorder wrote calls, and errors
     that no failing test shows and for which no request was recorded (`requested` is False).
-    Two are looked at at a time.
+    Two are looked at at a time; the suite is run once a commit.
     """
+    crashes = [
+        None if asked and problem.client else crash_of(problem)
+        for problem, asked in zip(problems, requested, strict=True)
+    ]
+    raised = [each for each, crash in zip(problems, crashes, strict=True) if crash is not None]
+    by_tests = {
+        commit: calls.by_tests(commit, [each for each in raised if each.base_commit == commit])
+        for commit in sorted({each.base_commit for each in raised})
+    }
 
-    def one(problem: Problem, has_requests: bool) -> Problem:
-        crash = None if has_requests and problem.client else crash_of(problem)
-        release = _release(problem, anomalies)
-        place = folder / f"calls-{problem.diagnosis.id}"
-        if crash is not None:
-            targets = targets_of(problem)
-            known = {each: _recorded_of(problem, each, release, dataset) for each in targets}
-            with Worktree(repository, problem.base_commit, place) as tree:
-                found = crashing_calls(tree.path, tests, crash, targets, known)
-            return problem.model_copy(update={"recorded": found})
-        records = Records()
-        if problem.diagnosis.kind == "coverage":
-            records = recorded_calls(problem.diagnosis, release, dataset)
-        if not records.calls and not records.unused:
-            return problem
-        with Worktree(repository, problem.base_commit, place) as tree:
-            found = observe(tree.path, tests, records)
-            around = spread(tree.path, tests, found)
-        return problem.model_copy(update={"recorded": found.model_copy(update={"spread": around})})
+    def one(problem: Problem, crash: Crash | None) -> Problem:
+        if crash is None:
+            return calls.behaviour(problem)
+        return calls.crashing(problem, crash, by_tests[problem.base_commit])
 
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-        return list(pool.map(one, problems, requested))
+        return list(pool.map(one, problems, crashes))
 
 
 def crash_of(problem: Problem) -> Crash | None:
@@ -72,19 +117,5 @@ def targets_of(problem: Problem) -> list[Target]:
     return [Target(each.source.path, each.qualified_name) for each in problem.places()]
 
 
-def _release(problem: Problem, anomalies: Sequence[Anomaly]) -> str | None:
-    own = [each for each in anomalies if each.id in problem.diagnosis.anomaly_ids]
-    return next((each.detector.window.candidate_release for each in own), None)
-
-
-def _recorded_of(
-    problem: Problem, target: Target, release: str | None, dataset: Dataset
-) -> list[RecordedCall]:
-    """Production's calls of a function that ended in the exception."""
-    accused = problem.diagnosis.locations[0].model_copy(
-        update={"file": target.file, "function": target.function}
-    )
-    diagnosis = problem.diagnosis.model_copy(update={"locations": [accused]})
-    calls = recorded_calls(diagnosis, release, dataset).calls
-    named = [(call, (call.exception or "").rpartition(":")[2].rpartition(".")[2]) for call in calls]
-    return [call for call, name in named if name == problem.exception]
+def _class_name(call: RecordedCall) -> str:
+    return (call.exception or "").rpartition(":")[2].rpartition(".")[2]

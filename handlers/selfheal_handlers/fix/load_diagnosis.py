@@ -23,7 +23,7 @@ from selfheal.repair.problem import OF_FILES
 from selfheal.repair.ranking import applicable
 from selfheal.sandbox.dependencies import equipped
 from selfheal_handlers.fix._examples import cycle
-from selfheal_handlers.fix._recorded import with_behaviour
+from selfheal_handlers.fix._recorded import Calls, with_behaviour
 from selfheal_handlers.fix._reproduce import Bench, reproduce_all
 from selfheal_handlers.fix._results import FixMaterial, FixRequest
 from selfheal_handlers.fix._search import searches
@@ -63,13 +63,10 @@ def load_diagnosis(
             problem = equipped(problem, workspace.folder, config, ask_index=fix.index)
             declined += [_declined(each, note) for note in problem.environment_notes]
         found.append((problem, recorded))
+    place = workspace.repository, workspace.folder
     behaving = with_behaviour(
         [problem for problem, _ in found],
-        anomalies.anomalies,
-        telemetry.dataset,
-        workspace.repository,
-        workspace.folder,
-        config,
+        Calls(anomalies.anomalies, telemetry.dataset, *place, config),
         requested=[bool(asked) for _, asked in found],
     )
     library = read_patterns(workspace.artifacts_folder)

@@ -59,14 +59,15 @@ def crashing_calls(
     tests: TestsConfig,
     crash: Crash,
     targets: Sequence[Target],
+    by_tests: Mapping[Target, Sequence[RecordedCall]],
     recorded: Mapping[Target, Sequence[RecordedCall]],
 ) -> RecordedBehaviour:
     """Calls of the first of `targets` for which some raise the crash, with that exception.
 
-    `recorded` are calls by production. Never raises for what the project does;
+    `by_tests` are calls by the suite (`called_by_tests`), `recorded` those by production that
+    ended in the exception. Never raises for what the project does;
     `RecordedBehaviour.unavailable` tells why there are none.
     """
-    by_tests = called_by_tests(worktree, tests, targets)
     asked, reasons = 0, []
     for target in targets:
         known = [*recorded.get(target, ())]
