@@ -28,8 +28,8 @@ from selfheal.repair.recorded import (
 from selfheal.repair.state_check import module_name
 from selfheal.sandbox import call_recorder
 from selfheal.sandbox.forkserver import options_of
-from selfheal.sandbox.process import run
-from selfheal.sandbox.recorded import SURROUNDINGS, Told, made_again
+from selfheal.sandbox.process import left_behind, run
+from selfheal.sandbox.recorded import SURROUNDINGS, Told, check_writable, made_again
 from selfheal.sandbox.suite import PATHS, import_environment, interpreter
 
 # Of each function so many calls by tests are varied, in all into so many inputs.
@@ -88,7 +88,7 @@ def crashing_calls(
 def called_by_tests(
     worktree: str | os.PathLike[str], tests: TestsConfig, targets: Sequence[Target]
 ) -> dict[Target, list[RecordedCall]]:
-    """What the suite calls functions with, each call once, in the order of first calls."""
+    """What the suite calls functions with, each call once, the shortest first."""
     reports = Path(tempfile.mkdtemp(prefix="selfheal-report-"))
     own = Path(recorder.__file__).parent
     shutil.copytree(own, reports / "library" / "selfheal" / "recorder")
@@ -118,16 +118,20 @@ def called_by_tests(
     for call in records:
         if call.target in names:
             found.setdefault(names[call.target], {}).setdefault(call.args + call.kwargs, call)
-    return {target: list(calls.values()) for target, calls in found.items()}
+    return {
+        target: sorted(
+            calls.values(), key=lambda each: (len(each.args + each.kwargs), each.args, each.kwargs)
+        )
+        for target, calls in found.items()
+    }
 
 
 def _records(folder: Path) -> list[RecordedCall]:
     """What was written below a folder by code under repair; what is no record is passed over."""
     found = []
-    for file in sorted(folder.glob("*.jsonl")) if folder.is_dir() else ():
-        if file.is_symlink():
-            continue
-        for line in file.read_text("utf-8", "replace").splitlines():
+    real = folder.is_dir() and not folder.is_symlink()
+    for file in sorted(folder.glob("*.jsonl")) if real else ():
+        for line in (left_behind(file) or b"").decode("utf-8", "replace").splitlines():
             try:
                 record = json.loads(line)
                 if not record.get("unusable"):
@@ -169,7 +173,8 @@ def _raising(
         )
         if isinstance(told, str):
             return told
-        pairs = [(call, each) for call, each in zip(calls, told, strict=True) if _is(each, crash)]
+        both = zip(calls, told, strict=True)
+        pairs = [(call, each) for call, each in both if _is(call, each, crash)]
         pairs = pairs[:KEPT]
         calls = [call for call, _ in pairs]
     if not calls:
@@ -190,7 +195,14 @@ def _raising(
     )
 
 
-def _is(told: Told, crash: Crash) -> bool:
+def _is(call: RecordedCall, told: Told, crash: Crash) -> bool:
     """Whether a call ended in the crash; the report is written by code under repair."""
-    name = str(told.get("exception") or "").rpartition(":")[2].rpartition(".")[2]
-    return name == crash.exception and told.get("place") == [crash.file, crash.line]
+    try:
+        exception = str(told.get("exception") or "")
+        name = exception.rpartition(":")[2].rpartition(".")[2]
+        if name != crash.exception or told["place"] != [crash.file, crash.line]:
+            return False
+        check_writable([call.target, told["args"], told["kwargs"], None, exception, None])
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
+        return False
+    return True

@@ -218,7 +218,7 @@ def _settled(call: RecordedCall, first: Told, second: Told) -> ObservedCall | st
             answer = shaped(answer) if first["clock"] or second["clock"] else answer
         clock = first["clock"] or second["clock"]
         after = None if clock else _changes(first, second.get("after"), answer)
-        _writable([call.target, first["args"], first["kwargs"], answer, exception, after])
+        check_writable([call.target, first["args"], first["kwargs"], answer, exception, after])
         return ObservedCall(
             args=_text(first["args"]),
             kwargs=_text(first["kwargs"]),
@@ -248,8 +248,11 @@ def _changes(first: Told, second: Any, answer: Any) -> Told | None:
     return kept or None
 
 
-def _writable(forms: Sequence[Any]) -> None:
-    """Raises ValueError for forms that are no source: telemetry and reports can hold anything."""
+def check_writable(forms: Sequence[Any]) -> None:
+    """Raises ValueError for forms that are no source: telemetry and reports can hold anything.
+
+    `forms` are the target, arguments, options, answer, exception and changed arguments.
+    """
     made = Expressions()
     target, *values, exception, after = forms
     made.named(target)
