@@ -17,12 +17,8 @@ help:  ## list the targets
 demo: $(READY)  ## watch a real service get sick and get healed (ARGS="--seed 3")
 	$(BIN)/selfheal demo $(ARGS)
 
-# Hundreds of processes import the project: its byte code is kept, whatever the machine says
-# of byte code, and beside the sources, so that tests see clean trees.
-BYTECODE := env -u PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX=$(CURDIR)/$(VENV)/bytecode
-
 test: $(READY)  ## run the tests (ARGS="tests/unit -x")
-	$(BYTECODE) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: lint types imports test  ## everything that must hold before a change lands
 

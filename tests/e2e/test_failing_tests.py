@@ -80,7 +80,7 @@ def test_a_report_of_a_failing_test_becomes_a_patch_that_git_applies(tmp_path: P
     run(hall, "git", "init", "-q")
     run(hall, "git", "add", ".")
     run(hall, "git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "one")
-    pytest_ = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    pytest_ = (sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider")
     report = tmp_path / "junit.xml"
     run(hall, *pytest_, NODE, f"--junitxml={report}", code=1)
 

@@ -102,7 +102,7 @@ def test_the_suite_passes_at_every_commit_with_a_fault(
     for commit in [*repository.faults.values(), repository.bad_commit]:
         git(repository.path, "checkout", "--quiet", "--detach", commit)
         suite = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+            [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider"],
             cwd=repository.path,
             capture_output=True,
             text=True,

@@ -40,7 +40,7 @@ def phase(folder: Path):
 
 
 def suite(tree: Worktree) -> int:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     return subprocess.run(command, cwd=tree.path, capture_output=True, check=False).returncode
 
 

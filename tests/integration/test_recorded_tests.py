@@ -311,7 +311,7 @@ def test_objects_that_no_constructor_makes_are_made_without_it(
     text = recorded_tests(found, "It ran.")
     assert 'holding(kiosk.prices.Code, _country="DE", _number=0, _shown=None)' in text
     (tmp_path / "test_code.py").write_text(text)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    command = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
     done = subprocess.run(
         command, cwd=world.repository, capture_output=True, text=True, check=False
     )

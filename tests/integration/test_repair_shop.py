@@ -111,7 +111,7 @@ def test_first_candidates_together_pass_the_suite(tmp_path: Path, faults: tuple[
     with Worktree(shop.path, shop.bad_commit, tmp_path / "tree") as tree:
         tree.apply(combine_patches(sources, [each.patch for each in best]))
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+            [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider"],
             cwd=tree.path,
             capture_output=True,
             check=False,

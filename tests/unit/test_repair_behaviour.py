@@ -223,7 +223,7 @@ def outcome(folder: Path, test: str, name: str) -> int:
     path = folder / "tests" / name
     path.parent.mkdir(exist_ok=True)
     path.write_text(test)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(path)]
+    command = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", str(path)]
     return subprocess.run(command, cwd=folder, capture_output=True, check=False).returncode
 
 

@@ -75,7 +75,7 @@ def outcome(folder: Path, text: str | None, mode: str) -> int:
     (folder / "conftest.py").write_text(CONFTEST.format(mode=mode))
     assert text is not None
     (folder / "test_made.py").write_text(text)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_made.py"]
+    command = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_made.py"]
     return subprocess.run(command, cwd=folder, capture_output=True, check=False).returncode
 
 

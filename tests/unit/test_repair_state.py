@@ -263,7 +263,7 @@ def test_the_made_test_fails_before_and_passes_after(tmp_path: Path) -> None:
     (edit, *_) = BY_NAME["fresh_default"].propose(problem)
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_made.py").write_text(made.text or "")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_made.py"]
+    command = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_made.py"]
     for text, code in ((APP, 1), (edited(edit, problem.sources)[PATH] or "", 0)):
         (tmp_path / "app.py").write_text(text)
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
