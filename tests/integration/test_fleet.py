@@ -130,6 +130,21 @@ def test_only_whole_lines_of_new_telemetry_are_copied(fleet: Fleet, tmp_path: Pa
     assert copy.read_text() == '{"new":1}\n'
 
 
+def test_a_line_that_is_being_written_at_the_mark_is_copied_whole(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    traces = fleet.telemetry / "traces.jsonl"
+    long = f'{{"long":"{"x" * 200_000}"}}\n'
+    traces.write_text('{"old":1}\n' + long[:150_000])
+    mark = fleet.offsets()
+    with traces.open("a") as file:
+        file.write(long[150_000:])
+    (copy,) = fleet.telemetry_since(mark, tmp_path / "since")
+    assert copy.read_text() == long
+    traces.write_text('{"to')
+    assert fleet.offsets()[traces.name] == 0
+
+
 def test_a_folder_without_a_fleet_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="holds no fleet"):
         Fleet(tmp_path / "none").settings  # noqa: B018

@@ -16,6 +16,7 @@ from typing import Any
 
 from selfheal.artifacts import Dataset
 from selfheal.config import RolloutCommandConfig
+from selfheal.delivery.growing import end_of_whole_lines
 from selfheal.delivery.saturation import Sample
 from selfheal.delivery.target import Begin, release_name
 from selfheal.errors import ConfigurationError, ServiceError
@@ -151,8 +152,9 @@ def begin_command(config: RolloutCommandConfig, commit: str) -> Begin:
             where="deploy.command.current",
             hint='It prints a JSON object: {"release": "1.4.2"}.',
         )
-    sizes = {name: Path(name).stat().st_size for name in config.telemetry if Path(name).is_file()}
-    return Begin(old=release, new=release_name(release, commit), count=1, offsets=sizes)
+    files = [name for name in config.telemetry if Path(name).is_file()]
+    offsets = {name: end_of_whole_lines(Path(name)) for name in files}
+    return Begin(old=release, new=release_name(release, commit), count=1, offsets=offsets)
 
 
 def current(config: RolloutCommandConfig, values: dict[str, str]) -> dict[str, Any]:

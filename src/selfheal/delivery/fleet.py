@@ -29,6 +29,7 @@ from selfheal.artifacts.locking import exclusive
 from selfheal.artifacts.model import Model
 from selfheal.artifacts.replacing import replace_text
 from selfheal.config import ServiceConfig
+from selfheal.delivery.growing import end_of_whole_lines
 from selfheal.delivery.processes import birth_of, end, is_alive
 from selfheal.delivery.proxy import Proxy, find_haproxy
 from selfheal.errors import InvalidInput, ServiceError
@@ -263,9 +264,9 @@ class Fleet:
             self._end(self.routing().instances)
 
     def offsets(self) -> dict[str, int]:
-        """How many bytes of each telemetry file are there now: a mark for `telemetry_since`."""
+        """How many bytes of whole lines each telemetry file has now: a mark for `telemetry_since`."""
         return {
-            path.name: path.stat().st_size
+            path.name: end_of_whole_lines(path)
             for path in sorted(self.telemetry.glob("*.jsonl"))
             if path.is_file()
         }
