@@ -171,8 +171,8 @@ def test_a_search_that_is_repeated_finds_the_same(tmp_path: Path, candidates: in
     assert one[1]
 
 
-def test_two_faults_in_one_path_are_mended_one_after_the_other(tmp_path: Path) -> None:
-    """Each failing test needs an edit of its own, and the second test runs both places."""
+def test_three_faults_in_one_path_are_mended_one_after_the_other(tmp_path: Path) -> None:
+    """Each failing test needs an edit of its own, so that no pair of edits mends them all."""
     code = """
 def parse(line):
     key, _, value = line.partition("=")
@@ -187,9 +187,13 @@ def load(text):
         key, value = parse(line)
         pairs[key] = value
     return pairs
+
+
+def count(text):
+    return len(load(text)) - 1
 """
     suite = """
-from settings import load, parse
+from settings import count, load, parse
 
 def test_space():
     assert parse("a = b") == ("a", "b")
@@ -199,13 +203,16 @@ def test_blank():
 
 def test_comment():
     assert load("# x\\na=1") == {"a": "1"}
+
+def test_count():
+    assert [count("a=1\\nb=2"), count("")] == [2, 0]
 """
     files = {"settings.py": code, "test_settings.py": suite}
-    failing = ["test_settings.py::test_blank", "test_settings.py::test_space"]
+    failing = [f"test_settings.py::test_{name}" for name in ("blank", "count", "space")]
     report, texts = searched(tmp_path, files, *failing, candidates=600)
 
-    assert report.told.tests == failing
-    assert any("value.strip()" in text and "not line" in text for text in texts)
+    assert sorted(report.told.tests) == failing
+    assert any("value.strip()" in text and "- 1" not in text for text in texts)
 
 
 def test_a_fault_that_a_strategy_knows_stands_before_edits_that_hide_it(tmp_path: Path) -> None:

@@ -2,9 +2,9 @@
 
 Generate and validate, as in GenProg (Le Goues et al., TSE 2012) and its deterministic
 successors: edits in the order of likelihood (`selfheal.repair.edits`), first alone, then
-joined where each mends some of the tests, then pairs where one alone made progress. What is counted is the budget, not time, so that a
-repetition tries the same: attempts go out in chunks that grow, and only whole chunks are
-judged.
+joined where each mends some of the tests, then pairs where one alone made progress. What is
+counted is the budget, not time, so that a repetition tries the same: attempts go out in
+chunks that grow, and only whole chunks are judged.
 An edit for which the tests pass is plausible; it is proven by the validate phase.
 """
 
@@ -24,7 +24,7 @@ from selfheal.repair.edits import CodeEdit, propose_edits, propose_pairs, read_h
 from selfheal.repair.problem import is_test
 from selfheal.sandbox.forkserver import ServerEnded
 from selfheal.sandbox.observation import SearchObserver
-from selfheal.sandbox.search_choice import likelihood, restores
+from selfheal.sandbox.search_choice import likelihood, ranked, restores
 from selfheal.sandbox.search_lanes import Lanes, survey_of
 from selfheal.sandbox.search_ledger import UNTRIED, ledger, why
 from selfheal.sandbox.search_model import (
@@ -53,7 +53,7 @@ MANY_MORE = 150
 # As many of the likeliest edits that fell are looked at again, for tests that they mend.
 LOOKED_AT = 300
 FAILED: tuple[Fate, ...] = ("still_fails", "fails_otherwise", "fails_later")
-LATE = Verdict("not_tried")
+NOT_TRIED = Verdict("not_tried")
 
 Judged = tuple[Attempt, Verdict]
 T = TypeVar("T")
@@ -126,15 +126,19 @@ def _unavailable(told: Search, reason: str) -> SearchReport:
 
 @dataclass
 class _Search:
-    """One search; `judged` holds every attempt in the order of trial, once each."""
+    """One search; `judged` holds every attempt in the order of trial, once each.
+
+    `earlier` are those of a search for more tests that ended in this one.
+    """
 
     problem: Problem
     lanes: Lanes
     config: SearchConfig
     survey: Survey
     planner: Planner
-    judged: list[Judged] = field(default_factory=list)
+    earlier: list[Judged] = field(default_factory=list)
     proposed: int = 0
+    judged: list[Judged] = field(default_factory=list)
     cut: bool = False
     ended: bool = False
 
@@ -152,26 +156,30 @@ class _Search:
             self._pairs()
         if (kept := self._kept()) and (left := set(self.survey.failing) - set(kept)):
             own = self.survey.of(kept)
-            part = _Search(self.problem, self.lanes, self.config, own, self.planner)
+            earlier = [*self.earlier, *self.judged]
+            part = _Search(
+                self.problem, self.lanes, self.config, own, self.planner, earlier, self.proposed
+            )
             found = part.report(told, seeds, given)
             left_out = sorted(left | set(found.told.left))
             return found.model_copy(
                 update={"told": found.told.model_copy(update={"left": left_out})}
             )
         best = self._least_change()[:KEPT]
+        judged = [*self.earlier, *self.judged]
         told = told.model_copy(
             update={
                 "tests": [*self.survey.uncollected, *self.survey.failing],
-                "tried": sum(verdict.fate not in UNTRIED for _, verdict in self.judged),
+                "tried": sum(verdict.fate not in UNTRIED for _, verdict in judged),
                 "proposed": self.proposed,
                 "guards": len(self.survey.passing),
                 "plausible": len(self._plausible()),
-                "ledger": ledger(self.judged),
+                "ledger": ledger(judged),
                 "cut": self.cut,
                 "note": self._note(),
             }
         )
-        return SearchReport(told=told, plausible=_ranked(best), fallen=self._fallen(given))
+        return SearchReport(told=told, plausible=ranked(best), fallen=self._fallen(given))
 
     def _edits(self) -> Iterator[Attempt]:
         sources = {
@@ -203,7 +211,7 @@ class _Search:
                     later.append((attempt, plan))
                 else:
                     quick.append((attempt, plan))
-            for pair, verdict in self._at_once(quick, self._exchange, LATE):
+            for pair, verdict in self._at_once(quick, self._exchange):
                 if verdict is None:
                     later.append(pair)
                 else:
@@ -231,10 +239,13 @@ class _Search:
             with self.lanes.lane() as lane:
                 return lane.imported(attempt, plan, self.survey)
 
-        for pair, verdict in self._at_once(wanted, judge, LATE):
-            self.judged.append((pair[0], verdict or Verdict("not_tried")))
+        for pair, verdict in self._at_once(wanted, judge):
+            self.judged.append((pair[0], verdict or NOT_TRIED))
         tried = {id(attempt) for attempt, _ in wanted}
-        self.judged += [(each, Verdict("not_tried")) for each, _ in later if id(each) not in tried]
+        self._pass_over(pair for pair in later if id(pair[0]) not in tried)
+
+    def _pass_over(self, later: Iterable[tuple[Attempt, Plan]]) -> None:
+        self.judged += [(attempt, NOT_TRIED) for attempt, _ in later]
 
     def _pairs(self) -> None:
         progressed = [
@@ -244,10 +255,11 @@ class _Search:
         ]
         progressed.sort(key=lambda each: -each[0])
         pool = [attempt.code for attempt, _ in self.judged if attempt.code is not None]
-        best = [edit for _, edit in progressed[:PROGRESSED]]
-        pairs: Iterator[CodeEdit] = propose_pairs(best, pool[:POOL], self.config.pairs)
-        later = self._sweep((Attempt(e.as_edit(), e) for e in pairs), self.config.pairs)
-        self.judged += [(attempt, Verdict("not_tried")) for attempt, _ in later]
+        self._join([edit for _, edit in progressed[:PROGRESSED]], pool[:POOL])
+
+    def _join(self, edits: Sequence[CodeEdit], others: Sequence[CodeEdit]) -> None:
+        pairs = propose_pairs(edits, others, self.config.pairs)
+        self._pass_over(self._sweep((Attempt(e.as_edit(), e) for e in pairs), self.config.pairs))
 
     def _together(self) -> None:
         """Where several faults make the tests fail: what mends the first with what mends the next."""
@@ -259,12 +271,11 @@ class _Search:
             known = half.passed
             own = self.survey.of([half.fails])
             part = _Search(self.problem, self.lanes, self.config, own, self.planner)
-            part._sweep(part._edits(), self.config.candidates)
+            part._pass_over(part._sweep(part._edits(), self.config.candidates))
             self.proposed, self.cut = self.proposed + part.proposed, self.cut or part.cut
             mended = [attempt.code for attempt, _ in part._plausible() if attempt.code is not None]
             self.judged += [(attempt, as_part(verdict)) for attempt, verdict in part.judged]
-            pairs = propose_pairs(half.edits, mended, self.config.pairs)
-            self._sweep((Attempt(e.as_edit(), e) for e in pairs), self.config.pairs)
+            self._join(half.edits, mended)
 
     def _kept(self) -> list[str]:
         """Where no edit mends all failing tests: those that run the function of one that mends
@@ -294,17 +305,16 @@ class _Search:
         self,
         pairs: Sequence[tuple[Attempt, Plan]],
         judge: Callable[[Attempt, Plan], T | None],
-        late: T | None = None,
     ) -> list[tuple[tuple[Attempt, Plan], T | None]]:
         """The verdicts of several attempts in their order, some judged at a time.
 
-        `late` is that of those for which no time is left.
+        None for those for which no time is left.
         """
 
         def one(pair: tuple[Attempt, Plan]) -> T | None:
             if self.lanes.over:
                 self.cut = True
-                return late
+                return None
             return judge(*pair)
 
         with ThreadPoolExecutor(max_workers=self.lanes.count) as pool:
@@ -386,11 +396,3 @@ class _Search:
             return "what was left is less likely than edits that made the failing tests pass"
         found = len(self._plausible())
         return f"all proposed edits were tried: {found} made the failing tests pass"
-
-
-def _ranked(best: Sequence[Attempt]) -> list[Edit]:
-    """Edits whose fit keeps their order."""
-    return [
-        attempt.edit.model_copy(update={"fit": round(1 - number / 10, 6)})
-        for number, attempt in enumerate(best)
-    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from selfheal.repair import Edit, edited
 from selfheal.repair.strategies import OF_FAULTS
@@ -31,6 +31,14 @@ def restores(edit: Edit, sources: Mapping[str, str], good: Mapping[str, str]) ->
         if not written or not written <= _lines(good.get(path)) - now:
             return False
     return True
+
+
+def ranked(best: Sequence[Attempt]) -> list[Edit]:
+    """Edits whose fit keeps their order."""
+    return [
+        attempt.edit.model_copy(update={"fit": round(1 - number / 10, 6)})
+        for number, attempt in enumerate(best)
+    ]
 
 
 def _lines(text: str | None) -> Counter[str]:

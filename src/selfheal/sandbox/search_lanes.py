@@ -167,6 +167,8 @@ class Lane:
         file = self.worktree.path / path
         if not file.parent.resolve().is_relative_to(self.worktree.path.resolve()):
             raise ServerEnded(f"{path} leads out of the checkout")
+        if file.is_dir() and not file.is_symlink():
+            raise ServerEnded(f"{path} was made a folder")
         with suppress(FileNotFoundError):
             file.unlink()
         if data is not None:
