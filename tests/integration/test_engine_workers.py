@@ -55,6 +55,51 @@ def test_a_worker_that_is_told_to_end_does_not_wait_for_its_threads(tmp_path: Pa
         pool.shutdown(kill=True)
 
 
+def test_a_worker_that_cannot_be_written_down_is_ended_and_told() -> None:
+    started: list[int] = []
+
+    def note(pids: list[int]) -> None:
+        started.extend(pids)
+        raise PermissionError("the lock file cannot be written")
+
+    pool = WorkerPool(1, note)
+    try:
+        lost = pool.submit(os.getpid).exception(60)
+        assert isinstance(lost, WorkerLost)
+        assert "the lock file cannot be written" in str(lost)
+        assert not any(Path(f"/proc/{pid}").exists() for pid in started)
+    finally:
+        pool.shutdown(kill=True)
+
+
+def test_the_processes_of_a_worker_that_is_told_to_end_end_with_it(tmp_path: Path) -> None:
+    pool = WorkerPool(1)
+    place = tmp_path / "pid"
+    program = "import subprocess\nsubprocess.Popen(['sleep', '120'])\n" + UNENDING
+    try:
+        task = pool.submit(exec, program.format(place=str(place)))
+        while not place.exists() or not place.read_text():
+            time.sleep(0.01)
+        worker = int(place.read_text())
+        [child] = Path(f"/proc/{worker}/task/{worker}/children").read_text().split()
+        os.kill(worker, signal.SIGTERM)
+        assert isinstance(task.exception(60), WorkerLost)
+        deadline = time.monotonic() + 30
+        while _runs(int(child)) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not _runs(int(child))
+    finally:
+        pool.shutdown(kill=True)
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process lives; one that waits for nobody to reap it does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def test_workers_are_found_behind_a_line_that_was_not_cut_off(tmp_path: Path) -> None:
     """The holder was killed after it wrote a shorter line over a longer one."""
     with subprocess.Popen(["sleep", "120"], start_new_session=True) as left:

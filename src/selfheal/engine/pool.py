@@ -100,7 +100,7 @@ class WorkerPool(Executor):
 
     def pids(self) -> list[int]:
         """The process ids of the present workers."""
-        return [seat.process.pid for seat in self._seats if seat.process is not None]
+        return [process.pid for seat in self._seats if (process := seat.process) is not None]
 
     def go_on(self, seat: _Seat) -> None:
         """A seat has finished its job: give it the next, or let it idle or leave."""
@@ -264,10 +264,14 @@ class _Seat:
     def _cause(self, error: Exception) -> str:
         if self.process is None:
             return f"its worker process did not start: {error}"
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(GRACE_SECONDS)
+        ended_itself = self.process.poll() is not None
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            if self.process.poll() is not None:
-                os.killpg(self.process.pid, signal.SIGKILL)
+            os.killpg(self.process.pid, signal.SIGKILL)
         code = self.process.wait()
+        if not ended_itself:
+            return f"its worker process could not be used: {error or 'it closed its connection'}"
         if code < 0:
             return f"its worker process was ended by {signal.Signals(-code).name}"
         return f"its worker process ended with exit code {code}"

@@ -9,11 +9,13 @@ the thread that started it; what handlers print goes to stderr.
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import os
 import pickle
 import signal
 import sys
+import time
 from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any, NoReturn
@@ -58,10 +60,17 @@ def _answer(function: Any, arguments: tuple[Any, ...]) -> bytes:
 
 def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    # The handler's threads may go on for minutes: the kernel ends them with the process.
+    # The handler's threads and processes may go on for minutes. A thread that the interpreter
+    # knows nothing of ends them all; where it cannot run, the kernel ends this process.
+    _thread.start_new_thread(_end_group, ())
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(GRACE_SECONDS)
+    signal.alarm(GRACE_SECONDS + 1)
     raise Ended
+
+
+def _end_group() -> None:
+    time.sleep(GRACE_SECONDS)
+    os.killpg(0, signal.SIGKILL)
 
 
 def _die_with_parent() -> None:
