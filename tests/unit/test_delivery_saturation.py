@@ -119,6 +119,19 @@ def test_one_sample_decides_nothing(tmp_path: Path) -> None:
     assert judge_saturation(first, served(tmp_path), SCOPE, GATE, LEVELS).state == "undecided"
 
 
+def test_a_peer_that_began_anew_says_nothing_about_the_work(tmp_path: Path) -> None:
+    """What it spent since is not known, and none of it is not what its requests needed."""
+
+    samples = [
+        each.model_copy(update={"cpu_seconds": 1.0 - each.at_ns / SECOND / 10})
+        if each.instance == PEER[1]
+        else each
+        for each in used(1.0)
+    ]
+    answer = judge_saturation(samples, served(tmp_path), SCOPE, GATE, LEVELS)
+    assert answer.state == "undecided"
+
+
 def test_instances_of_equal_age_are_compared(tmp_path: Path) -> None:
     """A process that has run for long holds more memory than a young one."""
     aged = [
