@@ -12,7 +12,7 @@ import pytest
 from selfheal.config import TestsConfig
 from selfheal.repair.recorded import RecordedBehaviour, RecordedCall
 from selfheal.repair.recorded_test import crash_test_name, crash_tests
-from selfheal.sandbox.crash import Crash, Target, called_by_tests, crashing_calls
+from selfheal.sandbox.crash import Called, Crash, Target, called_by_tests, crashing_calls
 
 TESTS = TestsConfig(command=[sys.executable, "-m", "pytest"])
 CODE = """\
@@ -121,4 +121,44 @@ def test_what_is_not_found_is_unavailable_with_the_number_tried(till: Path) -> N
     shutil.rmtree(till / "__pycache__", ignore_errors=True)
     (till / "test_till.py").write_text("def test_nothing():\n    pass\n")
     found = crashing(till, NONE, [TAX])
-    assert "no test calls a function" in (found.unavailable or "")
+    assert "no call of a function" in (found.unavailable or "")
+
+
+def test_forged_records_of_calls_are_passed_over(till: Path) -> None:
+    forged = ["[" * 200_000, '[{"$":"tuple"}]', '[{"$":"object","fields":7}]', "no JSON"]
+    calls = [RecordedCall(module="till", function="Till.tax", args=f, kwargs="{}") for f in forged]
+    found = crashing_calls(till, TESTS, NONE, [TAX], Called({TAX: calls}), {})
+    assert found.calls == []
+    assert found.unavailable
+
+
+def test_an_input_that_ends_its_process_or_never_ends_takes_no_other_with_it(till: Path) -> None:
+    (till / "till.py").write_text(
+        "import os, sys\n"
+        "def share(amount, people):\n"
+        "    if people == -1:\n"
+        "        sys.exit(3)\n"
+        "    while people > 9:\n"
+        "        pass\n"
+        "    return amount // people\n"
+    )
+    (till / "test_till.py").write_text(
+        "from till import share\ndef test_share():\n    assert share(10, people=2) == 5\n"
+    )
+    crash = Crash("ZeroDivisionError", "integer division or modulo by zero", "till.py", 7)
+    found = crashing(till, crash, [SHARE])
+    assert '"people": 0' in found.calls[0].kwargs
+
+
+def test_a_suite_that_does_not_start_is_told(till: Path) -> None:
+    (till / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
+    by_tests = called_by_tests(till, TESTS, [TAX])
+    assert not by_tests.calls
+    assert "could not be recorded" in by_tests.unknown
+    found = crashing_calls(till, TESTS, NONE, [TAX], by_tests, {})
+    assert by_tests.unknown in (found.unavailable or "")
+
+
+def test_what_a_failing_suite_calls_is_known_all_the_same(till: Path) -> None:
+    (till / "test_other.py").write_text("def test_wrong():\n    assert 1 == 2\n")
+    assert called_by_tests(till, TESTS, [TAX]).calls

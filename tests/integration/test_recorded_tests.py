@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from selfheal_handlers.fix._recorded import Calls, with_behaviour
 
 from selfheal import config
 from selfheal.analysis import DetectionData
@@ -26,6 +25,7 @@ from selfheal.repair.gather import gather
 from selfheal.repair.recorded import ObservedCall, recorded_calls
 from selfheal.repair.recorded_test import recorded_tests
 from selfheal.sandbox.bench import Bench
+from selfheal.sandbox.calls import Calls, with_behaviour
 from selfheal.sandbox.evidence import Subject, Untested
 from selfheal.sandbox.recorded import observe, spread
 from selfheal.sandbox.untested import prove_tests

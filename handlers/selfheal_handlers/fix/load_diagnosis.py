@@ -21,9 +21,9 @@ from selfheal.repair.language_model import NAME as LANGUAGE_MODEL
 from selfheal.repair.language_model import advised
 from selfheal.repair.problem import OF_FILES
 from selfheal.repair.ranking import applicable
+from selfheal.sandbox.calls import Calls, with_behaviour
 from selfheal.sandbox.dependencies import equipped
 from selfheal_handlers.fix._examples import cycle
-from selfheal_handlers.fix._recorded import Calls, with_behaviour
 from selfheal_handlers.fix._reproduce import Bench, reproduce_all
 from selfheal_handlers.fix._results import FixMaterial, FixRequest
 from selfheal_handlers.fix._search import searches

@@ -70,7 +70,7 @@ def _parts(value: Any) -> Iterator[tuple[Path, Any, bool]]:
     if isinstance(value, str) and value[:1] in ("{", "["):
         try:
             document = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         yield (None,), document, False
     elif isinstance(value, list):

@@ -42,6 +42,11 @@ GROUP BY attributes ORDER BY seen DESC, attributes LIMIT $limit
 """
 
 
+def own_name(named: str | None) -> str:
+    """``module:Outer.Name`` → ``Name``, as tracebacks tell a class."""
+    return (named or "").rpartition(":")[2].rpartition(".")[2]
+
+
 class RecordedCall(Model):
     """One call; `result` is None where `exception` (``module:Class``) left it, `seen` counts it."""
 
@@ -129,7 +134,7 @@ def recorded_calls(diagnosis: Diagnosis, release: str | None, dataset: Dataset) 
     unused: Counter[str] = Counter()
     for row in rows:
         record = json.loads(row["attributes"])[ATTRIBUTE]
-        reason = record.get("unusable") or _too_long(record)
+        reason = record.get("unusable") or too_long(record)
         if reason:
             unused[str(reason)] += row["seen"]
             continue
@@ -144,7 +149,8 @@ def recorded_calls(diagnosis: Diagnosis, release: str | None, dataset: Dataset) 
     )
 
 
-def _too_long(record: dict[str, Any]) -> str:
+def too_long(record: dict[str, Any]) -> str:
+    """Why a record is longer than what a test should hold; empty where it is not."""
     length = len(json.dumps([record.get("args"), record.get("kwargs"), record.get("result")]))
     return f"longer than {LONGEST_CALL} characters" if length > LONGEST_CALL else ""
 

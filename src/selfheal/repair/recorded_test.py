@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from selfheal.recorder.values import MARK
-from selfheal.repair.recorded import ObservedCall, RecordedBehaviour
+from selfheal.repair.recorded import ObservedCall, RecordedBehaviour, own_name
 from selfheal.repair.recorded_source import Expression, Expressions, Group, Named, joined, lines
 from selfheal.repair.recorded_strategies import Property, property_of
 
@@ -104,8 +104,9 @@ def crash_tests(behaviour: RecordedBehaviour, story: str) -> str:
 
 
 def crash_test_name(behaviour: RecordedBehaviour) -> str:
-    raised = (behaviour.calls[0].exception or "").rpartition(":")[2].rpartition(".")[2]
-    return f"test_{_slug(behaviour)}_does_not_raise_{raised.lower()}"
+    return (
+        f"test_{_slug(behaviour)}_does_not_raise_{own_name(behaviour.calls[0].exception).lower()}"
+    )
 
 
 crash_test_name.__test__ = False  # type: ignore[attr-defined]

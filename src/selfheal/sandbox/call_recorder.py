@@ -33,7 +33,9 @@ def main(settings: dict[str, Any]) -> None:
 
     most = settings["first"]
     install(settings["functions"], settings["folder"], first=most, rate=0.0, per_minute=10 * most)
-    pytest.main(settings["arguments"])
+    code = pytest.main(settings["arguments"])
+    if code in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERNAL_ERROR):
+        sys.exit(f"pytest does not start: {code.name if hasattr(code, 'name') else code}")
 
 
 if __name__ == "__main__":

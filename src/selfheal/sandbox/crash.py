@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,18 +23,25 @@ from selfheal.repair.recorded import (
     RecordedCall,
     Records,
     call_of,
+    own_name,
+    too_long,
 )
 from selfheal.repair.state_check import module_name
 from selfheal.sandbox import call_recorder
 from selfheal.sandbox.forkserver import options_of
-from selfheal.sandbox.process import left_behind, run
+from selfheal.sandbox.process import left_behind, report_folder, run
 from selfheal.sandbox.recorded import SURROUNDINGS, Told, check_writable, made_again
-from selfheal.sandbox.suite import PATHS, import_environment, interpreter
+from selfheal.sandbox.suite import import_paths, interpreter, is_pytest
 
 # Of each function so many calls by tests are varied, in all into so many inputs.
 SEEDS, INPUTS = 12, 400
+# Made in one process.
+BATCH = 50
 KEPT = 3
-TESTS_SECONDS, CALLS_SECONDS = 120.0, 60.0
+TESTS_SECONDS, CALLS_SECONDS, EACH_SECONDS = 120.0, 60.0, 2.0
+MEMORY_MEGABYTES = 2048
+RECORDED_BYTES = 64 * 1024**2
+MALFORMED = (ValueError, KeyError, TypeError, AttributeError, IndexError)
 
 
 class Crash(NamedTuple):
@@ -54,12 +60,19 @@ class Target(NamedTuple):
     function: str
 
 
+class Called(NamedTuple):
+    """What the suite calls functions with; `unknown` says why that is not known."""
+
+    calls: Mapping[Target, Sequence[RecordedCall]]
+    unknown: str = ""
+
+
 def crashing_calls(
     worktree: str | os.PathLike[str],
     tests: TestsConfig,
     crash: Crash,
     targets: Sequence[Target],
-    by_tests: Mapping[Target, Sequence[RecordedCall]],
+    by_tests: Called,
     recorded: Mapping[Target, Sequence[RecordedCall]],
 ) -> RecordedBehaviour:
     """Calls of the first of `targets` for which some raise the crash, with that exception.
@@ -68,77 +81,83 @@ def crashing_calls(
     ended in the exception. Never raises for what the project does;
     `RecordedBehaviour.unavailable` tells why there are none.
     """
-    asked, reasons = 0, []
+    asked, reasons = 0, [by_tests.unknown] if by_tests.unknown else []
     for target in targets:
         known = [*recorded.get(target, ())]
-        seeds = [*known, *by_tests.get(target, ())][:SEEDS]
-        calls = [*known, *_near(seeds, crash)][:INPUTS]
-        asked += len(calls)
-        found = _raising(Path(worktree), tests, crash, Records(file=target.file, calls=calls))
-        if isinstance(found, RecordedBehaviour):
-            return found
-        reasons += [found] if found else []
+        near = _near([*known, *by_tests.calls.get(target, ())][:SEEDS], crash)
+        # What ends its process takes only those with it that were made up beside it.
+        for calls in (known, *(near[n : n + BATCH] for n in range(0, len(near), BATCH))):
+            asked += len(calls)
+            found = _raising(Path(worktree), tests, crash, Records(file=target.file, calls=calls))
+            if isinstance(found, RecordedBehaviour):
+                return found
+            if found and found not in reasons:
+                reasons.append(found)
     place = f"{crash.exception} at {crash.file}:{crash.line}"
     told = f"none of {asked} inputs near those of the tests raises {place}"
     if not asked:
-        told = f"no test calls a function on the way to {place} with what can be written down"
+        told = f"no call of a function on the way to {place} is known that can be written down"
     return RecordedBehaviour(module="", function="", unavailable="; ".join([told, *reasons]))
 
 
 def called_by_tests(
     worktree: str | os.PathLike[str], tests: TestsConfig, targets: Sequence[Target]
-) -> dict[Target, list[RecordedCall]]:
+) -> Called:
     """What the suite calls functions with, each call once, the shortest first."""
-    reports = Path(tempfile.mkdtemp(prefix="selfheal-report-"))
-    own = Path(recorder.__file__).parent
-    shutil.copytree(own, reports / "library" / "selfheal" / "recorder")
-    (reports / "library" / "selfheal" / "__init__.py").touch()
-    imports = import_environment(Path(worktree)).get(PATHS, "")
+    if not targets or not is_pytest(tests):
+        return Called({}, "the tests are not run by pytest" if targets else "")
     names = {f"{module_name(each.file)}:{each.function}": each for each in targets}
-    settings: dict[str, Any] = {
-        "library": str(reports / "library"),
-        "paths": [path for path in imports.split(os.pathsep) if path],
-        "functions": list(names),
-        "folder": str(reports / "calls"),
-        "first": 10 * SEEDS,
-        "arguments": ["-q", "-p", "no:cacheprovider", *options_of(tests)],
-    }
-    try:
-        run(
+    with report_folder() as reports:
+        own = reports / "library" / "selfheal"
+        shutil.copytree(Path(recorder.__file__).parent, own / "recorder")
+        (own / "__init__.py").touch()
+        settings = {
+            "library": str(own.parent),
+            "paths": import_paths(Path(worktree)),
+            "functions": list(names),
+            "folder": str(reports / "calls"),
+            "first": 10 * SEEDS,
+            "arguments": ["-q", "-p", "no:cacheprovider", *options_of(tests)],
+        }
+        done = run(
             [interpreter(tests), call_recorder.__file__],
             cwd=Path(worktree),
             timeout_seconds=TESTS_SECONDS,
+            memory_megabytes=MEMORY_MEGABYTES,
             input=json.dumps(settings),
             writable=(reports,),
         )
-        records = list(_records(reports / "calls"))
-    finally:
-        shutil.rmtree(reports, ignore_errors=True)
-    found: dict[Target, dict[str, RecordedCall]] = {}
-    for call in records:
-        if call.target in names:
-            found.setdefault(names[call.target], {}).setdefault(call.args + call.kwargs, call)
-    return {
-        target: sorted(
-            calls.values(), key=lambda each: (len(each.args + each.kwargs), each.args, each.kwargs)
-        )
-        for target, calls in found.items()
-    }
+        if not done.succeeded:
+            ended = done.tail(1) or done.state.replace("_", " ")
+            return Called({}, f"what tests call could not be recorded: {ended}")
+        found: dict[Target, dict[str, RecordedCall]] = {}
+        for call in _records(reports / "calls"):
+            if call.target in names:
+                found.setdefault(names[call.target], {}).setdefault(call.args + call.kwargs, call)
+    return Called({target: sorted(each.values(), key=_length) for target, each in found.items()})
 
 
-def _records(folder: Path) -> list[RecordedCall]:
-    """What was written below a folder by code under repair; what is no record is passed over."""
-    found = []
+def _length(call: RecordedCall) -> tuple[int, str, str]:
+    return len(call.args + call.kwargs), call.args, call.kwargs
+
+
+def _records(folder: Path) -> Iterator[RecordedCall]:
+    """What was written below a folder by code under repair; what is no record is passed over.
+
+    Of no more bytes than the recorder writes at the most for a suite.
+    """
     real = folder.is_dir() and not folder.is_symlink()
+    room = RECORDED_BYTES
     for file in sorted(folder.glob("*.jsonl")) if real else ():
-        for line in (left_behind(file) or b"").decode("utf-8", "replace").splitlines():
+        content = left_behind(file, room) or b""
+        room -= len(content)
+        for line in content.decode("utf-8", "replace").splitlines():
             try:
                 record = json.loads(line)
-                if not record.get("unusable"):
-                    found.append(call_of(record, 1))
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                if not record.get("unusable") and not too_long(record):
+                    yield call_of(record, 1)
+            except (*MALFORMED, RecursionError):
                 continue
-    return found
 
 
 def _near(seeds: Sequence[RecordedCall], crash: Crash) -> list[RecordedCall]:
@@ -150,8 +169,11 @@ def _near(seeds: Sequence[RecordedCall], crash: Crash) -> list[RecordedCall]:
 
 
 def _forms(seed: RecordedCall, crash: Crash, limit: int) -> list[Any]:
-    form = [json.loads(seed.args), json.loads(seed.kwargs)]
-    return list(nearby(form, crash.exception, crash.message, limit))
+    try:
+        form = [json.loads(seed.args), json.loads(seed.kwargs)]
+        return list(nearby(form, crash.exception, crash.message, limit))
+    except (*MALFORMED, RecursionError):  # no form that the recorder writes
+        return []
 
 
 def _varied(seed: RecordedCall, form: Any) -> RecordedCall:
@@ -169,7 +191,14 @@ def _raising(
             return ""
         asked = records.model_copy(update={"calls": calls})
         told = made_again(
-            worktree, tests, asked, range(len(calls)), surroundings, CALLS_SECONDS, None
+            worktree,
+            tests,
+            asked,
+            range(len(calls)),
+            surroundings,
+            CALLS_SECONDS,
+            MEMORY_MEGABYTES,
+            seconds_each=EACH_SECONDS,
         )
         if isinstance(told, str):
             return told
@@ -199,10 +228,9 @@ def _is(call: RecordedCall, told: Told, crash: Crash) -> bool:
     """Whether a call ended in the crash; the report is written by code under repair."""
     try:
         exception = str(told.get("exception") or "")
-        name = exception.rpartition(":")[2].rpartition(".")[2]
-        if name != crash.exception or told["place"] != [crash.file, crash.line]:
+        if own_name(exception) != crash.exception or told["place"] != [crash.file, crash.line]:
             return False
         check_writable([call.target, told["args"], told["kwargs"], None, exception, None])
-    except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
+    except (*MALFORMED, RecursionError):
         return False
     return True

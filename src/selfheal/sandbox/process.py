@@ -11,7 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -210,8 +211,18 @@ def run(
         )
 
 
-def left_behind(file: Path) -> bytes | None:
-    """What a confined command wrote to a file; None where it wrote none.
+@contextmanager
+def report_folder() -> Iterator[Path]:
+    """A folder of its own for what a confined command reports, removed at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="selfheal-report-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def left_behind(file: Path, limit: int = REPORT_LIMIT) -> bytes | None:
+    """What a confined command wrote to a file, at the most `limit` bytes; None where it wrote none.
 
     It may have put something else in its place: a link, a pipe that never ends, too much.
     """
@@ -221,9 +232,9 @@ def left_behind(file: Path) -> bytes | None:
         return None
     with os.fdopen(descriptor, "rb") as reader:
         told = os.fstat(descriptor)
-        if not stat.S_ISREG(told.st_mode) or told.st_size > REPORT_LIMIT:
+        if not stat.S_ISREG(told.st_mode) or told.st_size > limit:
             return None
-        return reader.read(REPORT_LIMIT)
+        return reader.read(limit)
 
 
 def limits(timeout_seconds: float | None, memory_megabytes: int | None) -> dict[str, int]:

@@ -11,8 +11,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,8 +36,8 @@ from selfheal.repair.recorded import (
 from selfheal.repair.recorded_source import Expressions
 from selfheal.repair.recorded_test import property_alone
 from selfheal.sandbox import recorded_runner
-from selfheal.sandbox.process import left_behind, run
-from selfheal.sandbox.suite import PATHS, import_environment, interpreter, is_pytest, run_suite
+from selfheal.sandbox.process import left_behind, report_folder, run
+from selfheal.sandbox.suite import import_paths, interpreter, is_pytest, run_suite
 
 MANIFESTS = (
     *("pyproject.toml", "setup.cfg", "setup.py", "tox.ini", "Pipfile"),
@@ -152,30 +150,32 @@ def made_again(
     surroundings: dict[str, str],
     timeout_seconds: float,
     memory_megabytes: int | None,
+    *,
+    seconds_each: float = 0.0,
 ) -> list[Told] | str:
     """What each call did in one process, as `selfheal.sandbox.recorded_runner` tells it.
 
-    A text says why that is not known.
+    A call that needs more than `seconds_each` of processor time (0: no limit) is of no use.
+    A text says why nothing is known.
     """
     calls = records.calls
-    imports = import_environment(worktree).get(PATHS, "")
-    reports = Path(tempfile.mkdtemp(prefix="selfheal-report-"))
-    settings = {
-        "values": Path(values.__file__).read_text(encoding="utf-8"),
-        "paths": [path for path in imports.split(os.pathsep) if path],
-        "file": records.file,
-        "calls": [
-            {
-                "target": call.target,
-                "args": json.loads(call.args),
-                "kwargs": json.loads(call.kwargs),
-            }
-            for call in calls
-        ],
-        "order": list(order),
-        "report": str(reports / "calls.json"),
-    }
-    try:
+    with report_folder() as reports:
+        settings = {
+            "values": Path(values.__file__).read_text(encoding="utf-8"),
+            "paths": import_paths(worktree),
+            "file": records.file,
+            "calls": [
+                {
+                    "target": call.target,
+                    "args": json.loads(call.args),
+                    "kwargs": json.loads(call.kwargs),
+                }
+                for call in calls
+            ],
+            "order": list(order),
+            "seconds": seconds_each,
+            "report": str(reports / "calls.json"),
+        }
         done = run(
             [interpreter(tests), recorded_runner.__file__],
             cwd=worktree,
@@ -186,8 +186,6 @@ def made_again(
             writable=(reports,),
         )
         content = left_behind(reports / "calls.json")
-    finally:
-        shutil.rmtree(reports, ignore_errors=True)
     if content is None:
         why = "do not end" if done.state == "timed_out" else "end the process"
         return f"the recorded calls {why} when they are made again"

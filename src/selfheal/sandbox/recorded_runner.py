@@ -8,6 +8,7 @@ alone: ``python recorded_runner.py``, the JSON settings on its standard input:
 * `file`: where the function that is called has to stand, below the current folder;
 * `calls`: objects with `target` (``module:qualified.name``), `args` and `kwargs` as JSON forms;
 * `order`: the numbers of the calls in the order in which they are made;
+* `seconds`: of processor time for each call, 0 for no limit;
 * `report`: the file for what each call did, by number.
 """
 
@@ -22,6 +23,7 @@ if __name__ == "__main__":
 import inspect
 import json
 import os
+import signal
 import types
 from pathlib import Path
 from typing import Any
@@ -31,10 +33,15 @@ CLOCK = {
     *("perf_counter", "now", "utcnow", "today"),
 }
 LIBRARY = str(Path(os.__file__).parent)
+WAITING = 5
 
 
 class Unusable(Exception):
     """A recorded call that cannot be made again; says why."""
+
+
+class TooLong(BaseException):
+    """A call used up its time. No Exception, so that what handles those does not take it."""
 
 
 def main(settings: dict[str, Any]) -> None:
@@ -42,7 +49,7 @@ def main(settings: dict[str, Any]) -> None:
     sys.modules[values.__name__] = values
     exec(compile(settings["values"], "values.py", "exec"), values.__dict__)
     sys.path[:0] = [str(Path.cwd()), *settings["paths"]]
-    caller = Caller(values, os.path.realpath(settings["file"]))
+    caller = Caller(values, os.path.realpath(settings["file"]), settings["seconds"])
     told = {}
     for number in settings["order"]:
         call = settings["calls"][number]
@@ -56,8 +63,8 @@ def main(settings: dict[str, Any]) -> None:
 class Caller:
     """Makes calls; `values` is the module that reads and writes JSON forms."""
 
-    def __init__(self, values: Any, file: str) -> None:
-        self.values, self.file = values, file
+    def __init__(self, values: Any, file: str, seconds: float) -> None:
+        self.values, self.file, self.seconds = values, file, seconds
         self.limits = values.Limits(depth=30, values=50_000, text=500_000, total=2_000_000)
 
     def made(self, call: dict[str, Any]) -> dict[str, Any]:
@@ -73,6 +80,7 @@ class Caller:
             raise Unusable("an argument cannot be made again from what was recorded")
         told: dict[str, Any] = {"args": args, "kwargs": kwargs, "async": _is_async(function)}
         with Clock() as clock, Steps(function) as steps:
+            _limit(self.seconds)
             try:
                 result = function(*given[0], **given[1])
                 if told["async"]:
@@ -83,6 +91,12 @@ class Caller:
                 kind = type(error)
                 told["exception"] = f"{kind.__module__}:{kind.__qualname__}"
                 told["place"] = _own_place(error)
+            except TooLong:
+                raise Unusable(f"it needs more than {self.seconds:g} s") from None
+            except BaseException as error:
+                raise Unusable(f"it leaves by {type(error).__name__}") from None
+            finally:
+                _limit(0)
         told["clock"], told["steps"] = clock.read, sorted(steps.taken)
         if "exception" not in told:
             told["answer"] = self._answer(result)
@@ -189,6 +203,22 @@ class Caller:
         if kind == "NoneType":
             return None
         raise Unusable(f"a secret of the type {kind} was kept back")
+
+
+def _limit(seconds: float) -> None:
+    """Raise TooLong after so much processor time, or WAITING times as much by the clock; 0: never."""
+    for timer, number, after in (
+        (signal.ITIMER_PROF, signal.SIGPROF, seconds),
+        (signal.ITIMER_REAL, signal.SIGALRM, WAITING * seconds),
+    ):
+        signal.setitimer(timer, 0)
+        if seconds:
+            signal.signal(number, _too_long)
+            signal.setitimer(timer, after)
+
+
+def _too_long(_number: int, _frame: Any) -> None:
+    raise TooLong
 
 
 def _own_place(error: BaseException) -> list[Any]:

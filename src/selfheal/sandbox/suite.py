@@ -18,7 +18,6 @@ import secrets
 import shlex
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +28,7 @@ from pydantic import Field, ValidationError
 from selfheal.artifacts import Model
 from selfheal.config import TestsConfig
 from selfheal.sandbox import runner
-from selfheal.sandbox.process import Completed, left_behind, run
+from selfheal.sandbox.process import Completed, left_behind, report_folder, run
 from selfheal.sandbox.service import fill
 
 SuiteState = Literal["passed", "failed", "timed_out", "error", "no_tests"]
@@ -116,15 +115,14 @@ def run_suite(
     the project's interpreter has coverage.py; `keep` is where its JSON report is then kept.
     """
     folder = Path(worktree)
-    report = Path(tempfile.mkdtemp(prefix="selfheal-report-"))
-    seconds = timeout_seconds or tests.timeout_seconds
-    ours, imports = runs_in_order(tests), import_environment(folder)
-    settings = _settings(tests, report, first, without, coverage)
-    settings["repeated"] = _repetition(report, repeat, runs, seconds)
-    if ours:
-        # Given to the project's code only: pytest itself is not to be found among it.
-        settings["paths"] = [path for path in imports.pop(PATHS, "").split(os.pathsep) if path]
-    try:
+    with report_folder() as report:
+        seconds = timeout_seconds or tests.timeout_seconds
+        ours, imports = runs_in_order(tests), import_environment(folder)
+        settings = _settings(tests, report, first, without, coverage)
+        settings["repeated"] = _repetition(report, repeat, runs, seconds)
+        if ours:
+            # Given to the project's code only: pytest itself is not to be found among it.
+            settings["paths"], imports = import_paths(folder), {}
         command, note = _command(tests, report, select, coverage)
         done = run(
             command,
@@ -155,8 +153,6 @@ def run_suite(
                 "repeated": _repeated(report / REPEATED),
             }
         )
-    finally:
-        shutil.rmtree(report, ignore_errors=True)
 
 
 def interpreter(tests: TestsConfig) -> str:
@@ -170,8 +166,14 @@ def import_environment(worktree: Path) -> dict[str, str]:
     Without it an editable installation would bring the modules of the original repository
     in place of those of the checkout.
     """
-    found = [folder for name in SOURCE_FOLDERS if _holds_modules(folder := worktree / name)]
-    return {PATHS: os.pathsep.join(map(str, found))} if found else {}
+    found = import_paths(worktree)
+    return {PATHS: os.pathsep.join(found)} if found else {}
+
+
+def import_paths(worktree: Path) -> list[str]:
+    """The folders of a checkout to import from, beside the checkout itself."""
+    folders = (worktree / name for name in SOURCE_FOLDERS)
+    return [str(folder) for folder in folders if _holds_modules(folder)]
 
 
 def _holds_modules(folder: Path) -> bool:

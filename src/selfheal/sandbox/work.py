@@ -22,8 +22,6 @@ import ast
 import json
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,7 +32,7 @@ from selfheal.artifacts import Model
 from selfheal.artifacts.canonical import short_id
 from selfheal.artifacts.patch import RecordedRequest
 from selfheal.config import TestsConfig
-from selfheal.sandbox.process import Completed, left_behind, run
+from selfheal.sandbox.process import Completed, left_behind, report_folder, run
 from selfheal.sandbox.suite import base_command, is_pytest
 
 CLIENT_NAMES = ("client", "test_client", "api_client", "app_client", "http_client")
@@ -316,34 +314,33 @@ def measure_works(
             Work(unavailable=reason if session else "no recorded request") for session in sessions
         ]
     patience = timeout_seconds or tests.timeout_seconds
-    reports = Path(tempfile.mkdtemp(prefix="selfheal-report-"))
-    recorded = json.dumps([[each.model_dump(mode="json") for each in own] for own in asked])
-    probe = folder / tests.folder / f"test_{short_id('work', recorded).replace('-', '_')}.py"
-    text = PROBE.format(
-        sessions=recorded,
-        reports=str(reports),
-        fixture=fixture,
-        repetitions=repetitions,
-        lines=lines,
-        patience=patience,
-    )
-    try:
-        probe.write_text(text)
-        done = run(
-            [*base_command(tests), "-p", "no:cacheprovider", "--color=no", str(probe)],
-            cwd=folder,
-            timeout_seconds=patience * len(asked),
-            memory_megabytes=memory_megabytes,
-            writable=(reports,),
+    with report_folder() as reports:
+        recorded = json.dumps([[each.model_dump(mode="json") for each in own] for own in asked])
+        probe = folder / tests.folder / f"test_{short_id('work', recorded).replace('-', '_')}.py"
+        text = PROBE.format(
+            sessions=recorded,
+            reports=str(reports),
+            fixture=fixture,
+            repetitions=repetitions,
+            lines=lines,
+            patience=patience,
         )
-        found = (_result(reports / f"{n}.json", done) for n in range(len(asked)))
-        return [
-            next(found) if session else Work(unavailable="no recorded request")
-            for session in sessions
-        ]
-    finally:
-        probe.unlink(missing_ok=True)
-        shutil.rmtree(reports, ignore_errors=True)
+        try:
+            probe.write_text(text)
+            done = run(
+                [*base_command(tests), "-p", "no:cacheprovider", "--color=no", str(probe)],
+                cwd=folder,
+                timeout_seconds=patience * len(asked),
+                memory_megabytes=memory_megabytes,
+                writable=(reports,),
+            )
+            found = (_result(reports / f"{n}.json", done) for n in range(len(asked)))
+            return [
+                next(found) if session else Work(unavailable="no recorded request")
+                for session in sessions
+            ]
+        finally:
+            probe.unlink(missing_ok=True)
 
 
 def _result(report: Path, done: Completed) -> Work:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +10,8 @@ from pathlib import Path
 from selfheal.artifacts import Anomaly, Dataset
 from selfheal.config import TestsConfig
 from selfheal.repair import Problem
-from selfheal.repair.recorded import RecordedCall, recorded_calls
-from selfheal.sandbox.crash import Crash, Target, called_by_tests, crashing_calls
+from selfheal.repair.recorded import RecordedCall, own_name, recorded_calls
+from selfheal.sandbox.crash import Called, Crash, Target, called_by_tests, crashing_calls
 from selfheal.sandbox.recorded import observe, spread
 from selfheal.sandbox.worktree import Worktree
 
@@ -40,17 +40,13 @@ class Calls:
             around = spread(tree.path, self.tests, found)
         return problem.model_copy(update={"recorded": found.model_copy(update={"spread": around})})
 
-    def by_tests(
-        self, commit: str, problems: Sequence[Problem]
-    ) -> dict[Target, list[RecordedCall]]:
+    def by_tests(self, commit: str, problems: Sequence[Problem]) -> Called:
         """What the suite calls the functions on the way to errors with, by one run of it."""
         targets = list(dict.fromkeys(each for problem in problems for each in targets_of(problem)))
         with self._tree(commit, f"calls-{commit[:12]}") as tree:
             return called_by_tests(tree.path, self.tests, targets)
 
-    def crashing(
-        self, problem: Problem, crash: Crash, by_tests: Mapping[Target, Sequence[RecordedCall]]
-    ) -> Problem:
+    def crashing(self, problem: Problem, crash: Crash, by_tests: Called) -> Problem:
         """The problem with calls that raise its error, or with the reason why none is known."""
         targets = targets_of(problem)
         known = {each: self._recorded(problem, each) for each in targets}
@@ -65,7 +61,7 @@ class Calls:
         )
         diagnosis = problem.diagnosis.model_copy(update={"locations": [accused]})
         calls = recorded_calls(diagnosis, self._release(problem), self.dataset).calls
-        return [call for call in calls if _class_name(call) == problem.exception]
+        return [call for call in calls if own_name(call.exception) == problem.exception]
 
     def _release(self, problem: Problem) -> str | None:
         own = [each for each in self.anomalies if each.id in problem.diagnosis.anomaly_ids]
@@ -115,7 +111,3 @@ def crash_of(problem: Problem) -> Crash | None:
 def targets_of(problem: Problem) -> list[Target]:
     """The accused functions, the innermost of the traceback first."""
     return [Target(each.source.path, each.qualified_name) for each in problem.places()]
-
-
-def _class_name(call: RecordedCall) -> str:
-    return (call.exception or "").rpartition(":")[2].rpartition(".")[2]
