@@ -174,3 +174,28 @@ def test_any_text_can_be_read(text: str) -> None:
     files = ("a.md", "openapi.json", "swagger.yml", "requirements.txt", "pyproject.toml", "a.py")
     read_promises("c0ffee", dict.fromkeys(files, text), {})
     assert all(segment for segment in parts(text))
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("pip install shop --user", []),
+        ("docker build -t shop --pull", []),
+        ("    $ python -m shop --colour", ["--colour"]),
+        ("Run `shop serve --colour`.", ["--colour"]),
+        ("PORT=1 uv run shop --colour red", ["--colour"]),
+        ("cat orders | shop --colour", ["--colour"]),
+    ],
+)
+def test_flags_are_those_of_the_command_that_the_line_runs(line: str, told: list[str]) -> None:
+    found = read_promises(
+        "c0ffee",
+        {
+            "pyproject.toml": '[project]\nname = "shop"\n[project.scripts]\nshop = "shop.app:main"\n',
+            "README.md": f"{line}\n",
+            "shop/app.py": "",
+            "shop/__main__.py": "",
+        },
+        {},
+    )
+    assert [flag.flag for flag in found.flags] == told

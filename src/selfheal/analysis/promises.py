@@ -32,6 +32,11 @@ _PINS = re.compile(r"(^|/)(requirements[^/]*\.(txt|in)|pyproject\.toml)$")
 _OPERATION = re.compile(rf"\b({'|'.join(METHODS)})\s+(/[^\s`\"'|)\],;]*)")
 _LITERAL_PATH = re.compile(r"[\"'`](/[^\"'`\s]*)[\"'`]")
 _PLACEHOLDER = re.compile(r"<.*>|\{.*\}|:\w+|\$.*|\[.*\]|\d+|[0-9a-fA-F-]{16,}|\*+")
+# What may stand before a command on its line: bullets, settings and what runs other commands.
+_BEFORE = (
+    r"(?:\s|[-*+]\s|\d+\.\s|[A-Z_]+=\S*\s|sudo\s|env\s|time\s|exec\s|[Rr]un\s|[Uu]se\s|"
+    r"(?:\S*/)?python[\d.]*\s+-m\s|(?:uv|poetry|pdm|hatch|rye|pipenv|pipx)\s+run\s|uvx\s)"
+)
 _FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 
 
@@ -252,23 +257,20 @@ def _first(operations: list[DocumentedOperation]) -> list[DocumentedOperation]:
 
 def _flags(file: str, text: str, commands: set[str], code: str) -> Iterator[DocumentedFlag]:
     """Flags in lines that call the project's own command or module."""
+    if not commands:
+        return
+    names = "|".join(map(re.escape, sorted(commands, key=len, reverse=True)))
+    # Where a command begins: `pip install shop --user` names a flag of pip.
+    own = re.compile(rf"(?:^|[`$|;&>:])({_BEFORE}*)({names})(?=\s)")
     for number, line in enumerate(text.splitlines(), 1):
-        called = next(
-            (
-                name
-                for name in sorted(commands)
-                if re.search(rf"(?:^|[\s`$])(?:python3? -m )?{re.escape(name)}(?=\s)", line)
-            ),
-            None,
-        )
+        called = own.search(line)
         if called is None:
             continue
-        before, _, rest = line.partition(called)
-        for flag in _FLAG.findall(rest):
+        for flag in _FLAG.findall(line[called.end() :]):
             words = (flag, flag[2:].replace("-", "_"))
             yield DocumentedFlag(
                 flag=flag,
-                command=f"{before.strip(' `$')} {called}".strip(),
+                command=f"{called[1].strip()} {called[2]}".strip(),
                 file=file,
                 line=number,
                 in_code=any(word in code for word in words),
