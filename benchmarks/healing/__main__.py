@@ -7,9 +7,18 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks.healing.campaign import Settings, by_name, draw_cases, run_all, run_shops, worlds_of
+from benchmarks.healing.campaign import (
+    Settings,
+    by_name,
+    draw_cases,
+    run_all,
+    run_others,
+    run_shops,
+    worlds_of,
+)
 from benchmarks.healing.libraries import LIBRARIES
 from benchmarks.healing.loop import Outcome
+from benchmarks.healing.other_kinds import other_cases
 from benchmarks.healing.report import print_report
 
 
@@ -23,6 +32,10 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="a folder for repositories and artifacts")
     parser.add_argument("--classes", nargs="+", default=[], help="only these classes of faults")
     parser.add_argument("--shop", nargs="*", help="the example shop's faults as well, or these")
+    parser.add_argument(
+        "--others", type=int, default=0, metavar="N",
+        help="N cases of each class of coverage, documentation and dependencies as well",
+    )  # fmt: skip
     parser.add_argument("--baselines", action="store_true", help="beside simple means")
     parser.add_argument("--history", choices=("none", "telling", "both"), default="both")
     cache = Path.home() / ".cache" / "selfheal" / "benchmarks"
@@ -58,7 +71,11 @@ def main() -> None:
         given.keep.mkdir(parents=True, exist_ok=True)
     if given.shop is not None:
         run_shops(given.shop, settings, given.keep, told)
-    worlds = list(worlds_of(libraries, settings)) if settings.faults else []
+    worlds = list(worlds_of(libraries, settings)) if settings.faults or given.others else []
+    if given.others:
+        run_others(
+            list(other_cases(worlds, settings.seed, given.others)), settings, given.keep, told
+        )
     if worlds:
         run_all(draw_cases(worlds, settings), settings, given.keep, told)
     if not outcomes:

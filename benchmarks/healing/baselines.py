@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.healing.loop import PYTEST, plain, tests_of
+from benchmarks.healing.loop import PYTEST, green, plain, tests_of
 from benchmarks.healing.worlds import World, git, write
 from selfheal.repair.edits import Suspect, propose_edits
 
@@ -53,7 +53,7 @@ def cold_search(
         file = repository / edit.file
         before = file.read_text()
         file.write_text(edit.apply(before))
-        if _green(repository, nodes, world.seconds):
+        if green(repository, nodes, world.seconds):
             now = tests_of(repository, report, world.seconds)
             if now is not None and not now - known:
                 return graded(world, repository, report, known), tried
@@ -69,17 +69,6 @@ def graded(world: World, repository: Path, report: Path, known: frozenset[str]) 
 
 def _texts(repository: Path, world: World) -> dict[str, str]:
     return {name: (repository / name).read_text() for name in world.code}
-
-
-def _green(repository: Path, nodes: Sequence[str], seconds: float) -> bool:
-    command = [*PYTEST, "-x", *nodes]
-    try:
-        done = subprocess.run(
-            command, cwd=repository, capture_output=True, timeout=seconds, check=False, env=plain()
-        )
-    except subprocess.TimeoutExpired:
-        return False
-    return done.returncode == 0
 
 
 def _node(name: str, repository: Path) -> str:

@@ -65,6 +65,18 @@ def tests_of(folder: Path, report: Path, seconds: float) -> frozenset[str] | Non
     return frozenset(failing)
 
 
+def green(repository: Path, nodes: Sequence[str], seconds: float) -> bool:
+    """Whether pytest passes; a suite that does not end does not."""
+    command = [*PYTEST, "-x", *nodes]
+    try:
+        done = subprocess.run(
+            command, cwd=repository, capture_output=True, timeout=seconds, check=False, env=plain()
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
 def plain(*, imports: bool = False) -> dict[str, str]:
     """The environment without settings of selfheal, and without ``PYTHONPATH`` but for selfheal."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("SELFHEAL_")}
