@@ -74,7 +74,10 @@ def main() -> None:
     worlds = list(worlds_of(libraries, settings)) if settings.faults or given.others else []
     if given.others:
         run_others(
-            list(other_cases(worlds, settings.seed, given.others)), settings, given.keep, told
+            list(other_cases(worlds, settings.seed, given.others, settings.only)),
+            settings,
+            given.keep,
+            told,
         )
     if worlds:
         run_all(draw_cases(worlds, settings), settings, given.keep, told)

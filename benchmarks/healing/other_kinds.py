@@ -73,14 +73,17 @@ def run_other(case: OtherCase, folder: Path, seconds: float) -> Outcome:
 
 
 def other_cases(
-    worlds: Sequence[tuple[World, frozenset[str]]], seed: int, each: int
+    worlds: Sequence[tuple[World, frozenset[str]]], seed: int, each: int, only: frozenset[str]
 ) -> Iterator[OtherCase]:
-    """`each` cases of each class, from as many libraries as have places for them."""
+    """`each` cases of each rule, from as many libraries as have places for them.
+
+    With `only`, those of classes with these names.
+    """
     for draw in (_untested, _old_documents, _undeclared, _moved_names):
         found = []
         for world, known in worlds:
             drawn = random.Random(f"{seed}:{world.library.name}:{draw.__name__}")
-            cases = list(draw(world, known))
+            cases = [case for case in draw(world, known) if not only or case.name in only]
             found.append(drawn.sample(cases, len(cases)))
         turns = [cases[turn] for turn in range(each) for cases in found if turn < len(cases)]
         yield from turns[:each]

@@ -123,6 +123,14 @@ def test_pins_that_the_environment_does_not_fulfil_are_found(tmp_path: Path) -> 
     [
         ("ModuleNotFoundError", "No module named 'yaml'", "yaml"),
         ("ImportError", "cannot import name 'x' from 'flask.json' (/site-packages/f.py)", "flask"),
+        (
+            "ImportError",
+            "cannot import name 'Mapping' from 'collections' (/lib/c.py)",
+            "collections",
+        ),
+        ("ImportError", "cannot import name 'OrderdDict' from 'collections' (/lib/c.py)", None),
+        ("AttributeError", "module 'math' has no attribute 'sqroot'", None),
+        ("ModuleNotFoundError", "No module named 'distutils.version'", "distutils"),
         ("AttributeError", "module 'numpy' has no attribute 'float'", "numpy"),
         ("pkg_resources.DistributionNotFound", "The 'six' distribution was not found", "six"),
         ("ModuleNotFoundError", "No module named 'shop.prices'", None),

@@ -118,6 +118,25 @@ def test_a_requirement_comes_into_a_list_in_the_style_of_its_neighbours() -> Non
     assert '["flask>=3.0", "jinja2", "requests"]' in added("setup.py", SETUP_PY, "jinja2", "")
 
 
+def test_a_project_without_requirements_gets_its_first_one() -> None:
+    bare = '[project]\nname = "k"\nauthors = [\n  {name = "a"},\n]\n\n# how it is built\n[tool.x]\ny = 1\n'
+    after = added("pyproject.toml", bare, "click", ">=8")
+    assert tomllib.loads(after)["project"]["dependencies"] == ["click>=8"]
+    assert '\n]\ndependencies = ["click>=8"]\n\n# how' in after
+    for text in ('[project]\nname = "k"', '[project]\r\nname = "k"\r\n'):
+        after = added("pyproject.toml", text, "click", "")
+        assert tomllib.loads(after.replace("\r\n", "\n"))["project"]["dependencies"] == ["click"]
+    setup = "from setuptools import setup\n\nsetup(\n    name='k',\n    py_modules=['k'],\n)\n"
+    assert "setup(\n    install_requires=[\"click\"],\n    name='k',\n" in added(
+        "setup.py", setup, "click", ""
+    )
+    short = "setup(name='k')\n"
+    assert (
+        added("setup.py", short, "click", "") == "setup(install_requires=[\"click\"], name='k')\n"
+    )
+    assert read_manifest("setup.py", "setup(**options)\n") is None
+
+
 def test_a_requirement_gets_a_line_of_its_own() -> None:
     assert added("requirements.txt", "flask==3\n", "click", "==8") == "flask==3\nclick==8\n"
     assert added("requirements.txt", "b\na", "click", "==8") == "b\na\nclick==8\n"

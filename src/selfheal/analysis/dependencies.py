@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from selfheal.analysis.model import Comparison, DetectionData, Findings
+from selfheal.analysis.moved_names import MOVES
 from selfheal.analysis.promises import Pin
 from selfheal.artifacts import Anomaly
 from selfheal.artifacts.anomalies import Detector
@@ -31,8 +33,9 @@ _OF_IMPORTS = {
 }
 _NAMED = re.compile(
     r"No module named ['\"](?P<missing>[\w.]+)"
-    r"|cannot import name .*? from (?:partially initialized module )?['\"](?P<source>[\w.]+)"
-    r"|module ['\"](?P<module>[\w.]+)['\"] has no attribute"
+    r"|cannot import name ['\"]?(?P<name>\w*).*? from "
+    r"(?:partially initialized module )?['\"](?P<source>[\w.]+)"
+    r"|module ['\"](?P<module>[\w.]+)['\"] has no attribute ['\"]?(?P<attribute>\w*)"
     r"|(?:The ['\"]|distribution |package )(?P<distribution>[\w.-]+)"
 )
 
@@ -43,18 +46,21 @@ def missing_package(
     """The package that an error of the import system is about; None for all other errors.
 
     A module that lies in the service's own code (a frame's path names its folder or
-    file) is a fault of that code, not of a dependency.
+    file) is a fault of that code, not of a dependency; so is a name that the standard
+    library never had.
     """
     name = (exception_type or "").rpartition(".")[2]
     found = _NAMED.search(message or "")
-    package = next((one for one in found.groups() if one), None) if found else None
-    if name == "AttributeError":
-        package = found.group("module") if found else None
-    elif name not in _OF_IMPORTS:
+    if found is None or (name != "AttributeError" and name not in _OF_IMPORTS):
         return None
+    where = found["module"] if name == "AttributeError" else found["source"] or found["module"]
+    package = where or (found["missing"] or found["distribution"] if name in _OF_IMPORTS else None)
     if package is None:
         return None
     top = package.partition(".")[0]
+    gone = found["name"] or found["attribute"]
+    if gone and top in sys.stdlib_module_names and (where, gone) not in MOVES:
+        return None
     return None if top in _own(frames) else top
 
 

@@ -14,7 +14,7 @@ _LEADING = ("error", "performance", "behavioral")
 def join_causes(causes: Iterable[Cause], anomalies: Sequence[Anomaly]) -> list[Cause]:
     """Causes with each root named once; every anomaly is in one of them.
 
-    Errors raised at the same place are one cause, and an error that follows from another
+    Errors raised at the same place are one cause, as is what one library lacks, and an error that follows from another
     in the same sessions joins that one. A change of behaviour joins the error
     or slowness that shares its traces or its guilty commit and operation. An anomaly
     that no analysis took up is given a cause that says so. A cause that convicts nobody
@@ -43,6 +43,8 @@ def _same_root(one: Cause, other: Cause) -> bool:
     if one.kind == other.kind == "error":
         follows = one.evidence.get("fingerprint") in other.evidence.get("follows_fingerprints", ())
         return follows or (_place(one) is not None and _place(one) == _place(other))
+    if one.kind == other.kind == "dependency":
+        return _told_of(one) == _told_of(other)
     if other.kind != "behavioral":
         return False
     if other.evidence.get("follows_errors") and one.kind == "error":
@@ -55,6 +57,12 @@ def _place(cause: Cause) -> tuple[str, str, int, str] | None:
         return None
     first = cause.locations[0]
     return first.file, first.function, first.line, str(cause.evidence.get("exception_type"))
+
+
+def _told_of(cause: Cause) -> list[object]:
+    """What is wrong with which library, at which line of the manifest."""
+    told = ("problem", "distribution", "module", "manifest", "manifest_line", "message")
+    return [cause.evidence.get(name) for name in told]
 
 
 def _culprit(cause: Cause) -> tuple[str, str] | None:

@@ -71,7 +71,7 @@ def explain_dependency(anomaly: Anomaly, span: CodeRange, config: DiagnoseConfig
     module = str(evidence.get("package") or "")
     distribution = _normal(str(evidence.get("name") or DISTRIBUTIONS.get(module, module)))
     manifest, line, wanted = _wanted(span, distribution, evidence)
-    imports = list(_imports(span, module or distribution.replace("-", "_")))
+    imports = _imports(span, module or distribution.replace("-", "_"), evidence)
     suspects = _suspects(span, distribution, module, config.max_suspects)
     installed = evidence.get("installed")
     problem = _problem(evidence, wanted)
@@ -180,17 +180,36 @@ def _manifest_location(
         )
 
 
-def _imports(span: CodeRange, module: str) -> Iterator[Location]:
+def _imports(span: CodeRange, module: str, evidence: Mapping[str, object]) -> list[Location]:
+    """Where code imports the module: first where the error came up, and what it misses."""
+    gone = re.search(r"cannot import name ['\"](\w+)", str(evidence.get("message") or ""))
+    found = []
     for file, names in sorted(span.index.imports.items()):
         origins = [origin for origin in names.values() if f"{origin}.".startswith(f"{module}.")]
         if not origins or is_test(file):
             continue
         lines = span.sources.get(file, "").split("\n")
         shape = re.compile(rf"\s*(?:from|import)\s+{re.escape(module)}\b")
-        line = next((n for n, text in enumerate(lines, 1) if shape.match(text)), 1)
-        yield Location(
+        places = [number for number, text in enumerate(lines, 1) if shape.match(text)]
+        traced = _traced(evidence, file)
+        missed = [n for n in places if gone and re.search(rf"\b{gone[1]}\b", lines[n - 1])]
+        hit = next((n for n in places if n in traced), None)
+        line = hit or next(iter([*missed, *places]), 1)
+        location = Location(
             file=file, line=line, function=MODULE, score=0.5, reasons=[f"imports {origins[0]}"]
         )
+        found.append((hit is None, not missed, location))
+    return [location for *_, location in sorted(found, key=lambda each: each[:2])]
+
+
+def _traced(evidence: Mapping[str, object], file: str) -> set[int]:
+    """The lines of a file in the traceback, wherever production has the file."""
+    frames = evidence.get("frames")
+    return {
+        int(frame.get("line") or 0)
+        for frame in (frames if isinstance(frames, list) else ())
+        if f"/{frame.get('file')}".endswith(f"/{file}")
+    }
 
 
 def _suspects(span: CodeRange, distribution: str, module: str, limit: int) -> list[SuspectCommit]:

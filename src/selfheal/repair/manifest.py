@@ -19,7 +19,7 @@ from typing import Any, Literal
 from selfheal.artifacts.model import Model
 from selfheal.codebase.requirements import is_manifest
 from selfheal.repair.edit import Splice
-from selfheal.repair.source import parse
+from selfheal.repair.source import Source, parse
 
 Form = Literal["lines", "array", "table", "indented"]
 
@@ -49,7 +49,11 @@ class Stated(Model):
 
 
 class Manifest(Model):
-    """The requirements of a file in their order; `opening` is where a list of them begins."""
+    """The requirements of a file in their order; `opening` is where a list of them begins.
+
+    A file that could have a list and has none is told by `around`: what stands before and
+    behind the first requirement then.
+    """
 
     path: str
     text: str
@@ -57,6 +61,7 @@ class Manifest(Model):
     stated: list[Stated]
     opening: int
     closing: int
+    around: tuple[str, str] | None = None
 
     def of(self, name: str) -> Stated | None:
         """The requirement of a distribution, whatever way its name is written."""
@@ -111,6 +116,9 @@ def with_requirement(manifest: Manifest, name: str, specifier: str) -> Splice | 
     if len(stated) > 1 and names == sorted(names):
         place = next((n for n, each in enumerate(names) if each > normal(name)), len(stated))
     written = _written(manifest, name, specifier)
+    if manifest.around is not None:
+        at, (before, after) = manifest.opening, manifest.around
+        return Splice(path=manifest.path, start=at, stop=at, text=f"{before}{written}{after}")
     newline = "\r\n" if "\r\n" in manifest.text else "\n"
     if manifest.form == "array":
         return _into_array(manifest, place, written)
@@ -216,6 +224,8 @@ def _project(path: str, text: str, project: dict[str, Any]) -> Manifest | None:
     if "dependencies" in project.get("dynamic", ()):
         return None
     table = _table(text, "project")
+    if table is not None and "dependencies" not in project:
+        return _without_list(path, text, table)
     found = _DEPENDENCIES.search(text, *table) if table else None
     if found is None:
         return None
@@ -227,6 +237,20 @@ def _project(path: str, text: str, project: dict[str, Any]) -> Manifest | None:
         return None
     return Manifest(
         path=path, text=text, form="array", stated=stated, opening=found.end(), closing=closing
+    )
+
+
+def _without_list(path: str, text: str, table: tuple[int, int]) -> Manifest | None:
+    """PEP 621's table without requirements: they would stand at its end."""
+    lines = text[table[0] : table[1]].splitlines(keepends=True)
+    while lines and (not lines[-1].strip() or lines[-1].lstrip().startswith("#")):
+        lines.pop()
+    at = table[0] + len("".join(lines))
+    newline = "\r\n" if "\r\n" in text else "\n"
+    lead = "" if text[:at].endswith("\n") else newline
+    around = (f"{lead}dependencies = [", f"]{newline}")
+    return Manifest(
+        path=path, text=text, form="array", stated=[], opening=at, closing=at, around=around
     )
 
 
@@ -305,6 +329,8 @@ def _setup_py(path: str, text: str) -> Manifest | None:
         if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "setup"
     ]
     lists = [word.value for call in calls for word in call.keywords if word.arg == "install_requires"]  # fmt: skip
+    if source is not None and len(calls) == 1 and not lists:
+        return _without_keyword(path, source, calls[0])
     if source is None or len(lists) != 1 or not isinstance(lists[0], ast.List):
         return None
     stated = []
@@ -318,6 +344,19 @@ def _setup_py(path: str, text: str) -> Manifest | None:
     return Manifest(
         path=path, text=text, form="array", stated=stated, opening=start + 1, closing=stop - 1
     )
+
+
+def _without_keyword(path: str, source: Source, call: ast.Call) -> Manifest | None:
+    """A call of ``setup`` without requirements: they would be its first keyword."""
+    if not call.keywords or any(word.arg is None for word in call.keywords):
+        return None
+    at = source.span(call.keywords[0])[0]
+    lead = source.text[source.line_start(call.keywords[0].lineno) : at]
+    gap = f"{source.newline}{lead}" if not lead.strip() else " "
+    return Manifest(
+        path=path, text=source.text, form="array", stated=[], opening=at, closing=at,
+        around=("install_requires=[", f"],{gap}"),
+    )  # fmt: skip
 
 
 def _lines(path: str, text: str, start: int, stop: int) -> Iterator[Stated]:

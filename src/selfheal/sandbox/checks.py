@@ -72,12 +72,17 @@ def suite_check(
     """Whether the suite lost nothing beside what it lacks without the patch.
 
     `known` is the suite without the patch, `fresh` are the tests that failed only with it;
-    `broken` of them are held against it, the others do not fail every time.
+    `broken` of them are held against it, the others do not fail every time. Tests in files
+    that could not be collected before did not pass then: those that fail are told, and held
+    against the patch where they are not the fewer ones.
     """
     name = "suite"
     ran = {*suite.passed, *suite.failed, *suite.errors, *suite.skipped}
     lost = sorted(set(known.passed) - ran)
     unsteady = sorted(set(fresh) - set(broken))
+    collected_now = [test for test in broken if _file(test) in known.broken]
+    well = sum(_file(test) in known.broken for test in suite.passed)
+    broken = [test for test in broken if test not in collected_now]
     counts = {
         "passed": len(suite.passed) + len(unsteady),
         "skipped": len(suite.skipped),
@@ -86,6 +91,11 @@ def suite_check(
     }
     if broken:
         why = f"{len(broken)} tests fail that passed before: {listed(broken)}"
+    elif len(collected_now) > well:
+        why = (
+            f"{len(collected_now)} of {len(collected_now) + well} tests of files that could not "
+            f"be collected before fail: {listed(collected_now)}"
+        )
     elif lost:
         why = f"{len(lost)} tests are no longer run: {listed(lost)}"
     elif not suite.passed:
@@ -94,10 +104,18 @@ def suite_check(
         why = f"{counts['passed']} tests pass, no new failure"
         if counts["known_failures"]:
             why += f", {counts['known_failures']} failed before and still do"
+        if collected_now:
+            why += f", fail in files that could not be collected before: {listed(collected_now)}"
         if unsteady:
             why += f", flaky: {listed(unsteady)}"
         return Check(name=name, verdict="passed", summary=why, counts=counts)
     return Check(name=name, verdict="failed", summary=why, counts=counts)
+
+
+def _file(test: str) -> str | None:
+    """The file of a test of it; None for a file."""
+    file, separator, _ = test.partition("::")
+    return file if separator else None
 
 
 def shuffled_check(suite: SuiteResult, wanted: int) -> Check:

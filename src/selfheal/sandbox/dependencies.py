@@ -8,6 +8,7 @@ and after it; and the requirement has to fit the version that is there.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,8 @@ def _offered(problem: Problem, environment: Environment, *, ask_index: bool) -> 
     contradicted = [who for who, each in environment.demands(name) if not contains(each, version or "")]  # fmt: skip
     if (module and environment.provides(module)) or (version and not contradicted) or not name:
         return environment
+    if module.partition(".")[0] in sys.stdlib_module_names:
+        return environment  # It comes with Python; an index has nothing to offer.
     if not ask_index:
         note = f"{name} is not installed, and fix.index keeps the index from being asked"
         return environment.model_copy(update={"notes": [note]})

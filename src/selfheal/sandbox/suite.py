@@ -211,6 +211,7 @@ def _command(
     elif coverage:
         note = "coverage needs a command of the form python -m pytest"
     options = ["-p", "no:cacheprovider", "-o", "junit_family=xunit1", "--color=no"]
+    options.append("--continue-on-collection-errors")
     return [*command, *options, f"--junitxml={report / 'junit.xml'}", *select], note
 
 
@@ -346,13 +347,16 @@ def _node_id(case: ElementTree.Element, folder: Path) -> str:
     """``file::Class::name`` from the ``file``, ``classname`` and ``name`` of an xunit1 report.
 
     Of a test that a class inherits, `file` is where it is written, and the class's own file
-    is the one in `folder` that its dotted name begins with.
+    is the one in `folder` that its dotted name begins with. A file that could not be collected
+    is called by its path.
     """
     name, owner = case.get("name", ""), case.get("classname", "")
     file = case.get("file")
     if not file:
         return f"{owner.replace('.', '/')}::{name}" if owner else name
     module = file.removesuffix(".py").replace("/", ".").replace(os.sep, ".")
+    if not owner and name == module:
+        return file
     if owner != module and not owner.startswith(f"{module}."):
         parts = owner.split(".")
         for length in range(len(parts), 0, -1):

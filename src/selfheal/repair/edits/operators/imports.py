@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from itertools import product
 
+from selfheal.analysis.moved_names import MOVES
 from selfheal.repair.edit import Splice
 from selfheal.repair.edits.kinds import EMPTY
 from selfheal.repair.edits.model import Draft, Operator, OperatorExample
@@ -39,33 +40,6 @@ _HOMES: dict[str, str] = {
     for name in names.split()
 }  # fmt: skip
 
-# (module, name) → (module, name): moves and renamings that releases of Python and of
-# widely used packages announced in their change logs.
-_MOVES: dict[tuple[str, str], tuple[str, str]] = {
-    **{("collections", name): ("collections.abc", name) for name in ["Mapping", "MutableMapping", "Sequence", "MutableSequence", "Iterable", "Iterator", "Callable", "Hashable", "Set", "MutableSet", "Sized", "Container", "Generator", "Coroutine", "Awaitable", "KeysView", "ValuesView", "ItemsView", "ByteString"]},
-    ("fractions", "gcd"): ("math", "gcd"), ("time", "clock"): ("time", "perf_counter"),
-    ("inspect", "getargspec"): ("inspect", "getfullargspec"), ("cgi", "escape"): ("html", "escape"),
-    ("cgi", "parse_qs"): ("urllib.parse", "parse_qs"), ("string", "letters"): ("string", "ascii_letters"),
-    ("base64", "encodestring"): ("base64", "encodebytes"), ("base64", "decodestring"): ("base64", "decodebytes"),
-    ("json", "JSONDecodeError"): ("json.decoder", "JSONDecodeError"), ("urllib", "quote"): ("urllib.parse", "quote"),
-    ("urllib", "urlencode"): ("urllib.parse", "urlencode"), ("urllib", "unquote"): ("urllib.parse", "unquote"),
-    ("urllib", "urlopen"): ("urllib.request", "urlopen"), ("itertools", "izip"): ("builtins", "zip"),
-    ("typing", "io"): ("typing", "IO"), ("asyncio", "coroutine"): ("types", "coroutine"),
-    ("importlib", "find_loader"): ("importlib.util", "find_spec"), ("locale", "format"): ("locale", "format_string"),
-    ("xml.etree", "cElementTree"): ("xml.etree", "ElementTree"), ("jinja2", "Markup"): ("markupsafe", "Markup"),
-    ("jinja2", "escape"): ("markupsafe", "escape"), ("flask", "Markup"): ("markupsafe", "Markup"),
-    ("flask", "escape"): ("markupsafe", "escape"), ("werkzeug.urls", "url_quote"): ("urllib.parse", "quote"),
-    ("werkzeug", "secure_filename"): ("werkzeug.utils", "secure_filename"),
-    ("scipy.misc", "comb"): ("scipy.special", "comb"), ("scipy.integrate", "simps"): ("scipy.integrate", "simpson"),
-    ("scipy.integrate", "trapz"): ("scipy.integrate", "trapezoid"), ("numpy", "product"): ("numpy", "prod"),
-    ("numpy", "float"): ("numpy", "float64"), ("numpy", "int"): ("numpy", "int64"), ("numpy", "bool"): ("numpy", "bool_"),
-    ("numpy", "trapz"): ("numpy", "trapezoid"), ("django.utils.encoding", "force_text"): ("django.utils.encoding", "force_str"),
-    ("django.utils.translation", "ugettext"): ("django.utils.translation", "gettext"),
-    ("django.core.urlresolvers", "reverse"): ("django.urls", "reverse"), ("pkg_resources", "parse_version"): ("packaging.version", "parse"),
-    ("distutils.version", "LooseVersion"): ("packaging.version", "Version"), ("distutils.version", "StrictVersion"): ("packaging.version", "Version"),
-    ("pydantic", "BaseSettings"): ("pydantic_settings", "BaseSettings"), ("sklearn.externals", "joblib"): ("", "joblib"),
-}  # fmt: skip
-
 
 def missing_import(site: Site) -> Iterator[Draft]:
     """A module or a well-known name that is used and not imported."""
@@ -82,16 +56,16 @@ def missing_import(site: Site) -> Iterator[Draft]:
 def moved_name(site: Site) -> Iterator[Draft]:
     """An import, or an attribute of a module, that has another place in newer versions."""
     node, source = site.statement, site.source
-    if isinstance(node, ast.ImportFrom) and len(node.names) == 1 and node.level == 0:
-        given = node.names[0]
-        move = _MOVES.get((node.module or "", given.name))
-        if move is not None:
-            renamed = given.asname or (given.name if move[1] != given.name else None)
-            new = _import_line(move, renamed)
-            wrong = f"imports `{given.name}` from where newer versions do not have it"
+    if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+        lines = _moved_imports(node)
+        if lines is not None:
+            names = ", ".join(f"`{each.name}`" for each in node.names if _move(node, each))
+            wrong = f"imports {names} from where newer versions do not have it"
             indent, unit, end = source.indent(node), source.unit, source.newline
+            new = f"{end}{indent}".join(lines)
+            tried = f"{end}{indent}{unit}".join(lines)
             both = (
-                f"try:{end}{indent}{unit}{new}{end}{indent}except ImportError:{end}"
+                f"try:{end}{indent}{unit}{tried}{end}{indent}except ImportError:{end}"
                 f"{indent}{unit}{source.segment(node)}"
             )
             yield Draft((source.replace(node, new),), 0.9, wrong)
@@ -99,7 +73,7 @@ def moved_name(site: Site) -> Iterator[Draft]:
     for attribute in site.of(ast.Attribute):
         assert isinstance(attribute, ast.Attribute)
         base = site.text(attribute.value)
-        move = _MOVES.get(({"np": "numpy"}.get(base, base), attribute.attr))
+        move = MOVES.get(({"np": "numpy"}.get(base, base), attribute.attr))
         if move is None or not move[0]:
             continue
         wrong = f"uses `{base}.{attribute.attr}`, which newer versions do not have"
@@ -110,10 +84,27 @@ def moved_name(site: Site) -> Iterator[Draft]:
             yield Draft(splices, 1.0, wrong)
 
 
-def _import_line(move: tuple[str, str], name: str | None) -> str:
-    module, new = move
-    tail = f" as {name}" if name and name != new else ""
-    return f"from {module} import {new}{tail}" if module else f"import {new}{tail}"
+def _move(node: ast.ImportFrom, given: ast.alias) -> tuple[str, str] | None:
+    return MOVES.get((node.module or "", given.name))
+
+
+def _moved_imports(node: ast.ImportFrom) -> list[str] | None:
+    """The lines that import the same names from where they are now; None where none has moved."""
+    stay = [each for each in node.names if _move(node, each) is None]
+    by_home: dict[str, list[str]] = {}
+    for given in node.names:
+        if (move := _move(node, given)) is not None:
+            name = given.asname or (given.name if move[1] != given.name else None)
+            tail = f" as {name}" if name and name != move[1] else ""
+            by_home.setdefault(move[0], []).append(f"{move[1]}{tail}")
+    if not by_home:
+        return None
+    kept = [f"{each.name} as {each.asname}" if each.asname else each.name for each in stay]
+    lines = [f"from {node.module} import {', '.join(kept)}"] if kept else []
+    return lines + [
+        f"from {home} import {', '.join(names)}" if home else f"import {', '.join(names)}"
+        for home, names in by_home.items()
+    ]
 
 
 def declared(site: Site) -> Iterator[Draft]:
@@ -249,6 +240,7 @@ OPERATORS = (
         moved_name,
         (
             OperatorExample("from collections import Mapping\n\n\ndef f(a):\n    return isinstance(a, Mapping)\n", "from collections.abc import Mapping\n\n\ndef f(a):\n    return isinstance(a, Mapping)\n", 1),
+            OperatorExample("from collections import Mapping, OrderedDict as O, Sized\n\n\ndef f(a):\n    return isinstance(a, (O, Mapping, Sized))\n", "from collections import OrderedDict as O\nfrom collections.abc import Mapping, Sized\n\n\ndef f(a):\n    return isinstance(a, (O, Mapping, Sized))\n", 1),
             OperatorExample("import time\n\n\ndef f():\n    return time.clock()\n", "import time\n\n\ndef f():\n    return time.perf_counter()\n", 5),
         ),
         fits={"AssertionError": 0.3},
