@@ -18,7 +18,7 @@ from benchmarks.healing.fault_classes import ERRORS
 from benchmarks.healing.faults import Fault, FaultClass, compiles, faults_of
 from benchmarks.healing.libraries import Library, Unavailable, fetch
 from benchmarks.healing.loop import Outcome, grade, run_loop, tests_of
-from benchmarks.healing.other_kinds import OtherCase, run_other
+from benchmarks.healing.other_kinds import UNNOTICED, OtherCase, run_other
 from benchmarks.healing.services import run_shop, shop_cases
 from benchmarks.healing.worlds import World, commit_history, write
 
@@ -216,7 +216,9 @@ def run_others(
 ) -> None:
     for number, case in enumerate(cases, 1):
         with _folder(keep, f"{case.kind}-{number:02d}") as folder:
-            told(run_other(case, folder, settings.seconds))
+            outcome = run_other(case, folder, settings.seconds)
+            if outcome.result != UNNOTICED:
+                told(outcome)
 
 
 def by_name(names: Sequence[str], known: Mapping[str, Library]) -> list[Library]:

@@ -14,6 +14,7 @@ from benchmarks.healing.worlds import World
 from selfheal.repair.source import Function, Source
 
 _ENTRY = r"(?m)^(?P<before>[ \t]*(?::param (?:[\w\[\], .]+ )?|))(?P<name>\w+)(?= ?:| \()"
+_STYLE = r"(?m):param |^[ \t]*Args:[ \t]*$|^[ \t]*Parameters\n[ \t]*-+$"
 _DEFAULT = r"(?i)\bdefaults? (?:to|is|of|:) ?(?P<open>`{1,2}|)(?P<value>-?\d+|True|False|'[^']*'|\"[^\"]*\")"
 
 
@@ -57,7 +58,7 @@ def _parameters(function: Function) -> list[str]:
 
 def _old_names(source: Source, function: Function) -> Iterator[Drift]:
     told = _docstring(source, function)
-    if told is None or function.args.kwarg is not None:
+    if told is None or function.args.kwarg is not None or not re.search(_STYLE, told[1]):
         return
     start, text = told
     for match in re.finditer(_ENTRY, text):

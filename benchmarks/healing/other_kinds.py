@@ -25,6 +25,8 @@ from selfheal.repair.source import Source
 
 # So many faults of the function are planted to see whether the new tests notice them.
 MUTANTS, LEAST_NOTICED = 6, 0.5
+# The result where no shown test notices what was planted: no case.
+UNNOTICED = "unnoticed"
 # Distributions by the module that is imported; the environment of the campaign has them.
 FOREIGN = {"yaml": "pyyaml", "networkx": "networkx", "git": "gitpython", "structlog": "structlog"}
 REQUIREMENT_LOG = """
@@ -191,12 +193,13 @@ def _run_document(case: OtherCase, folder: Path, outcome: Outcome, seconds: floa
 
 
 def _told_alike(healed: str, original: str, case: OtherCase) -> bool:
-    """Whether the function's documents are as they were, but for spaces."""
+    """Whether the function's documents are as they were, but for spaces and kinds of quotes."""
     texts = []
     for text in (healed, original):
         source = Source(case.file, text)
         found = [each for each in source.functions() if each.name == case.function]
-        texts.append([" ".join((ast.get_docstring(each) or "").split()) for each in found])
+        told = [(ast.get_docstring(each) or "").replace("'", '"') for each in found]
+        texts.append([" ".join(each.split()) for each in told])
     return texts[0] == texts[1]
 
 
@@ -272,7 +275,9 @@ def _moved_names(world: World, known: frozenset[str]) -> Iterator[OtherCase]:
 
 def _run_moved(case: OtherCase, folder: Path, outcome: Outcome, seconds: float) -> None:
     repository, report = folder / "repository", folder / "junit.xml"
-    tests_of(repository, report, case.world.seconds)
+    if not (tests_of(repository, report, case.world.seconds) or frozenset()) - case.known:
+        outcome.result = UNNOTICED
+        return
     run_loop(repository, report, folder / "artifacts", outcome, seconds)
     if outcome.patch:
         grade(case.world, repository, case.known, outcome, case.world.seconds)

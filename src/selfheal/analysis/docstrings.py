@@ -98,8 +98,8 @@ def entries(
         return []
     begun, stop = read.span(first)
     text = read.text
-    # Escapes would move what is read away from what is written.
-    if "\\" in text[begun:stop]:
+    # Escapes would move what is read away from what is written; a raw text has none.
+    if "\\" in text[begun:stop] and text[begun] not in "rR":
         return []
     found = [*_google(text, begun, stop), *_numpy(text, begun, stop), *_rest(text, begun, stop)]
     names = [entry.name for entry in found]

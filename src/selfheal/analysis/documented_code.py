@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from selfheal.analysis.docstrings import Entry, entries
+from selfheal.analysis.renamed_parameters import present_name
 from selfheal.analysis.signatures import (
     MISSING,
     Function,
@@ -42,6 +43,7 @@ Drift = Literal[
 ]
 # Of examples only running them tells (`selfheal.sandbox.examples`).
 EXAMPLE: Drift = "example not as told"
+OMITTED: Drift = "parameter not in docstring"
 
 _CONSTANT = r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*"
 _NUMBER = r"-?\d(?:[\d_,]*\d)?(?:\.\d+)?"
@@ -146,14 +148,18 @@ def _docstring(
     kept = [entry for entry in told if entry.name in signature.parameters]
     gone = [entry for entry in told if entry.name not in signature.parameters]
     new = [name for name in signature.parameters if name not in named]
-    if len(gone) == len(new) == 1:
-        yield _renamed(module, gone[0], new[0], signature, holder.name)
-    elif kept and isinstance(holder, Function):
-        # A class may tell of what its other methods take; a function only of its own.
-        for entry in gone:
-            where = (entry.start, entry.stop)
-            nothing = "no such parameter"
-            yield _claim(module, "parameter not in code", entry, holder.name, nothing, where, "")
+    for entry in gone:
+        now = present_name(entry.name, [each.name for each in told], list(signature.parameters))
+        if now is not None:
+            yield _renamed(module, entry, now, signature, holder.name)
+        elif kept and isinstance(holder, Function):
+            # A class may tell of what its other methods take; a function only of its own.
+            # What one of several others may be called now is not for a program to take out.
+            where, nothing = (entry.start, entry.stop), "no such parameter"
+            written = None if new else ""
+            yield _claim(
+                module, "parameter not in code", entry, holder.name, nothing, where, written
+            )  # fmt: skip
     for entry in kept:
         yield from _default(module, entry, signature, holder.name)
     if not gone and len(new) == 1 and len(kept) > 1:
@@ -177,7 +183,7 @@ def _claim(
     subject: str,
     actual: str,
     where: tuple[int, int],
-    replacement: str,
+    replacement: str | None,
     *,
     told: str | None = None,
     name: str | None = None,
@@ -223,7 +229,7 @@ def _added(
     last = max(before, key=lambda entry: entry.stop)
     written = last.like(module.read.text, name, *facts_of(module, function, name))
     yield _claim(
-        module, "parameter not in docstring", last, subject, name, (last.stop, last.stop),
+        module, OMITTED, last, subject, name, (last.stop, last.stop),
         written, told="nothing", name=name,
     )  # fmt: skip
 

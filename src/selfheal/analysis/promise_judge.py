@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import get_args
 
 from selfheal.analysis.documentation import DETECTOR
-from selfheal.analysis.documented_code import Drift
+from selfheal.analysis.documented_code import Claim, Drift
 from selfheal.analysis.model import Judgement
 from selfheal.analysis.promises import METHODS, DocumentedOperation, Promises, alike, parts
 from selfheal.artifacts import Anomaly
@@ -73,10 +73,12 @@ def contradictions(promises: Promises, shown: Iterable[str] = ()) -> list[str]:
             for step, there in steps
             if not there and step not in known
         }
-    found |= {
-        f"{each.file}: {each.drift}: {each.name} of {each.subject}" for each in promises.claims
-    }
-    return sorted(found)
+    return sorted(found | set(map(in_words, promises.claims)))
+
+
+def in_words(claim: Claim) -> str:
+    """A claim as `contradictions` tells of it."""
+    return f"{claim.file}: {claim.drift}: {claim.name} of {claim.subject}"
 
 
 def told_of_code(promises: Promises) -> list[str]:

@@ -42,7 +42,7 @@ def modules_of(texts: Mapping[str, str]) -> Iterator[Module]:
 
 
 def signature_of(module: Module, function: Function) -> Signature:
-    """A function's parameters without ``self``; `open` where it takes any keyword."""
+    """A function's parameters without ``self`` and ``cls``; `open` where it takes any keyword."""
     arguments = function.args
     every = _own(function)
     defaults = _defaults(function)
@@ -57,7 +57,7 @@ def signature_of(module: Module, function: Function) -> Signature:
 
 def _own(function: Function) -> list[ast.arg]:
     every = [*function.args.posonlyargs, *function.args.args]
-    return every[1:] if every and every[0].arg == "self" else every
+    return every[1:] if every and every[0].arg in ("self", "cls") else every
 
 
 def _defaults(function: Function) -> dict[str, ast.expr]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from selfheal.analysis.documented_code import EXAMPLE
+from selfheal.analysis.documented_code import EXAMPLE, OMITTED
 from selfheal.analysis.promise_judge import (
     contradictions,
+    in_words,
     judge_promises,
     shown_by,
     told_of_code,
@@ -50,7 +51,11 @@ def _judged(own: list[Anomaly], before: Promises, after: Promises) -> Check:
     still = [judge_promises(each, after) for each in fired]
     remaining = [each.reason for each in still if each.state != "quiet"]
     shown = {name for each in own for name in shown_by(each)}
-    new = sorted(set(contradictions(after, shown)) - set(contradictions(before, shown)))
+    new = sorted(
+        set(contradictions(after, shown))
+        - set(contradictions(before, shown))
+        - _noticed_now(before, after)
+    )
     lost = sorted(set(told_of_code(before)) - set(told_of_code(after)))
     counts = {"fired_before": len(fired), "fire_after": len(remaining)}
     verdict: CheckVerdict = "failed"
@@ -67,6 +72,16 @@ def _judged(own: list[Anomaly], before: Promises, after: Promises) -> Check:
         told = judge_promises(fired[0], before).reason
         why = f"without it, {told}; with it, {still[0].reason}"
     return Check(name="detector", verdict=verdict, summary=why, counts=counts)
+
+
+def _noticed_now(before: Promises, after: Promises) -> set[str]:
+    """Parameters that a docstring passed over before: only beside sound entries is it noticed."""
+    unsound = {(each.file, each.subject) for each in before.claims}
+    return {
+        in_words(each)
+        for each in after.claims
+        if each.drift == OMITTED and (each.file, each.subject) in unsound
+    }
 
 
 def _promises(bench: Bench, commit: str, patch: str | None, *, run: bool) -> Promises:
