@@ -7,6 +7,7 @@ and grades the patch by what the loop does not see.
 from __future__ import annotations
 
 import ast
+import json
 import random
 import re
 import subprocess
@@ -25,7 +26,7 @@ from selfheal.repair.source import Source
 
 # So many faults of the function are planted to see whether the new tests notice them.
 MUTANTS, LEAST_NOTICED = 6, 0.5
-# The result where no shown test notices what was planted: no case.
+# The result where what was planted is no trouble after all: no case.
 UNNOTICED = "unnoticed"
 # Distributions by the module that is imported; the environment of the campaign has them.
 FOREIGN = {"yaml": "pyyaml", "networkx": "networkx", "git": "gitpython", "structlog": "structlog"}
@@ -114,7 +115,12 @@ def _run_untested(case: OtherCase, folder: Path, outcome: Outcome, seconds: floa
     telemetry.mkdir()
     use(case.world, repository, telemetry / "calls")
     keep_calls(telemetry / "calls", case.function)
-    covered(repository, telemetry / "coverage-1.0.json", case.world.seconds)
+    report = telemetry / "coverage-1.0.json"
+    covered(repository, report, case.world.seconds)
+    functions = json.loads(report.read_text())["files"][case.file]["functions"]
+    if functions[case.function]["executed_lines"]:
+        outcome.result = UNNOTICED
+        return
     run_loop(repository, telemetry, folder / "artifacts", outcome, seconds)
     if not outcome.patch:
         return

@@ -53,7 +53,7 @@ Way = tuple[str, Callable[[Any], Any], dict[str, Any] | None]
 WAYS: list[Way] = [
     ("bare", function, None),
     ("no recorder", decorated, None),
-    ("not sampled", decorated, {"first": 0, "rate": 0.0}),
+    ("not sampled", decorated, {"first": 0, "rate": 0.0, "kinds": 1}),
     ("defaults", decorated, {}),
     ("every call", decorated, {"rate": 1.0, "per_minute": 10**9, "folder_bytes": 10**12}),
 ]

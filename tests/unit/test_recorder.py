@@ -197,6 +197,15 @@ def test_the_first_calls_and_then_a_share_are_recorded(service: Any, tmp_path: P
     assert [call["calls"] for call in calls(tmp_path / "calls")] == [1, 2, 3]
 
 
+def test_the_first_call_of_a_kind_is_recorded_whenever_it_comes(
+    service: Any, tmp_path: Path
+) -> None:
+    install(["kiosk:total"], tmp_path / "calls", first=2, rate=0.0, kinds=2)
+    for lines in ([1], [1], [1], (1,), (1,), {1}, [1]):
+        service.total(lines)
+    assert [call["calls"] for call in calls(tmp_path / "calls")] == [1, 2, 4]
+
+
 def test_no_more_than_so_many_a_minute_are_recorded(service: Any, tmp_path: Path) -> None:
     install(["kiosk:total"], tmp_path / "calls", rate=1.0, per_minute=4)
     for _ in range(10):

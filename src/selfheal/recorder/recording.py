@@ -41,8 +41,9 @@ _busy = threading.local()
 class Options:
     """What is recorded, and how much of it.
 
-    Of each function of each process the `first` calls are recorded, then a share `rate`
-    (0–1) of them, and never more than `per_minute`. A record has at most `record_bytes`, a
+    Of each function of each process the `first` calls are recorded, the first of each of up
+    to `kinds` kinds (types of arguments, names of keywords), and a share `rate` (0–1) of the
+    others; never more than `per_minute`. A record has at most `record_bytes`, a
     file `file_bytes`, all files of the folder together `folder_bytes`. `secret_names` and
     `secret_texts` are kept back beside the usual ones (see `selfheal.recorder.redaction`).
     """
@@ -50,6 +51,7 @@ class Options:
     folder: str
     rate: float = 0.01
     first: int = 20
+    kinds: int = 30
     per_minute: int = 60
     limits: Limits = field(default_factory=Limits)
     record_bytes: int = 65_536
@@ -72,11 +74,13 @@ class Site:
         self._numbers = itertools.count(1)
         self.calls = self.unusable = self._used = 0
         self._since = 0.0
+        self._kinds: set[tuple[Any, ...]] = set()
 
-    def wanted(self, options: Options) -> bool:
+    def wanted(self, options: Options, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Count a call; whether it is to be recorded."""
         self.calls = next(self._numbers)
-        if self.calls > options.first and _chance.random() >= options.rate:
+        new = len(self._kinds) < options.kinds and self._is_new(args, kwargs)
+        if not new and self.calls > options.first and _chance.random() >= options.rate:
             return False
         if self.unusable >= UNUSABLE_AT_MOST:
             return False
@@ -85,6 +89,16 @@ class Site:
             self._since, self._used = now, 0
         self._used += 1
         return self._used <= options.per_minute
+
+    def _is_new(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Whether no call before had arguments of these types."""
+        kind = tuple(map(type, args))
+        if kwargs:
+            kind += (*kwargs, *map(type, kwargs.values()))
+        if kind in self._kinds:
+            return False
+        self._kinds.add(kind)
+        return True
 
 
 @dataclass
@@ -284,7 +298,7 @@ def _plain(function: Callable[..., Any], site: Site) -> Callable[..., Any]:
     @functools.wraps(function)
     def recorded(*args: Any, **kwargs: Any) -> Any:
         recorder = Switch.recorder
-        if recorder is None or not site.wanted(recorder.options):
+        if recorder is None or not site.wanted(recorder.options, args, kwargs):
             return function(*args, **kwargs)
         begun = recorder.begin(site, args, kwargs)
         try:
@@ -302,7 +316,7 @@ def _asynchronous(function: Callable[..., Any], site: Site) -> Callable[..., Any
     @functools.wraps(function)
     async def recorded(*args: Any, **kwargs: Any) -> Any:
         recorder = Switch.recorder
-        if recorder is None or not site.wanted(recorder.options):
+        if recorder is None or not site.wanted(recorder.options, args, kwargs):
             return await function(*args, **kwargs)
         begun = recorder.begin(site, args, kwargs)
         try:
