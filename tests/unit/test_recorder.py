@@ -206,6 +206,18 @@ def test_the_first_call_of_a_kind_is_recorded_whenever_it_comes(
     assert [call["calls"] for call in calls(tmp_path / "calls")] == [1, 2, 4]
 
 
+def test_a_share_that_falls_with_their_number_is_recorded_of_later_calls(
+    service: Any, tmp_path: Path
+) -> None:
+    install(["kiosk:total"], tmp_path / "calls", first=20, rate=0.001, per_minute=10_000)
+    for _ in range(2_000):
+        service.total([1])
+    later = [call["calls"] for call in calls(tmp_path / "calls") if call["calls"] > 20]
+    # 20 · (ln 2,000 - ln 20) = 92 are expected, of them 46 up to the 200th.
+    assert 40 < len(later) < 160
+    assert 15 < sum(number <= 200 for number in later) < 90
+
+
 def test_no_more_than_so_many_a_minute_are_recorded(service: Any, tmp_path: Path) -> None:
     install(["kiosk:total"], tmp_path / "calls", rate=1.0, per_minute=4)
     for _ in range(10):

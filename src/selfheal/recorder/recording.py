@@ -42,8 +42,8 @@ class Options:
     """What is recorded, and how much of it.
 
     Of each function of each process the `first` calls are recorded, the first of each of up
-    to `kinds` kinds (types of arguments, names of keywords), and a share `rate` (0–1) of the
-    others; never more than `per_minute`. A record has at most `record_bytes`, a
+    to `kinds` kinds (types of arguments, names of keywords), and of the others a share that
+    falls with their number, down to `rate` (0–1); never more than `per_minute`. A record has at most `record_bytes`, a
     file `file_bytes`, all files of the folder together `folder_bytes`. `secret_names` and
     `secret_texts` are kept back beside the usual ones (see `selfheal.recorder.redaction`).
     """
@@ -80,8 +80,10 @@ class Site:
         """Count a call; whether it is to be recorded."""
         self.calls = next(self._numbers)
         new = len(self._kinds) < options.kinds and self._is_new(args, kwargs)
-        if not new and self.calls > options.first and _chance.random() >= options.rate:
-            return False
+        if not new and self.calls > options.first:
+            share = options.rate and max(options.rate, options.first / self.calls)
+            if _chance.random() >= share:
+                return False
         if self.unusable >= UNUSABLE_AT_MOST:
             return False
         now = time.monotonic()
@@ -92,7 +94,7 @@ class Site:
 
     def _is_new(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Whether no call before had arguments of these types."""
-        kind = tuple(map(type, args))
+        kind: tuple[Any, ...] = tuple(map(type, args))
         if kwargs:
             kind += (*kwargs, *map(type, kwargs.values()))
         if kind in self._kinds:
