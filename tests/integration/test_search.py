@@ -215,6 +215,36 @@ def test_count():
     assert any("value.strip()" in text and "- 1" not in text for text in texts)
 
 
+def test_a_wrong_default_is_found_among_edits_that_only_fit_the_tests(tmp_path: Path) -> None:
+    code = """
+def camel(text, upper=False, *, gap="-"):
+    if upper:
+        return gap.join(part.title() for part in text.split("_"))
+    return text[0].lower() + camel(text)[1:]
+
+
+def narrow(text, gap=" "):
+    return camel(text, True, gap=gap)
+"""
+    suite = """
+from names import camel
+
+def test_upper():
+    assert camel("a_b") == "A-B"
+
+def test_more():
+    assert camel("one_two") == "One-Two"
+
+def test_given():
+    assert camel("a_b", True, gap="") == "AB"
+"""
+    files = {"names.py": code, "test_names.py": suite}
+    report, texts = searched(
+        tmp_path, files, "test_names.py::test_upper", "test_names.py::test_more", candidates=600
+    )
+    assert any("upper=True" in text for text in texts), report.told
+
+
 def test_a_fault_that_a_strategy_knows_stands_before_edits_that_hide_it(tmp_path: Path) -> None:
     code = "class Basket:\n    items = []\n    def put(self, item):\n        self.items.append(item)\n        return len(self.items)\n"
     suite = "from shop import Basket\n\ndef test_put():\n    assert Basket().put(1) == 1\n    assert Basket().put(2) == 1\n"

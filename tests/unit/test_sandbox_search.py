@@ -57,6 +57,18 @@ def test_a_body_on_the_line_of_its_def_is_a_body() -> None:
     assert plan.functions[0].source == "    def one(self): return 2\n"
 
 
+def test_another_literal_for_a_default_is_tried_by_exchanging_its_function() -> None:
+    planner = Planner({"box.py": SOURCE})
+    plan = planner.plan(edit("None", "0"))
+
+    assert plan.functions is not None
+    (change,) = plan.functions
+    assert change.defaults
+    assert change.source.startswith("def first(values, default=0):\n")
+    assert planner.plan(edit("None", "LIMIT")).functions is None
+    assert planner.plan(edit("None", "None, more=1")).functions is None
+
+
 @pytest.mark.parametrize("old", ["LIMIT = 3", "size = 1", "default=None", "@property", "def first"])
 def test_what_stands_outside_of_bodies_needs_an_import(old: str) -> None:
     plan = Planner({"box.py": SOURCE}).plan(edit(old, f"{old}  "))

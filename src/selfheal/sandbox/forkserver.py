@@ -84,10 +84,11 @@ class Ran(NamedTuple):
 
 
 class FunctionChange(NamedTuple):
-    """An outermost function with another body.
+    """An outermost function with another body, or with other literals for defaults.
 
     `lines` are those on which it may begin (its first decorator's, and its own); `source`
-    is all of it with the indentation of its file, `classes` the names around it.
+    is all of it with the indentation of its file, `classes` the names around it; `defaults`
+    says whether they change.
     """
 
     file: str
@@ -95,6 +96,7 @@ class FunctionChange(NamedTuple):
     lines: tuple[int, ...]
     source: str
     classes: tuple[str, ...] = ()
+    defaults: bool = False
 
 
 class Reply(NamedTuple):

@@ -6,6 +6,7 @@ Loaded there from its file, in the project's own interpreter, with the standard 
 from __future__ import annotations
 import __future__
 
+import ast
 import gc
 import types
 from collections.abc import Callable
@@ -37,24 +38,24 @@ def replace(change: dict[str, Any], live: dict[str, Live]) -> None:
 
     `change` has the `file`, the `name` and the possible first `lines` of the function, its
     new `source` with the indentation that it has in its file, and the `classes` around it.
-    Functions within it that live already (a decorator's wrapper) are changed too. Raises
-    Unfit where no such function lives or its closure is another.
+    Functions within it that live already (a decorator's wrapper) are changed too. Where
+    `defaults` is true, its parameters' defaults that are literals become those of `source`.
+    Raises Unfit where no such function lives or its closure is another.
     """
     own = live.get(change["file"], {})
     for old in own:
         if old.co_firstlineno in change["lines"] and old.co_name == change["name"]:
             _exchange(old, compiled(change, old), own)
+            if change["defaults"]:
+                for function in own[old]:
+                    _set_defaults(change, function)
             return
     raise Unfit("no such function lives")
 
 
 def compiled(change: dict[str, Any], old: types.CodeType) -> types.CodeType:
     """The code of the changed function, compiled inside of empty classes of the same names."""
-    heads = [f"{' ' * depth}class {name}:" for depth, name in enumerate(change["classes"])]
-    source = change["source"]
-    if not heads and source[:1] in " \t":
-        heads = ["if 1:"]
-    text = "\n".join([*heads, source])
+    text = _text(change)
     future = 0
     for name in __future__.all_feature_names:
         future |= old.co_flags & getattr(__future__, name).compiler_flag
@@ -62,6 +63,37 @@ def compiled(change: dict[str, Any], old: types.CodeType) -> types.CodeType:
     for name in [*change["classes"], change["name"]]:
         code = _inner(code, name)
     return code
+
+
+def _text(change: dict[str, Any]) -> str:
+    heads = [f"{' ' * depth}class {name}:" for depth, name in enumerate(change["classes"])]
+    source: str = change["source"]
+    if not heads and source[:1] in " \t":
+        heads = ["if 1:"]
+    return "\n".join([*heads, source])
+
+
+def _set_defaults(change: dict[str, Any], function: types.FunctionType) -> None:
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    nodes = (each for each in ast.walk(ast.parse(_text(change))) if isinstance(each, kinds))
+    arguments = next(each for each in nodes if each.name == change["name"]).args
+    old = function.__defaults__ or ()
+    if len(old) != len(arguments.defaults):
+        raise Unfit("it has another number of defaults")
+    if old:
+        pairs = zip(old, arguments.defaults)  # noqa: B905 (3.9)
+        function.__defaults__ = tuple(_value(node, value) for value, node in pairs)
+    for name, node in zip(arguments.kwonlyargs, arguments.kw_defaults):  # noqa: B905 (3.9)
+        if node is not None and function.__kwdefaults__ and name.arg in function.__kwdefaults__:
+            known = function.__kwdefaults__[name.arg]
+            function.__kwdefaults__[name.arg] = _value(node, known)
+
+
+def _value(node: ast.expr, otherwise: Any) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError):
+        return otherwise
 
 
 def _inner(code: types.CodeType, name: str) -> types.CodeType:

@@ -15,13 +15,17 @@ from selfheal.sandbox.search_model import Plan, Region
 
 
 class _Outer(NamedTuple):
-    """An outermost function: characters ``start:stop``, those of its body from `body` on."""
+    """An outermost function: characters ``start:stop``, those of its body from `body` on.
+
+    `defaults` are the characters of parameters' defaults that are literals.
+    """
 
     node: Function
     classes: tuple[str, ...]
     start: int
     body: int
     stop: int
+    defaults: tuple[tuple[int, int], ...] = ()
 
 
 class Planner:
@@ -41,7 +45,7 @@ class Planner:
             if outer is None:
                 whole = False
                 continue
-            whole = whole and splice.start >= outer.body
+            whole = whole and (splice.start >= outer.body or self._is_default(outer, splice))
             touched.setdefault((splice.path, outer.start), (outer, []))[1].append(splice)
             node = outer.node
             regions.add(Region(splice.path, first_line(node), node.end_lineno or node.lineno))
@@ -82,6 +86,16 @@ class Planner:
             self._outer[path] = list(_outermost(source, source.tree, ())) if source else None
         return self._outer[path]
 
+    def _is_default(self, outer: _Outer, splice: Splice) -> bool:
+        """Whether a splice makes another literal of a literal that is a parameter's default."""
+        text = self._sources[splice.path] or ""
+        for start, stop in outer.defaults:
+            if start <= splice.start and splice.stop <= stop:
+                return is_literal(
+                    text[start : splice.start] + splice.text + text[splice.stop : stop]
+                )
+        return False
+
     def _change(self, path: str, outer: _Outer, splices: list[Splice]) -> FunctionChange:
         text = self._sources[path] or ""
         moved = [
@@ -92,7 +106,17 @@ class Planner:
         ]
         lines = sorted({first_line(outer.node), outer.node.lineno})
         source = spliced(text[outer.start : outer.stop], moved)
-        return FunctionChange(path, outer.node.name, tuple(lines), source, outer.classes)
+        in_head = any(each.start < outer.body for each in splices)
+        return FunctionChange(path, outer.node.name, tuple(lines), source, outer.classes, in_head)
+
+
+def is_literal(text: str) -> bool:
+    """Whether an expression has a value without anything being run, as in ``ast.literal_eval``."""
+    try:
+        ast.literal_eval(text)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return False
+    return True
 
 
 def qualified(name: str, classes: Sequence[str]) -> str:
@@ -151,7 +175,11 @@ def _outermost(source: Source, node: ast.AST, classes: tuple[str, ...]) -> Itera
             if first.lineno == child.lineno:
                 body = source.span(first)[0]
             start = source.line_start(first_line(child))
-            yield _Outer(child, classes, start, body, source.next_line(child))
+            values = [*child.args.defaults, *filter(None, child.args.kw_defaults)]
+            defaults = tuple(
+                source.span(each) for each in values if is_literal(source.segment(each))
+            )
+            yield _Outer(child, classes, start, body, source.next_line(child), defaults)
         elif isinstance(child, ast.ClassDef):
             yield from _outermost(source, child, (*classes, child.name))
         elif isinstance(child, ast.stmt | ast.ExceptHandler):
