@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from itertools import combinations
 
 from selfheal.repair.edit import Splice
 from selfheal.repair.edits.definitions import last_name, parameters
 from selfheal.repair.edits.model import Draft, Operator, OperatorExample
+from selfheal.repair.edits.operators.names import similarity
 from selfheal.repair.edits.site import Site
 
 
@@ -45,10 +47,47 @@ def drop_argument(site: Site) -> Iterator[Draft]:
             elif len(every) > 1:
                 stop = site.source.span(every[1])[0]
             weight = 1.0 if isinstance(argument, ast.keyword) else 0.6
+            if isinstance(argument, ast.keyword) and _is_unexpected(site, argument.arg):
+                weight = 2.0
+                yield from _other_keywords(site, node, argument)
             yield Draft(
                 (Splice(path=path, start=start, stop=stop, text=""),),
                 weight, f"passes `{site.text(argument)}` too many",
             )  # fmt: skip
+
+
+_LACKS = re.compile(
+    r"(?P<callee>[\w.]+)\(\) missing \d+ required (?:positional|(?P<keyword>keyword-only)) "
+    r"arguments?: (?P<names>[^\n]+)"
+)
+_UNEXPECTED = re.compile(r"got an unexpected keyword argument '(\w+)'(?:\. Did you mean '(\w+)')?")
+
+
+def _is_unexpected(site: Site, name: str | None) -> bool:
+    return any(
+        found[1] == name
+        for message in site.hints.messages
+        for found in _UNEXPECTED.finditer(message)
+    )
+
+
+def _other_keywords(site: Site, node: ast.Call, keyword: ast.keyword) -> Iterator[Draft]:
+    """A keyword that the function does not take gets the name of one that it takes."""
+    name, given = keyword.arg or "", {each.arg for each in node.keywords}
+    function = site.scope.module.functions.get(last_name(node.func) or "")
+    taken = parameters(function) if function is not None else ()
+    names = {each: 1.0 + 2.0 * similarity(name, each) for each in taken}
+    names |= {
+        found[2]: 4.0
+        for message in site.hints.messages
+        for found in _UNEXPECTED.finditer(message)
+        if found[1] == name and found[2]
+    }
+    start = site.source.span(keyword)[0]
+    for other, weight in sorted(names.items(), key=lambda each: (-each[1], each[0]))[:4]:
+        if other not in given and other not in ("self", "cls"):
+            splice = Splice(path=site.source.path, start=start, stop=start + len(name), text=other)
+            yield Draft((splice,), weight, f"passes `{name}` where `{other}` is taken")
 
 
 # Arguments that calls of well-known functions are often left without.
@@ -78,16 +117,16 @@ def add_argument(site: Site) -> Iterator[Draft]:
         assert isinstance(node, ast.Call)
         name = last_name(node.func) or ""
         given = {each.arg for each in node.keywords}
-        found: dict[str, float] = {}
+        found: dict[str, float] = dict(_asked_for(site, node, name))
         for text in _KNOWN_ARGUMENTS.get(name, ()):
             if text.split("=")[0] not in given:
                 found[text] = 0.7
-        found.update(_of_signature(site, node, name, given))
+        found = dict(_of_signature(site, node, name, given)) | found
         for other in site.scope.module.calls.get(name, ()):
             for keyword in other.keywords:
                 if keyword.arg and keyword.arg not in given and len(site.text(keyword)) <= 60:
                     found.setdefault(site.text(keyword), 0.9)
-        found.update(_rest(site, node))
+        found = dict(_rest(site, node)) | found
         for parameter in site.scope.parameters:
             if parameter not in given and parameter not in ("self", "cls", "args", "kwargs"):
                 known = any(
@@ -103,6 +142,22 @@ def add_argument(site: Site) -> Iterator[Draft]:
             yield Draft(
                 (_appended(site, node, text),), 0.4, f"lacks the argument `{text}` of `{name}`"
             )
+
+
+def _asked_for(site: Site, node: ast.Call, name: str) -> Iterator[tuple[str, float]]:
+    """What the failure says that the call lacks: the variable of that name, or another one."""
+    for message in site.hints.messages:
+        for told in _LACKS.finditer(message):
+            if told["callee"].rpartition(".")[2] not in (name, "__init__", "__new__"):
+                continue
+            for missing in re.findall(r"'(\w+)'", told["names"]):
+                passed = {site.text(each) for each in node.args}
+                for variable in sorted(set(site.scope.readable) - passed - {"self", "cls"}):
+                    weight = 3.0 if variable == missing else 2.0
+                    if variable not in site.scope.parameters and variable != missing:
+                        weight = 0.8
+                    text = f"{missing}={variable}" if told["keyword"] or node.keywords else variable
+                    yield text, weight
 
 
 def _rest(site: Site, node: ast.Call) -> Iterator[tuple[str, float]]:
@@ -176,6 +231,7 @@ OPERATORS = (
         (
             OperatorExample("def f(a, b):\n    return g(a, b)\n", "def f(a, b):\n    return g(a)\n", 2),
             OperatorExample("def f(a, b):\n    return g(a, k=b)\n", "def f(a, b):\n    return g(a)\n", 2),
+            OperatorExample("def g(a, limit=1):\n    return a\n\ndef f(a, b):\n    return g(a, limits=b)\n", "def g(a, limit=1):\n    return a\n\ndef f(a, b):\n    return g(a, limit=b)\n", 5, "TypeError: g() got an unexpected keyword argument 'limits'"),
         ),
         fits={"TypeError": 1.4, "": 0.5},
     ),
@@ -184,6 +240,7 @@ OPERATORS = (
         0.4,
         add_argument,
         (
+            OperatorExample("import functools\n\ndef f(made, method):\n    made.x = 1\n    return functools.update_wrapper(made)\n", "import functools\n\ndef f(made, method):\n    made.x = 1\n    return functools.update_wrapper(made, method)\n", 5, "TypeError: update_wrapper() missing 1 required positional argument: 'wrapped'"),
             OperatorExample("def f(xs):\n    return sorted(xs)\n", "def f(xs):\n    return sorted(xs, reverse=True)\n", 2),
             OperatorExample("def f(a, **kwargs):\n    return g(a)\n", "def f(a, **kwargs):\n    return g(a, **kwargs)\n", 2),
             OperatorExample("def g(a, sep=','):\n    return sep\n\ndef f(a, sep):\n    return g(a)\n", "def g(a, sep=','):\n    return sep\n\ndef f(a, sep):\n    return g(a, sep=sep)\n", 5),

@@ -74,6 +74,8 @@ def _callees(site: Site, node: ast.Call, name: str, base: str) -> dict[str, floa
     module = site.scope.module
     families = (family for family in _FAMILIES if name in family)
     found = dict.fromkeys((other for family in families for other in family), 1.0)
+    if name == "extend" and node.args and _is_text(node.args[0]):
+        found["append"] = 3.0  # A text's characters one by one are what nobody means.
     own = not base or base in ("self.", "cls.", f"{site.scope.self_name}.")
     if own or name in module.functions:
         for other, function in module.functions.items():
@@ -85,6 +87,11 @@ def _callees(site: Site, node: ast.Call, name: str, base: str) -> dict[str, floa
         if other in module.calls:
             found.setdefault(other, 0.3 + 0.5 * similarity(name, other))
     return found
+
+
+def _is_text(node: ast.expr) -> bool:
+    constant = isinstance(node, ast.Constant) and isinstance(node.value, str)
+    return constant or isinstance(node, ast.JoinedStr)
 
 
 def _is_method(site: Site, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
@@ -231,6 +238,7 @@ OPERATORS = (
         (
             OperatorExample("def f(xs):\n    return max(xs)\n", "def f(xs):\n    return min(xs)\n", 2),
             OperatorExample("def f(s):\n    return s.strip()\n", "def f(s):\n    return s.rstrip()\n", 2),
+            OperatorExample("def f(xs):\n    xs.extend('one')\n", "def f(xs):\n    xs.append('one')\n", 2),
             OperatorExample("def low(x):\n    return 1\n\ndef high(x):\n    return low(x)\n\ndef lower(x):\n    return 2\n", "def low(x):\n    return 1\n\ndef high(x):\n    return lower(x)\n\ndef lower(x):\n    return 2\n", 5),
         ),
         fits={"AttributeError": 1.2, "ValueError": 1.0, "": 0.7},
