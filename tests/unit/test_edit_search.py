@@ -185,6 +185,11 @@ def test_a_condition_with_one_outcome_only_is_never_proposed():
 @pytest.mark.parametrize(
     ("code", "settled"),
     [
+        ("if x and x is None: pass", 1),
+        ("if not x.y or x.y is not None: pass", 1),
+        ("if x or x is None: pass", 0),
+        ("if not x and x is not None: pass", 0),
+        ("if x and y is None: pass", 0),
         ("a.b <= a.b", 1),
         ("0 <= len(xs)", 1),
         ("0 > len(xs)", 1),

@@ -9,6 +9,8 @@ from selfheal.diagnosis.model import Cause
 
 # A cause of a later kind joins one of an earlier kind, never the other way round.
 _LEADING = ("error", "performance", "behavioral")
+# What is told of failing tests; those of one cause are all of them its reproducer.
+_OF_TESTS = {"failing_tests", "failures", "guarding_tests", "known_failures", "timed_out"}
 
 
 def join_causes(causes: Iterable[Cause], anomalies: Sequence[Anomaly]) -> list[Cause]:
@@ -32,9 +34,10 @@ def join_causes(causes: Iterable[Cause], anomalies: Sequence[Anomaly]) -> list[C
     return [*map(_spared, found), *left]
 
 
-def _order(cause: Cause) -> tuple[int, bool, str]:
+def _order(cause: Cause) -> tuple[int, bool, int, str]:
     kind = _LEADING.index(cause.kind) if cause.kind in _LEADING else len(_LEADING)
-    return kind, bool(cause.evidence.get("follows_fingerprints")), cause.id
+    tests = len(cause.evidence.get("failing_tests") or ())
+    return kind, bool(cause.evidence.get("follows_fingerprints")), -tests, cause.id
 
 
 def _same_root(one: Cause, other: Cause) -> bool:
@@ -83,6 +86,9 @@ def _joined(first: Cause, second: Cause) -> Cause:
     follows = second.evidence.get("follows_fingerprints")
     if first.kind == second.kind and not follows:
         evidence["trace_ids"] = list(dict.fromkeys(traces))
+    for name in _OF_TESTS & first.evidence.keys() & second.evidence.keys():
+        both = [*first.evidence[name], *second.evidence[name]]
+        evidence[name] = list({str(each): each for each in both}.values())
     operations = {first.operation, second.operation, *evidence.get("operations", [])}
     if len(operations) > 1:
         evidence["operations"] = sorted(operations)

@@ -25,6 +25,8 @@ Runs = Mapping[str, Ran]
 
 # How much trust goes where every call comes out otherwise; what a new literal leaves of it.
 DIFFERING, NEW_LITERAL = 0.9, 0.8
+# Fewer mutants of a change say nothing of whether tests notice it.
+FEW_MUTANTS = 2
 # Differences are told apart by fifths of the calls: a fix is meant to change some of them.
 STEPS = 5
 
@@ -171,7 +173,8 @@ def order_of(checks: Sequence[Check]) -> tuple[bool, bool, int, int]:
     """
     counts = {check.name: check.counts for check in checks}
     found, mutants = counts.get("behaviour", {}), counts.get("mutants", {})
-    unnoticed = 2 * int(mutants.get("killed", 0)) < int(mutants.get("total", 0))
+    total = int(mutants.get("total", 0))
+    unnoticed = total >= FEW_MUTANTS and 2 * int(mutants.get("killed", 0)) < total
     compared = int(found.get("compared", 0))
     share = STEPS * int(found.get("differing", 0)) // compared if compared else 0
     expected = bool(found.get("expected_literals"))

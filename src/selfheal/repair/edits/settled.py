@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 
 # What gives the same value when it is asked twice: no calls, no comprehensions.
 _PLAIN = (
@@ -17,7 +18,8 @@ def settled_conditions(tree: ast.AST) -> int:
     """How many comparisons and boolean expressions of a tree have one outcome only.
 
     A plain value against itself (but for ``x != x``, which tells NaN), a length against
-    less than zero, and an operand beside itself or its own negation.
+    less than zero, and an operand beside itself, its own negation, or a comparison with None
+    that its truth settles.
     """
     return sum(
         _is_settled(node) for node in ast.walk(tree) if isinstance(node, ast.Compare | ast.BoolOp)
@@ -28,7 +30,7 @@ def _is_settled(node: ast.Compare | ast.BoolOp) -> bool:
     if isinstance(node, ast.BoolOp):
         plain = [each for each in node.values if _is_plain(_positive(each))]
         texts = [ast.dump(_positive(each)) for each in plain]
-        return len(set(texts)) < len(texts)
+        return len(set(texts)) < len(texts) or any(map(_says_it_all, _pairs(node)))
     if len(node.ops) > 1:
         return False
     left, operator, right = node.left, type(node.ops[0]), node.comparators[0]
@@ -37,6 +39,31 @@ def _is_settled(node: ast.Compare | ast.BoolOp) -> bool:
     if operator in _MIRRORED:
         left, operator, right = right, _MIRRORED[operator], left
     return operator in (ast.GtE, ast.Lt) and _is_length(left) and _is_zero(right)
+
+
+# Of operands in words: what ``x and x is None`` and the like come down to is known without one.
+_SETTLED = {
+    (ast.And, True, ast.Is), (ast.And, True, ast.IsNot), (ast.And, False, ast.Is),
+    (ast.Or, True, ast.IsNot), (ast.Or, False, ast.Is), (ast.Or, False, ast.IsNot),
+}  # fmt: skip
+_Pair = tuple[ast.boolop, ast.expr, ast.Compare]
+
+
+def _pairs(node: ast.BoolOp) -> Iterator[_Pair]:
+    """Plain operands, each with the comparisons of the same value with None beside it."""
+    for operand in node.values:
+        for other in node.values:
+            match other:
+                case ast.Compare(left=left, comparators=[ast.Constant(value=None)]) if _is_plain(
+                    _positive(operand)
+                ) and ast.dump(left) == ast.dump(_positive(operand)):
+                    yield node.op, operand, other
+
+
+def _says_it_all(pair: _Pair) -> bool:
+    operator, operand, compared = pair
+    is_positive = _positive(operand) is operand
+    return (type(operator), is_positive, type(compared.ops[0])) in _SETTLED
 
 
 def _positive(node: ast.expr) -> ast.expr:
