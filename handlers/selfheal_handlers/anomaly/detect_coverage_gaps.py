@@ -19,7 +19,7 @@ def example(folder: Path) -> dict[str, Any]:
     return {"load_telemetry_data": detection_data(folder), "config": DetectConfig()}
 
 
-@handler("detect_coverage_gaps", kind="pure", contributes=True, example=example)
+@handler("detect_coverage_gaps", kind="pure", version="2", contributes=True, example=example)
 def detect_coverage_gaps(load_telemetry_data: DetectionData, config: DetectConfig) -> list[Finding]:
     """Functions that served requests and of which the suite runs no line; documents that err."""
     found: list[Finding] = []

@@ -19,7 +19,7 @@ def example(folder: Path) -> dict[str, Any]:
     return {"load_telemetry_data": detection_data(folder), "config": DetectConfig()}
 
 
-@handler("detect_error_patterns", kind="pure", version="2", contributes=True, example=example)
+@handler("detect_error_patterns", kind="pure", version="3", contributes=True, example=example)
 def detect_error_patterns(
     load_telemetry_data: DetectionData, config: DetectConfig
 ) -> list[Finding]:

@@ -21,7 +21,7 @@ def example(base: Path) -> Mapping[str, Any]:
     return analysis_arguments(base)
 
 
-@handler("analyze_error_issues", kind="pure", version="2", contributes=True, example=example)
+@handler("analyze_error_issues", kind="pure", version="3", contributes=True, example=example)
 def analyze_error_issues(
     load_anomalies: AnomalySet,
     load_codebase_info: Codebase,

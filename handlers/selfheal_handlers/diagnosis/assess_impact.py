@@ -37,7 +37,7 @@ def arguments_after(given: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
-@handler("assess_impact", kind="pure", version="2", example=example)
+@handler("assess_impact", kind="pure", version="3", example=example)
 def assess_impact(
     contributed: list[Cause], load_anomalies: AnomalySet, telemetry: Telemetry
 ) -> list[Assessed]:

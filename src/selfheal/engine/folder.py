@@ -185,12 +185,15 @@ def create_run(
 def staging(artifacts: Path, run_id: str) -> Path:
     """A fresh folder in which a run is put together.
 
-    Raises ConfigurationError where the folder of the artifacts cannot be written to.
+    A folder of artifacts that is made here is kept out of git: it holds telemetry. Raises ConfigurationError where the folder of the artifacts cannot be written to.
     """
     folder = artifacts / "runs" / f".{run_id}.{os.getpid()}"
     shutil.rmtree(folder, ignore_errors=True)
+    is_new = not artifacts.exists()
     try:
         folder.mkdir(parents=True)
+        if is_new:
+            (artifacts / ".gitignore").write_text("# Made by selfheal.\n*\n")
     except OSError as error:
         raise ConfigurationError(
             f"no run can be written to {artifacts} ({error.strerror}).",
