@@ -28,7 +28,12 @@ class Project:
 
     @property
     def artifacts(self) -> Path:
-        return Path(self.settings.run.artifacts).absolute()
+        """Where runs are kept: here, or at the top of the repository where they are there already."""
+        named = Path(self.settings.run.artifacts)
+        top = git_top(Path.cwd())
+        if top is not None and not named.exists() and (top / named).is_dir():
+            return top / named
+        return named.absolute()
 
     @property
     def beats(self) -> Path:
