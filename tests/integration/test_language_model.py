@@ -160,6 +160,21 @@ def test_no_more_is_asked_than_the_budget_allows(
     assert len(server.requests()) == 1
 
 
+def test_whoever_asks_next_has_what_is_left_of_the_budget(
+    server: Server, problem: Problem, tmp_path: Path
+) -> None:
+    """Also where the answer was of no use: a request that failed was sent all the same."""
+    config = server.config("mends", requests=1, input_price=10.0)
+    spent = Adviser(config, tmp_path / "llm")
+    assert spent.advise(problem).edits
+    assert spent.spent.requests == 1
+    assert spent.spent.tokens > 0
+    assert spent.spent.cost > 0
+    other = problem.model_copy(update={"sources": {PATH: TEXT.replace("def last", "def final")}})
+    (note,) = Adviser(config, tmp_path / "llm").advise(other).notes
+    assert "1 requests is spent" in note
+
+
 def test_a_resumed_beat_does_not_ask_again(
     server: Server, problem: Problem, tmp_path: Path
 ) -> None:

@@ -32,8 +32,10 @@ from selfheal.repair.source import first_line, last_line, parse
 
 if TYPE_CHECKING:
     from pydantic_ai import Agent
+    from pydantic_ai.usage import RunUsage
 
 NAME = "language_model"
+SPENT = "spent.json"
 FIT = 0.5
 PLACES = 3
 MOST_LINES = 160
@@ -73,11 +75,20 @@ class Advice(Model):
     notes: list[str] = Field(default_factory=list)
 
 
+class Spent(Model):
+    """What was spent on a language model, requests that failed included; `cost` by the prices."""
+
+    requests: int = 0
+    tokens: int = 0
+    cost: float = 0.0
+
+
 class Adviser:
     """Asks within one budget of requests, tokens, money and seconds for all diagnoses.
 
-    `folder` keeps the replies, which cost nothing when they are wanted again; the budget is
-    that of one adviser, and begins anew with the next.
+    `folder` keeps the replies, which cost nothing when they are wanted again, and in
+    ``spent.json`` what was spent: whoever asks there next has what is left. The seconds
+    begin anew.
     """
 
     def __init__(self, config: LanguageModelConfig, folder: Path) -> None:
@@ -85,8 +96,8 @@ class Adviser:
         self.folder = folder
         self._agent: Agent[Any, Proposals] | None = None
         self._began = time.monotonic()
-        self._requests = self._tokens = 0
-        self._cost = 0.0
+        file = folder / SPENT
+        self.spent = Spent.model_validate_json(file.read_bytes()) if file.exists() else Spent()
 
     def advise(self, problem: Problem) -> Advice:
         """Edits for a problem. Whatever goes wrong is a note, never an error."""
@@ -111,11 +122,11 @@ class Adviser:
 
     def _spent(self) -> str | None:
         config = self.config
-        if self._requests >= config.requests:
+        if self.spent.requests >= config.requests:
             return f"its budget of {config.requests} requests is spent"
-        if self._tokens >= config.tokens:
+        if self.spent.tokens >= config.tokens:
             return f"its budget of {config.tokens} tokens is spent"
-        if config.cost is not None and self._cost >= config.cost:
+        if config.cost is not None and self.spent.cost >= config.cost:
             return f"its budget of {config.cost:g} is spent"
         if time.monotonic() - self._began >= config.seconds:
             return f"its {config.seconds:g} seconds are over"
@@ -127,21 +138,29 @@ class Adviser:
         config = self.config
         usage = RunUsage()
         limits = UsageLimits(
-            request_limit=config.requests - self._requests,
-            total_tokens_limit=config.tokens - self._tokens,
+            request_limit=config.requests - self.spent.requests,
+            total_tokens_limit=config.tokens - self.spent.tokens,
         )
         left = config.seconds - (time.monotonic() - self._began)
         agent = self._agent = self._agent or self._made()
         try:
             done = agent.run_sync(prompt, usage=usage, usage_limits=limits, timeout=left)
         finally:
-            # A request that failed was sent all the same.
-            self._requests += max(usage.requests, 1)
-            self._tokens += usage.input_tokens + usage.output_tokens
-            per_token = (config.input_price, config.output_price)
-            counts = (usage.input_tokens, usage.output_tokens)
-            self._cost += sum(n * price / 1e6 for n, price in zip(counts, per_token, strict=True))
+            self._note(usage)
         return done.output
+
+    def _note(self, usage: RunUsage) -> None:
+        """Keep what a request cost; one that failed was sent all the same."""
+        config, known = self.config, self.spent
+        counts = (usage.input_tokens, usage.output_tokens)
+        prices = (config.input_price, config.output_price)
+        self.spent = Spent(
+            requests=known.requests + max(usage.requests, 1),
+            tokens=known.tokens + sum(counts),
+            cost=known.cost + sum(n * each / 1e6 for n, each in zip(counts, prices, strict=True)),
+        )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        replace_text(self.folder / SPENT, self.spent.model_dump_json())
 
     def _made(self) -> Agent[Any, Proposals]:
         try:
