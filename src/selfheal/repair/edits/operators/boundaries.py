@@ -30,6 +30,42 @@ def shift(site: Site) -> Iterator[Draft]:
             yield site.draft(node, f"{text} {step}", weight, f"is off by one at `{text}`")
 
 
+# So many values are looked at as the limit of another.
+LIMITS = 6
+_LIMITED = (ast.Name, ast.Attribute, ast.Subscript, ast.BinOp)
+
+
+def limits(site: Site) -> Iterator[Draft]:
+    """The greater or the lesser of a value and another one that stands near it."""
+    if not isinstance(site.statement, ast.Assign | ast.Return | ast.Expr | ast.AugAssign):
+        return
+    near = list(dict.fromkeys(_near(site)))
+    for node in site.loads(*_LIMITED):
+        parent = site.parent(node)
+        value = isinstance(parent, ast.Assign | ast.Return | ast.AugAssign | ast.Tuple | ast.Call)
+        callee = isinstance(parent, ast.Call) and node is parent.func
+        if not value or callee or site.scope.kinds.of(node) not in (None, NUMBER):
+            continue
+        text = site.text(node)
+        for other, weight in near[:LIMITS]:
+            for name in ("max", "min") if other != text else ():
+                wrong = f"lacks `{name}` of `{text}` and `{other}`"
+                yield site.draft(node, f"{name}({text}, {other})", weight, wrong)
+
+
+def _near(site: Site) -> Iterator[tuple[str, float]]:
+    """Values of the conditions around a statement, then of the statement itself."""
+    for outer in site.source.ancestors(site.statement):
+        if isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef):
+            break
+        for node in ast.walk(outer.test) if isinstance(outer, ast.If | ast.While) else ():
+            sides = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
+            yield from ((site.text(e), 1.0) for e in sides if isinstance(e, _LIMITED))
+    for node in site.loads(ast.Name, ast.Attribute, ast.Subscript):
+        if not isinstance(site.parent(node), ast.Attribute | ast.Call | ast.Subscript):
+            yield site.text(node), 0.6
+
+
 def _counting(site: Site, node: ast.expr) -> float:
     """How likely a place is to be off by one; 0 where no number can stand."""
     kind = site.scope.kinds.of(node)
@@ -179,6 +215,15 @@ OPERATORS = (
             OperatorExample("def f(xs):\n    return xs[:2]\n", "def f(xs):\n    return xs[:3]\n", 2),
         ),
         fits={"IndexError": 1.5, "RecursionError": 1.0, "": 0.35, "TypeError": 0.2},
+    ),
+    Operator(
+        "limit",
+        0.3,
+        limits,
+        (
+            OperatorExample("def f(a, b, last):\n    if a <= last[1]:\n        last = (a, b)\n    return last\n", "def f(a, b, last):\n    if a <= last[1]:\n        last = (a, max(b, last[1]))\n    return last\n", 3),
+        ),
+        fits={"TypeError": 0.2, "": 0.3},
     ),
     Operator(
         "range",

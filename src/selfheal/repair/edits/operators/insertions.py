@@ -39,12 +39,34 @@ def insert(site: Site) -> Iterator[Draft]:
         for each in [*beside, *others[:COPIES]]
         if each is not node
     ]
+    copies += [(text, 0.8) for text in _of_class(site)]
     copies.sort(key=lambda each: each[1])
     found = sorted(dict([*_assigned(site), *copies]).items(), key=lambda each: -each[1])
     for text, weight in found[:INSERTED]:
         wrong = f"lacks the statement `{text}`"
         yield from site.after([text], weight, wrong)
         yield from site.before([text], 0.9 * weight, wrong)
+
+
+def _of_class(site: Site) -> list[str]:
+    """Simple statements about the object in other methods of the class, of names known here."""
+    function, own = site.scope.function, site.scope.self_name
+    owner = site.source.parent(function) if function is not None else None
+    if not isinstance(owner, ast.ClassDef) or not own:
+        return []
+    readable = set(site.scope.readable)
+    found = []
+    for method in owner.body:
+        if method is function or not isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        for each in ast.walk(method):
+            if isinstance(each, ast.Assign | ast.AugAssign | ast.Expr) and (
+                each.lineno == each.end_lineno
+            ):
+                names = {node.id for node in ast.walk(each) if isinstance(node, ast.Name)}
+                if own in names and names <= readable:
+                    found.append(site.source.segment(each))
+    return list(dict.fromkeys(found))[:COPIES]
 
 
 def _beside(site: Site) -> list[ast.stmt]:
@@ -220,6 +242,7 @@ OPERATORS = (
         insert,
         (
             OperatorExample("def f(n):\n    i = 0\n    while i < n:\n        g(i)\n    return i\n", "def f(n):\n    i = 0\n    while i < n:\n        g(i)\n        i += 1\n    return i\n", 4),
+            OperatorExample("class A:\n    def put(self, k):\n        self.d[k] = k\n        self.d.move_to_end(k)\n\n    def get(self, k):\n        return self.d[k]\n", "class A:\n    def put(self, k):\n        self.d[k] = k\n        self.d.move_to_end(k)\n\n    def get(self, k):\n        self.d.move_to_end(k)\n        return self.d[k]\n", 7),
             OperatorExample("class A:\n    def __init__(self, a, b):\n        self.a = a\n", "class A:\n    def __init__(self, a, b):\n        self.a = a\n        self.b = b\n", 3),
         ),
         fits={"AttributeError": 1.5, "UnboundLocalError": 2.0},
