@@ -50,7 +50,8 @@ _WRAPPERS: dict[str | None, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-_LOOPED = ("sorted({})", "reversed({})", "list({})", "{}.items()", "set({})", "range({})", "{}.values()", "enumerate({})", "range(len({}))", "{}.keys()", "{}.split()")  # fmt: skip
+# A copy comes first: it changes nothing but what a loop that changes its own values does.
+_LOOPED = ("list({})", "sorted({})", "reversed({})", "{}.items()", "set({})", "range({})", "{}.values()", "enumerate({})", "range(len({}))", "{}.keys()", "{}.split()")  # fmt: skip
 _LOOPED_PAIRS = ("{}.items()", "enumerate({})", "sorted({})", "zip({})", "reversed({})", "list({})")
 _WRAPPERS["collection"] = _WRAPPERS[LIST] + ("{}.items()",)
 
