@@ -46,3 +46,10 @@ def test_files_without_one_event_fail_the_phase(tmp_path: Path) -> None:
     silent = [source.model_copy(update={"events_kept": 0}) for source in telemetry.sources]
     result = parse_telemetry_completed(telemetry=telemetry.model_copy(update={"sources": silent}))
     assert isinstance(result, Failed)
+    assert "holds an event" in result.reason
+    green = [source.model_copy(update={"format": "junit-xml"}) for source in silent]
+    refused = telemetry.refused.model_copy(update={"total": 0})
+    told = {"sources": green, "refused": refused}
+    result = parse_telemetry_completed(telemetry=telemetry.model_copy(update=told))
+    assert isinstance(result, Failed)
+    assert "no failing test" in result.reason

@@ -16,11 +16,21 @@ def example(folder: Path) -> dict[str, Any]:
     return {"telemetry": store_telemetry_database(**store_example(folder))}
 
 
+# Of these an event is a test that fails.
+TEST_REPORTS = {"junit-xml", "pytest"}
+
+
 @handler("parse_telemetry_completed", kind="pure", example=example)
 def parse_telemetry_completed(telemetry: Telemetry) -> ParseReport | Failed:
     """Report what was read; files without a single event in them are no telemetry."""
     events = telemetry.events
     if not any(source.events_kept for source in telemetry.sources):
+        formats = {source.format for source in telemetry.sources}
+        if formats and formats <= TEST_REPORTS and not telemetry.refused.total:
+            return Failed(
+                "the reports of tests tell of no failing test.",
+                hint="Give the report of a run with failing tests, or telemetry of production.",
+            )
         return Failed(
             f"none of the {len(telemetry.sources)} files holds an event; "
             f"{telemetry.refused.total} lines were refused.",
