@@ -147,6 +147,12 @@ def test_a_parameter_that_alone_is_missing_is_told_of_by_its_type_and_default() 
     assert claims({"cart.py": after}, []) == []
 
 
+def test_a_default_behind_a_comma_is_read() -> None:
+    text = 'def f(a, b="rc"):\n    """Make.\n\n    :param a: one\n    :param b: a prefix, defaults to \'old\'\n    """\n'
+    (found,) = claims({"cart.py": text}, [])
+    assert (found.drift, found.told, found.actual) == ("default not in code", "'old'", '"rc"')
+
+
 def test_a_raw_docstring_is_read_as_it_is_written() -> None:
     text = 'def f(a):\n    r"""Digits \\d.\n\n    :param x: one\n    """\n'
     (found,) = claims({"cart.py": text}, [])

@@ -54,7 +54,7 @@ _STATED = re.compile(
     + _VALUE
 )
 _DEFAULT = re.compile(
-    r"(?i:defaults? (?:to|is)|default(?: value)?:|default=|[(,]\s*default)\s*[:=]?\s*(?P<value>``[^`\n]+``|`[^`\n]+`|\"[^\"\n]*\"|'[^'\n]*'|[\w.+-]+(?<![.])(?![%\w]))"
+    r"(?i:defaults? (?:to|is)|default(?: value)?:|default=|[(,]\s*default\b)\s*[:=]?\s*(?P<value>``[^`\n]+``|`[^`\n]+`|\"[^\"\n]*\"|'[^'\n]*'|[\w.+-]+(?<![.])(?![%\w]))"
 )
 _SIGNATURE = re.compile(
     r"^(?:#+\s+|[-*+]\s+|\|\s*)`(?:def )?(?P<name>[A-Za-z_][\w.]*)\((?P<arguments>[^()`\n]*)\)(?P<rest>[^`\n]*)`"
