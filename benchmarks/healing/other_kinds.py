@@ -114,11 +114,11 @@ def _run_untested(case: OtherCase, folder: Path, outcome: Outcome, seconds: floa
     repository, telemetry = folder / "repository", folder / "telemetry"
     telemetry.mkdir()
     use(case.world, repository, telemetry / "calls")
-    keep_calls(telemetry / "calls", case.function)
+    called = keep_calls(telemetry / "calls", case.function)
     report = telemetry / "coverage-1.0.json"
     covered(repository, report, case.world.seconds)
     functions = json.loads(report.read_text())["files"][case.file]["functions"]
-    if functions[case.function]["executed_lines"]:
+    if not called or functions[case.function]["executed_lines"]:
         outcome.result = UNNOTICED
         return
     run_loop(repository, telemetry, folder / "artifacts", outcome, seconds)
@@ -137,12 +137,16 @@ def _run_untested(case: OtherCase, folder: Path, outcome: Outcome, seconds: floa
     outcome.reason = f"the new tests notice {noticed} of {asked} faults that the suite notices"
 
 
-def keep_calls(folder: Path, function: str) -> None:
-    """Leave the recorded calls of one function."""
+def keep_calls(folder: Path, function: str) -> int:
+    """Leave the recorded calls of one function; how many there are."""
+    kept = 0
     for file in folder.rglob("*"):
         if file.is_file():
             lines = file.read_text().splitlines(keepends=True)
-            file.write_text("".join(line for line in lines if f'{function}"' in line))
+            own = [line for line in lines if f'{function}"' in line]
+            file.write_text("".join(own))
+            kept += len(own)
+    return kept
 
 
 def _noticed(
