@@ -452,6 +452,7 @@ def test_a_missing_input_names_the_command_and_writes_nothing(toy: Toy) -> None:
         ("dask://nowhere", ConfigurationError, True),
         ("dask://127.0.0.1:x", ConfigurationError, True),
         ("dask://127.0.0.1:8786", MissingExtra, False),
+        ("dask://127.0.0.1:1", ConfigurationError, True),
     ],
 )
 def test_an_executor_that_cannot_be_is_refused_before_anything_is_written(

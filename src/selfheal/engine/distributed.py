@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import ipaddress
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -20,7 +21,7 @@ from selfheal.errors import ConfigurationError, MissingExtra
 P = ParamSpec("P")
 T = TypeVar("T")
 
-CONNECT_SECONDS = "10s"
+CONNECT_SECONDS, REACH_SECONDS = "10s", 5.0
 
 _pools = threading.local()
 
@@ -45,6 +46,22 @@ def dask_endpoint(address: str) -> tuple[str, Any]:
                 hint="Set distributed.comm.tls in dask's configuration (ca-file, client cert).",
             )
     return place, security
+
+
+def check_scheduler(address: str) -> None:
+    """Whether something listens at ``dask://host:port``.
+
+    Raises what `dask_endpoint` does, and ConfigurationError where nothing does.
+    """
+    place, _ = dask_endpoint(address)
+    try:
+        socket.create_connection(_host_and_port(address), REACH_SECONDS).close()
+    except OSError as error:
+        raise ConfigurationError(
+            f"no dask scheduler answers at {place}: {error}",
+            where="run.executor",
+            hint="Start one with: dask scheduler",
+        ) from error
 
 
 def dask_executor(address: str) -> Executor:

@@ -11,11 +11,11 @@ from selfheal.errors import ConfigurationError
 
 
 def check_executor(config: RunConfig) -> None:
-    """Raise what `make_executor` would, but for a scheduler that does not answer."""
+    """Raise what `make_executor` would."""
     if config.executor.startswith("dask://"):
-        from selfheal.engine.distributed import dask_endpoint
+        from selfheal.engine.distributed import check_scheduler
 
-        dask_endpoint(config.executor)
+        check_scheduler(config.executor)
     elif config.executor != "processes":
         raise ConfigurationError(
             f"there is no executor {config.executor!r}.",
