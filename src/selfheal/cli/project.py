@@ -20,20 +20,12 @@ PHASES = ("parse", "detect", "diagnose", "fix", "validate", "deploy", "learn")
 
 @dataclass(frozen=True)
 class Project:
-    """`folder` holds the configuration and the project's own beats."""
+    """`folder` holds the configuration and the project's own beats, `artifacts` the runs."""
 
     folder: Path
     settings: Settings
     layers: list[Layer]
-
-    @property
-    def artifacts(self) -> Path:
-        """Where runs are kept: here, or at the top of the repository where they are there already."""
-        named = Path(self.settings.run.artifacts)
-        top = git_top(Path.cwd())
-        if top is not None and not named.exists() and (top / named).is_dir():
-            return top / named
-        return named.absolute()
+    artifacts: Path
 
     @property
     def beats(self) -> Path:
@@ -107,7 +99,18 @@ def open_project(arguments: Namespace, flags: Mapping[str, Any] | None = None) -
     if getattr(arguments, "artifacts", None):
         given["run.artifacts"] = str(arguments.artifacts)
     found = layers(folder, given, os.environ, file=file)
-    return Project(folder, resolve(found), found)
+    settings = resolve(found)
+    named = Path(settings.run.artifacts)
+    kept = named.absolute() if "run.artifacts" in given else _kept(named)
+    return Project(folder, settings, found, kept)
+
+
+def _kept(named: Path) -> Path:
+    """Where runs are kept: here, or at the top of the repository where they are there already."""
+    top = git_top(Path.cwd())
+    if top is not None and not named.exists() and (top / named).is_dir():
+        return top / named
+    return named.absolute()
 
 
 def artifacts_folder(arguments: Namespace) -> Path:
