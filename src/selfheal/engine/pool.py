@@ -271,7 +271,7 @@ class _Seat:
             os.killpg(self.process.pid, signal.SIGKILL)
         code = self.process.wait()
         if not ended_itself:
-            return f"its worker process could not be used: {error or 'it closed its connection'}"
+            return f"its worker process could not be used: {error!r}"
         if code < 0:
             return f"its worker process was ended by {signal.Signals(-code).name}"
         return f"its worker process ended with exit code {code}"
