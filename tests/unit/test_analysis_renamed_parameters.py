@@ -35,6 +35,16 @@ def test_what_may_have_another_name_is_not_taken_out() -> None:
     assert gone.replacement == ""
 
 
+def test_two_entries_do_not_get_the_same_name() -> None:
+    text = 'def f(name, b):\n    """Do.\n\n    :param the_name: one\n    :param old_name: two\n    :param b: three\n    """\n'
+    found = claims({"a.py": text}, [])
+    assert [(each.name, each.actual) for each in found] == [
+        ("the_name", "no such parameter"),
+        ("old_name", "no such parameter"),
+    ]
+    assert {each.replacement for each in found} == {None}
+
+
 def test_the_class_of_a_class_method_is_no_parameter() -> None:
     text = (
         "class A:\n    @classmethod\n    def of(cls, tb=None, limit=None):\n"

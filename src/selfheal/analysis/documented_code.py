@@ -144,13 +144,13 @@ def _docstring(
     signature = signature_of(module, function) if told else None
     if signature is None or signature.open:
         return
-    named = {entry.name for entry in told}
+    names, parameters = [entry.name for entry in told], list(signature.parameters)
     kept = [entry for entry in told if entry.name in signature.parameters]
     gone = [entry for entry in told if entry.name not in signature.parameters]
-    new = [name for name in signature.parameters if name not in named]
-    for entry in gone:
-        now = present_name(entry.name, [each.name for each in told], list(signature.parameters))
-        if now is not None:
+    new = [name for name in signature.parameters if name not in names]
+    present = [present_name(entry.name, names, parameters) for entry in gone]
+    for entry, now in zip(gone, present, strict=True):
+        if now is not None and present.count(now) == 1:
             yield _renamed(module, entry, now, signature, holder.name)
         elif kept and isinstance(holder, Function):
             # A class may tell of what its other methods take; a function only of its own.
@@ -159,7 +159,7 @@ def _docstring(
             written = None if new else ""
             yield _claim(
                 module, "parameter not in code", entry, holder.name, nothing, where, written
-            )  # fmt: skip
+            )
     for entry in kept:
         yield from _default(module, entry, signature, holder.name)
     if not gone and len(new) == 1 and len(kept) > 1:
