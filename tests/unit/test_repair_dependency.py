@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from repair_problems import problem_of
 
+from selfheal.analysis.moved_names import gone_name
 from selfheal.repair import Problem, edited, propose
 from selfheal.repair.environment import Distribution, Environment, contains
 from selfheal.repair.imports import import_statements
 from selfheal.repair.index_client import install, resolve
 from selfheal.repair.strategies.dependency import _fitting
-from selfheal.repair.strategies.dependency_moves import gone_name
 
 CODE = "import yaml\n\n\ndef read(text):\n    return yaml.safe_load(text)\n"
 MARKERS = {"python_version": "3.11", "sys_platform": "linux"}

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from selfheal.analysis.model import Comparison, DetectionData, Findings
-from selfheal.analysis.moved_names import MOVES
+from selfheal.analysis.moved_names import MOVES, gone_name
 from selfheal.analysis.promises import Pin
 from selfheal.artifacts import Anomaly
 from selfheal.artifacts.anomalies import Detector
@@ -33,9 +33,8 @@ _OF_IMPORTS = {
 }
 _NAMED = re.compile(
     r"No module named ['\"](?P<missing>[\w.]+)"
-    r"|cannot import name ['\"]?(?P<name>\w*).*? from "
-    r"(?:partially initialized module )?['\"](?P<source>[\w.]+)"
-    r"|module ['\"](?P<module>[\w.]+)['\"] has no attribute ['\"]?(?P<attribute>\w*)"
+    r"|cannot import name .*? from (?:partially initialized module )?['\"](?P<source>[\w.]+)"
+    r"|module ['\"](?P<module>[\w.]+)['\"] has no attribute"
     r"|(?:The ['\"]|distribution |package )(?P<distribution>[\w.-]+)"
 )
 
@@ -51,15 +50,16 @@ def missing_package(
     """
     name = (exception_type or "").rpartition(".")[2]
     found = _NAMED.search(message or "")
-    if found is None or (name != "AttributeError" and name not in _OF_IMPORTS):
+    package = next((one for one in found.groups() if one), None) if found else None
+    if name == "AttributeError":
+        package = found.group("module") if found else None
+    elif name not in _OF_IMPORTS:
         return None
-    where = found["module"] if name == "AttributeError" else found["source"] or found["module"]
-    package = where or (found["missing"] or found["distribution"] if name in _OF_IMPORTS else None)
     if package is None:
         return None
     top = package.partition(".")[0]
-    gone = found["name"] or found["attribute"]
-    if gone and top in sys.stdlib_module_names and (where, gone) not in MOVES:
+    gone = gone_name(message or "")
+    if gone and top in sys.stdlib_module_names and gone not in MOVES:
         return None
     return None if top in _own(frames) else top
 

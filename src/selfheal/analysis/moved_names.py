@@ -1,9 +1,18 @@
-"""Names that releases of Python and of widely used packages moved or renamed, as they announced.
+"""Names that are not there any more, and where they are now.
 
-``(module, name)`` → ``(module, name)``; an empty module stands for a module of that name.
+The table holds what releases of Python and of widely used packages moved or renamed, as they
+announced: ``(module, name)`` → ``(module, name)``; an empty module stands for a module of that
+name.
 """
 
 from __future__ import annotations
+
+import re
+
+_GONE = re.compile(
+    r"cannot import name ['\"](?P<name>\w+)['\"] from (?:partially initialized module )?['\"](?P<module>[\w.]+)"
+    r"|module ['\"](?P<owner>[\w.]+)['\"] has no attribute ['\"](?P<attribute>\w+)"
+)
 
 MOVES: dict[tuple[str, str], tuple[str, str]] = {
     **{("collections", name): ("collections.abc", name) for name in ["Mapping", "MutableMapping", "Sequence", "MutableSequence", "Iterable", "Iterator", "Callable", "Hashable", "Set", "MutableSet", "Sized", "Container", "Generator", "Coroutine", "Awaitable", "KeysView", "ValuesView", "ItemsView", "ByteString"]},
@@ -29,3 +38,11 @@ MOVES: dict[tuple[str, str], tuple[str, str]] = {
     ("distutils.version", "LooseVersion"): ("packaging.version", "Version"), ("distutils.version", "StrictVersion"): ("packaging.version", "Version"),
     ("pydantic", "BaseSettings"): ("pydantic_settings", "BaseSettings"), ("sklearn.externals", "joblib"): ("", "joblib"),
 }  # fmt: skip
+
+
+def gone_name(message: str) -> tuple[str, str] | None:
+    """(module, name) of what an ImportError or AttributeError says is not there any more."""
+    found = _GONE.search(message)
+    if found is None:
+        return None
+    return found["module"] or found["owner"], found["name"] or found["attribute"]

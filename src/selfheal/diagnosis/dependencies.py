@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from selfheal.analysis.moved_names import gone_name
 from selfheal.artifacts.anomalies import Anomaly
 from selfheal.artifacts.diagnosis import Location, SuspectCommit
 from selfheal.codebase.changes import MODULE
@@ -182,7 +183,7 @@ def _manifest_location(
 
 def _imports(span: CodeRange, module: str, evidence: Mapping[str, object]) -> list[Location]:
     """Where code imports the module: first where the error came up, and what it misses."""
-    gone = re.search(r"cannot import name ['\"](\w+)", str(evidence.get("message") or ""))
+    _, gone = gone_name(str(evidence.get("message") or "")) or ("", "")
     found = []
     for file, names in sorted(span.index.imports.items()):
         origins = [origin for origin in names.values() if f"{origin}.".startswith(f"{module}.")]
@@ -192,7 +193,7 @@ def _imports(span: CodeRange, module: str, evidence: Mapping[str, object]) -> li
         shape = re.compile(rf"\s*(?:from|import)\s+{re.escape(module)}\b")
         places = [number for number, text in enumerate(lines, 1) if shape.match(text)]
         traced = _traced(evidence, file)
-        missed = [n for n in places if gone and re.search(rf"\b{gone[1]}\b", lines[n - 1])]
+        missed = [n for n in places if gone and re.search(rf"\b{gone}\b", lines[n - 1])]
         hit = next((n for n in places if n in traced), None)
         line = hit or next(iter([*missed, *places]), 1)
         location = Location(

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from selfheal.analysis.moved_names import gone_name
 from selfheal.artifacts import Anomaly, Candidate
 from selfheal.artifacts.validation import Check, CheckVerdict
 from selfheal.codebase.requirements import is_manifest
@@ -25,7 +26,6 @@ from selfheal.repair.index_client import install, resolve
 from selfheal.repair.manifest import Manifest, normal, read_manifest, texts_of
 from selfheal.repair.problem import is_test
 from selfheal.repair.strategies.dependency import AUXILIARY, manifests
-from selfheal.repair.strategies.dependency_moves import gone_name
 from selfheal.sandbox.bench import Bench
 from selfheal.sandbox.checks import listed
 from selfheal.sandbox.environment import read_environment, try_imports

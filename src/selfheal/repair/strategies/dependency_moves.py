@@ -7,9 +7,9 @@ installed distribution defines the name now (`Environment.homes`).
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 
+from selfheal.analysis.moved_names import gone_name
 from selfheal.repair.edit import Edit, Splice
 from selfheal.repair.edits.engine import propose_edits
 from selfheal.repair.edits.hints import read_hints
@@ -21,19 +21,7 @@ from selfheal.repair.strategies.base import Strategy, import_splices
 
 NAME = "moved_name"
 MOST = 6
-_GONE = re.compile(
-    r"cannot import name ['\"](?P<name>\w+)['\"] from (?:partially initialized module )?['\"](?P<module>[\w.]+)"
-    r"|module ['\"](?P<owner>[\w.]+)['\"] has no attribute ['\"](?P<attribute>\w+)"
-)
 _KNOWN = tuple(each for each in OPERATORS if each.name == NAME)
-
-
-def gone_name(message: str) -> tuple[str, str] | None:
-    """(module, name) of what an ImportError or AttributeError says is not there any more."""
-    found = _GONE.search(message)
-    if found is None:
-        return None
-    return found["module"] or found["owner"], found["name"] or found["attribute"]
 
 
 def propose(problem: Problem) -> Iterator[Edit]:
