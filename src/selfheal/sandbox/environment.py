@@ -7,8 +7,6 @@ repair may be part of what is not trusted.
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from typing import Any
 from selfheal.config import TestsConfig
 from selfheal.repair.environment import Environment
 from selfheal.sandbox import import_runner
-from selfheal.sandbox.process import left_behind, run
+from selfheal.sandbox.process import left_behind, report_folder, run
 from selfheal.sandbox.suite import interpreter
 
 SECONDS = 120.0
@@ -70,8 +68,7 @@ def try_imports(
 def _ask(
     folder: Path, tests: TestsConfig, asked: Mapping[str, Any], added: Sequence[Path]
 ) -> dict[str, Any] | str:
-    report = Path(tempfile.mkdtemp(prefix="selfheal-imports-"))
-    try:
+    with report_folder() as report:
         argument = json.dumps({**asked, "report": str(report / "report.json")})
         done = run(
             [interpreter(tests), "-B", import_runner.__file__, argument],
@@ -80,11 +77,10 @@ def _ask(
             writable=(report, *added),
         )
         written = left_behind(report / "report.json")
-        if written is None:
-            return f"{interpreter(tests)} did not answer: {done.tail(1) or done.state}"
+    if written is None:
+        return f"{interpreter(tests)} did not answer: {done.tail(1) or done.state}"
+    try:
         found: dict[str, Any] = json.loads(written)
-        return found
     except ValueError:
         return f"{interpreter(tests)} did not answer in JSON"
-    finally:
-        shutil.rmtree(report, ignore_errors=True)
+    return found

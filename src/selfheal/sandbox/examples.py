@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ from typing import Any
 from selfheal.analysis.documented_code import EXAMPLE, Claim
 from selfheal.config import TestsConfig
 from selfheal.sandbox import example_runner
-from selfheal.sandbox.process import left_behind, run
+from selfheal.sandbox.process import left_behind, report_folder, run
 from selfheal.sandbox.suite import interpreter
 from selfheal.sandbox.worktree import Worktree
 
@@ -66,26 +64,24 @@ def stale_examples(
 def _ran(folder: Path, tests: TestsConfig, files: Sequence[str]) -> list[dict[str, Any]]:
     if not files:
         return []
-    report = Path(tempfile.mkdtemp(prefix="selfheal-examples-"))
     roots = [each for each in (folder.absolute(), folder.absolute() / "src") if each.is_dir()]
-    asked = {
-        "report": str(report / "report.json"),
-        "paths": list(map(str, roots)),
-        "files": list(files),
-    }
-    try:
+    with report_folder() as report:
+        asked = {
+            "report": str(report / "report.json"),
+            "paths": list(map(str, roots)),
+            "files": list(files),
+        }
         run(
             [interpreter(tests), "-B", example_runner.__file__, json.dumps(asked)],
             cwd=folder,
             timeout_seconds=SECONDS,
             writable=(report,),
         )
-        found: list[dict[str, Any]] = json.loads(left_behind(report / "report.json") or b"[]")
+        try:
+            found: list[dict[str, Any]] = json.loads(left_behind(report / "report.json") or b"[]")
+        except ValueError:
+            return []
         return found
-    except ValueError:
-        return []
-    finally:
-        shutil.rmtree(report, ignore_errors=True)
 
 
 def _claim(folder: Path, example: Mapping[str, Any]) -> Claim | None:
