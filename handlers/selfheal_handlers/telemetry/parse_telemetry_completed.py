@@ -11,13 +11,12 @@ from selfheal_handlers.telemetry._results import ParseReport
 from selfheal_handlers.telemetry.store_telemetry_database import example as store_example
 from selfheal_handlers.telemetry.store_telemetry_database import store_telemetry_database
 
+# Of these an event is a test that fails.
+TEST_REPORTS = {"junit-xml", "pytest"}
+
 
 def example(folder: Path) -> dict[str, Any]:
     return {"telemetry": store_telemetry_database(**store_example(folder))}
-
-
-# Of these an event is a test that fails.
-TEST_REPORTS = {"junit-xml", "pytest"}
 
 
 @handler("parse_telemetry_completed", kind="pure", example=example)

@@ -16,9 +16,10 @@ _OF_TESTS = {"failing_tests", "failures", "guarding_tests", "known_failures", "t
 def join_causes(causes: Iterable[Cause], anomalies: Sequence[Anomaly]) -> list[Cause]:
     """Causes with each root named once; every anomaly is in one of them.
 
-    Errors raised at the same place are one cause, as is what one library lacks, and an error that follows from another
-    in the same sessions joins that one. A change of behaviour joins the error
-    or slowness that shares its traces or its guilty commit and operation. An anomaly
+    Errors raised at the same place are one cause, as is what one library lacks, and an
+    error that follows from another in the same sessions joins that one. A change of
+    behaviour joins the error or slowness that shares its traces or its guilty commit and
+    operation. An anomaly
     that no analysis took up is given a cause that says so. A cause that convicts nobody
     names no suspects; those looked at are in its evidence as ``not_convicted``.
     """

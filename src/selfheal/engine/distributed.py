@@ -57,11 +57,7 @@ def check_scheduler(address: str) -> None:
     try:
         socket.create_connection(_host_and_port(address), REACH_SECONDS).close()
     except OSError as error:
-        raise ConfigurationError(
-            f"no dask scheduler answers at {place}: {error}",
-            where="run.executor",
-            hint="Start one with: dask scheduler",
-        ) from error
+        raise _no_answer(place, error) from error
 
 
 def dask_executor(address: str) -> Executor:
@@ -76,10 +72,16 @@ def dask_executor(address: str) -> Executor:
             f"{'tls' if security else 'tcp'}://{place}", security=security, timeout=CONNECT_SECONDS
         )
     except OSError as error:
-        raise ConfigurationError(
-            f"no dask scheduler answers at {place}: {error}", where="run.executor"
-        ) from error
+        raise _no_answer(place, error) from error
     return _DaskExecutor(client)
+
+
+def _no_answer(place: str, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"no dask scheduler answers at {place}: {error}",
+        where="run.executor",
+        hint="Start one with: dask scheduler",
+    )
 
 
 class _DaskExecutor(Executor):

@@ -185,7 +185,8 @@ def create_run(
 def staging(artifacts: Path, run_id: str) -> Path:
     """A fresh folder in which a run is put together.
 
-    A folder of artifacts that is made here is kept out of git: it holds telemetry. Raises ConfigurationError where the folder of the artifacts cannot be written to.
+    A folder of artifacts that is made here is kept out of git: it holds telemetry. Raises
+    ConfigurationError where the folder of the artifacts cannot be written to.
     """
     folder = artifacts / "runs" / f".{run_id}.{os.getpid()}"
     shutil.rmtree(folder, ignore_errors=True)

@@ -43,9 +43,9 @@ class Options:
 
     Of each function of each process the `first` calls are recorded, the first of each of up
     to `kinds` kinds (types of arguments, names of keywords), and of the others a share that
-    falls with their number, down to `rate` (0–1); never more than `per_minute`. A record has at most `record_bytes`, a
-    file `file_bytes`, all files of the folder together `folder_bytes`. `secret_names` and
-    `secret_texts` are kept back beside the usual ones (see `selfheal.recorder.redaction`).
+    falls with their number, down to `rate` (0–1); never more than `per_minute`. A record has
+    at most `record_bytes`, a file `file_bytes`, all files of the folder together
+    `folder_bytes`. `secret_names` and `secret_texts` are kept back beside the usual ones (see `selfheal.recorder.redaction`).
     """
 
     folder: str

@@ -240,7 +240,7 @@ def _project(path: str, text: str, project: dict[str, Any]) -> Manifest | None:
     )
 
 
-def _without_list(path: str, text: str, table: tuple[int, int]) -> Manifest | None:
+def _without_list(path: str, text: str, table: tuple[int, int]) -> Manifest:
     """PEP 621's table without requirements: they would stand at its end."""
     lines = text[table[0] : table[1]].splitlines(keepends=True)
     while lines and (not lines[-1].strip() or lines[-1].lstrip().startswith("#")):

@@ -35,7 +35,7 @@ def main(settings: dict[str, Any]) -> None:
     install(settings["functions"], settings["folder"], first=most, rate=0.0, per_minute=10 * most)
     code = pytest.main(settings["arguments"])
     if code in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERNAL_ERROR):
-        sys.exit(f"pytest does not start: {code.name if hasattr(code, 'name') else code}")
+        sys.exit(f"pytest does not start: {pytest.ExitCode(code).name}")
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def suite_check(
     `known` is the suite without the patch, `fresh` are the tests that failed only with it;
     `broken` of them are held against it, the others do not fail every time. Tests in files
     that could not be collected before did not pass then: those that fail are told, and held
-    against the patch where they are not the fewer ones.
+    against the patch where more of them fail than pass.
     """
     name = "suite"
     ran = {*suite.passed, *suite.failed, *suite.errors, *suite.skipped}

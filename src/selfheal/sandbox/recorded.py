@@ -91,10 +91,10 @@ def observe(
         else:
             observed.append(found)
     # Few that differ met another state in production; where most do, it is in what they answer.
-    if len(apart) < len(observed):
-        unused.update({OTHERWISE: sum(call.seen for call, _ in apart)} if apart else {})
-    else:
+    if len(apart) >= len(observed):
         observed += [found for _, found in apart]
+    elif apart:
+        unused[OTHERWISE] += sum(call.seen for call, _ in apart)
     return behaviour.model_copy(
         update={
             "calls": telling(_alike(observed)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 
 # What gives the same value when it is asked twice: no calls, no comprehensions.
 _PLAIN = (
@@ -30,7 +29,9 @@ def _is_settled(node: ast.Compare | ast.BoolOp) -> bool:
     if isinstance(node, ast.BoolOp):
         plain = [each for each in node.values if _is_plain(_positive(each))]
         texts = [ast.dump(_positive(each)) for each in plain]
-        return len(set(texts)) < len(texts) or any(map(_says_it_all, _pairs(node)))
+        return len(set(texts)) < len(texts) or any(
+            _tells(node.op, one, other) for one in node.values for other in node.values
+        )
     if len(node.ops) > 1:
         return False
     left, operator, right = node.left, type(node.ops[0]), node.comparators[0]
@@ -41,29 +42,22 @@ def _is_settled(node: ast.Compare | ast.BoolOp) -> bool:
     return operator in (ast.GtE, ast.Lt) and _is_length(left) and _is_zero(right)
 
 
-# Of operands in words: what ``x and x is None`` and the like come down to is known without one.
+# Operator, whether the operand stands without ``not``, and the comparison: ``x and x is None``
+# is never true, and of ``x or x is not None`` the second half says it all.
 _SETTLED = {
     (ast.And, True, ast.Is), (ast.And, True, ast.IsNot), (ast.And, False, ast.Is),
     (ast.Or, True, ast.IsNot), (ast.Or, False, ast.Is), (ast.Or, False, ast.IsNot),
 }  # fmt: skip
-_Pair = tuple[ast.boolop, ast.expr, ast.Compare]
 
 
-def _pairs(node: ast.BoolOp) -> Iterator[_Pair]:
-    """Plain operands, each with the comparisons of the same value with None beside it."""
-    for operand in node.values:
-        for other in node.values:
-            match other:
-                case ast.Compare(left=left, comparators=[ast.Constant(value=None)]) if _is_plain(
-                    _positive(operand)
-                ) and ast.dump(left) == ast.dump(_positive(operand)):
-                    yield node.op, operand, other
-
-
-def _says_it_all(pair: _Pair) -> bool:
-    operator, operand, compared = pair
-    is_positive = _positive(operand) is operand
-    return (type(operator), is_positive, type(compared.ops[0])) in _SETTLED
+def _tells(operator: ast.boolop, operand: ast.expr, other: ast.expr) -> bool:
+    """Whether a plain operand settles what the comparison of its value with None adds."""
+    value = _positive(operand)
+    match other:
+        case ast.Compare(left=left, ops=[compared], comparators=[ast.Constant(value=None)]):
+            known = (type(operator), value is operand, type(compared)) in _SETTLED
+            return known and _is_plain(value) and ast.dump(left) == ast.dump(value)
+    return False
 
 
 def _positive(node: ast.expr) -> ast.expr:

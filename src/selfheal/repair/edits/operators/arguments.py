@@ -47,9 +47,9 @@ def drop_argument(site: Site) -> Iterator[Draft]:
             elif len(every) > 1:
                 stop = site.source.span(every[1])[0]
             weight = 1.0 if isinstance(argument, ast.keyword) else 0.6
-            if isinstance(argument, ast.keyword) and _is_unexpected(site, argument.arg):
+            if isinstance(argument, ast.keyword) and argument.arg in (meant := _unexpected(site)):
                 weight = 2.0
-                yield from _other_keywords(site, node, argument)
+                yield from _other_keywords(site, node, argument, meant[argument.arg])
             yield Draft(
                 (Splice(path=path, start=start, stop=stop, text=""),),
                 weight, f"passes `{site.text(argument)}` too many",
@@ -63,26 +63,22 @@ _LACKS = re.compile(
 _UNEXPECTED = re.compile(r"got an unexpected keyword argument '(\w+)'(?:\. Did you mean '(\w+)')?")
 
 
-def _is_unexpected(site: Site, name: str | None) -> bool:
-    return any(
-        found[1] == name
-        for message in site.hints.messages
-        for found in _UNEXPECTED.finditer(message)
-    )
+def _unexpected(site: Site) -> dict[str | None, str | None]:
+    """The keywords that the failure says are not taken, with what it says was meant, if it does."""
+    found = (each for text in site.hints.messages for each in _UNEXPECTED.finditer(text))
+    return {each[1]: each[2] for each in found}
 
 
-def _other_keywords(site: Site, node: ast.Call, keyword: ast.keyword) -> Iterator[Draft]:
+def _other_keywords(
+    site: Site, node: ast.Call, keyword: ast.keyword, meant: str | None
+) -> Iterator[Draft]:
     """A keyword that the function does not take gets the name of one that it takes."""
     name, given = keyword.arg or "", {each.arg for each in node.keywords}
     function = site.scope.module.functions.get(last_name(node.func) or "")
     taken = parameters(function) if function is not None else ()
     names = {each: 1.0 + 2.0 * similarity(name, each) for each in taken}
-    names |= {
-        found[2]: 4.0
-        for message in site.hints.messages
-        for found in _UNEXPECTED.finditer(message)
-        if found[1] == name and found[2]
-    }
+    if meant:
+        names[meant] = 4.0
     start = site.source.span(keyword)[0]
     for other, weight in sorted(names.items(), key=lambda each: (-each[1], each[0]))[:4]:
         if other not in given and other not in ("self", "cls"):

@@ -39,7 +39,9 @@ def limits(site: Site) -> Iterator[Draft]:
     """The greater or the lesser of a value and another one that stands near it."""
     if not isinstance(site.statement, ast.Assign | ast.Return | ast.Expr | ast.AugAssign):
         return
-    near = list(dict.fromkeys(_near(site)))
+    near: dict[str, float] = {}
+    for other, weight in _near(site):
+        near.setdefault(other, weight)
     for node in site.loads(*_LIMITED):
         parent = site.parent(node)
         value = isinstance(parent, ast.Assign | ast.Return | ast.AugAssign | ast.Tuple | ast.Call)
@@ -47,7 +49,7 @@ def limits(site: Site) -> Iterator[Draft]:
         if not value or callee or site.scope.kinds.of(node) not in (None, NUMBER):
             continue
         text = site.text(node)
-        for other, weight in near[:LIMITS]:
+        for other, weight in [*near.items()][:LIMITS]:
             for name in ("max", "min") if other != text else ():
                 wrong = f"lacks `{name}` of `{text}` and `{other}`"
                 yield site.draft(node, f"{name}({text}, {other})", weight, wrong)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeGuard
 
 from selfheal.repair.edits.kinds import EMPTY, LIST, NUMBER, SET
 from selfheal.repair.edits.model import Draft, Operator, OperatorExample
@@ -60,9 +61,7 @@ def _of_class(site: Site) -> list[str]:
         if method is function or not isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         for each in ast.walk(method):
-            if isinstance(each, ast.Assign | ast.AugAssign | ast.Expr) and (
-                each.lineno == each.end_lineno
-            ):
+            if _is_small(each):
                 names = {node.id for node in ast.walk(each) if isinstance(node, ast.Name)}
                 if own in names and names <= readable:
                     found.append(site.source.segment(each))
@@ -79,13 +78,16 @@ def _beside(site: Site) -> list[ast.stmt]:
         return []
     own = set(map(id, site.block))
     found: list[ast.stmt] = [
-        each
-        for each in ast.walk(chain)
-        if isinstance(each, ast.Assign | ast.AugAssign | ast.Expr)
-        and id(each) not in own
-        and each.lineno == each.end_lineno
+        each for each in ast.walk(chain) if _is_small(each) and id(each) not in own
     ]
     return found[:COPIES]
+
+
+def _is_small(node: ast.AST) -> TypeGuard[ast.Assign | ast.AugAssign | ast.Expr]:
+    """A simple statement on one line."""
+    return (
+        isinstance(node, ast.Assign | ast.AugAssign | ast.Expr) and node.lineno == node.end_lineno
+    )
 
 
 def carry(site: Site) -> Iterator[Draft]:
