@@ -143,6 +143,30 @@ def test_a_module_that_no_manifest_requires_is_required_and_imports(tmp_path: Pa
     git(tmp_path / "repository", "apply", "--check", "-", input=best.patch)
 
 
+def test_a_name_that_python_moved_is_mended_where_it_is_missed_and_no_index_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    files = {
+        "a_first.py": "from collections import OrderedDict\n",
+        "kiosk.py": "from collections import Sized, deque, Mapping\n",
+        "pyproject.toml": PYPROJECT,
+    }
+    world = World(tmp_path, {"pyproject.toml": PYPROJECT}, files)
+    message = "cannot import name 'Sized' from 'collections' (/usr/lib/collections/__init__.py)"
+    frames = [{"file": "/srv/app/kiosk.py", "function": "<module>", "line": 1}]
+    evidence = {"package": "collections", "exception_type": "ImportError", "message": message}
+    found = anomaly("dependency", "GET /", evidence | {"frames": frames})
+    patch, validation = world.healed(found)
+    best = patch.candidates[0]
+    assert (
+        "+from collections import deque\n+from collections.abc import Sized, Mapping\n"
+        in best.patch
+    )
+    assert not any("index client" in each.reason for each in patch.dropped)
+    assert verdicts(validation, patch)["detector"] == "passed", validation
+
+
 API = """\
 # API
 
@@ -274,3 +298,33 @@ def test_an_example_that_a_release_makes_print_otherwise_is_found_mended_and_pro
     assert "-    12.0\n+    13.0\n" in patch.candidates[0].patch
     assert validation.selected == patch.candidates[0].id, validation
     assert verdicts(validation, patch)["detector"] == "passed"
+
+
+SLICED = '''\
+def sliced(rows, first, last, step):
+    """Take some.
+
+    :param rows: all of them
+    :param the_first: where they begin
+    :param last: where they end
+    """
+    return rows[first:last:step]
+'''
+
+
+def test_a_renamed_parameter_is_mended_though_another_one_is_not_told_of(tmp_path: Path) -> None:
+    """Only beside sound entries is it noticed that `step` is passed over: no new contradiction."""
+    told = SLICED.replace("the_first", "first")
+    world = World(tmp_path, {"kiosk.py": told}, {"kiosk.py": SLICED})
+    window = ReleaseWindow(version="1.1", start_ns=0, end_ns=1, requests=1)
+    pair = Comparison(service="items", baseline=None, candidate=window)
+    promises = promises_of(
+        tmp_path / "repository", world.telemetry, [pair], world.tests, tmp_path / "scratch"
+    )
+    data = DetectionData(
+        dataset=world.telemetry.dataset, comparisons=[pair], promises={"items": promises["items"]}
+    )
+    (found,) = detect_documentation(data, config.DetectConfig()).anomalies
+    patch, validation = world.healed(found)
+    assert "+    :param first: where they begin\n" in patch.candidates[0].patch
+    assert validation.selected == patch.candidates[0].id, validation

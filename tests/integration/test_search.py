@@ -283,3 +283,22 @@ def test_a_failing_test_that_no_edit_touches_does_not_keep_the_others_from_being
     assert report.told.tests == ["test_room.py::test_full"]
     assert report.told.left == ["test_room.py::test_elsewhere"]
     assert code.replace(">=", ">") in texts
+
+
+def test_a_source_that_the_tests_make_a_folder_costs_attempts_and_not_the_search(
+    tmp_path: Path,
+) -> None:
+    suite = """
+import os
+import limits
+
+def test_limit():
+    if os.path.isfile("limits.py"):
+        os.remove("limits.py")
+        os.mkdir("limits.py")
+    assert limits.LIMIT == 4
+"""
+    files = {"limits.py": "LIMIT = 3\n", "test_limits.py": suite}
+    report, _ = searched(tmp_path, files, "test_limits.py::test_limit", candidates=50)
+    assert report.told.unavailable is None
+    assert report.told.proposed > 0

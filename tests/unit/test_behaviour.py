@@ -218,4 +218,7 @@ def test_a_change_that_no_test_notices_stands_behind_one_that_alters_a_few_calls
     meant, unnoticed, heavy = checks(3, 4), checks(0, 0), checks(15, 4)
 
     assert sorted([unnoticed, heavy, meant], key=order_of) == [meant, heavy, unnoticed]
+    counts = {"killed": 0, "total": 1}
+    single = Check(name="mutants", verdict="passed", summary="", required=False, counts=counts)
+    assert order_of([single]) == order_of([]), "one mutant says nothing"
     assert order_of(meant) == order_of(checks(0, 4))

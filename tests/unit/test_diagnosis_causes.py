@@ -45,6 +45,27 @@ def named(kind: AnomalyKind, name: str) -> Anomaly:
     return anomaly(kind, name, {}).model_copy(update={"id": name})
 
 
+def test_what_one_library_lacks_is_one_cause() -> None:
+    told = {"problem": "moved_name", "distribution": "collections", "manifest": "pyproject.toml"}
+    joined = join_causes(
+        [
+            cause("dependency", "d1", **told, message="cannot import name 'Sized'"),
+            cause("dependency", "d2", **told, message="cannot import name 'Sized'"),
+            cause("dependency", "d3", **told, message="cannot import name 'Mapping'"),
+        ],
+        [],
+    )
+    assert sorted(item.anomaly_ids for item in joined) == [["d1", "d2"], ["d3"]]
+
+
+def test_the_failing_tests_of_one_cause_are_all_of_them_its_reproducer() -> None:
+    many = cause("error", "e2", exception_type="KeyError", failing_tests=["t::b", "t::c"])
+    one = cause("error", "e1", exception_type="KeyError", failing_tests=["t::a"])
+    (joined,) = join_causes([one, many], [])
+    assert joined.title == "e2", "the one of which most is known leads"
+    assert joined.evidence["failing_tests"] == ["t::b", "t::c", "t::a"]
+
+
 def test_errors_raised_at_one_place_are_one_cause() -> None:
     joined = join_causes(
         [

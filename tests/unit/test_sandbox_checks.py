@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from selfheal.analysis import Judgement
 from selfheal.repair.diff import unified_diff
 from selfheal.sandbox.changes import ChangedFile, role_of
+from selfheal.sandbox.checks import suite_check
 from selfheal.sandbox.comparison import compare
 from selfheal.sandbox.documentation import (
     anchors,
@@ -19,6 +20,7 @@ from selfheal.sandbox.documentation import (
     link_targets,
 )
 from selfheal.sandbox.oracle import undecided
+from selfheal.sandbox.suite import SuiteResult
 from selfheal.sandbox.tampering import refused_parts
 from selfheal.sandbox.weakening import to_restore, weakenings
 
@@ -243,3 +245,22 @@ def test_a_trial_goes_on_only_where_more_data_can_decide(
         for release, state in (("bad", on_bad), ("candidate", on_candidate))
     }
     assert undecided(judged, "bad") is more
+
+
+@pytest.mark.parametrize(
+    ("passed", "failed", "verdict", "words"),
+    [
+        (["t/a.py::one", "t/lost.py::two"], ["t/lost.py::three"], "passed", "t/lost.py::three"),
+        (["t/a.py::one"], ["t/lost.py::two"], "failed", "1 of 1 tests of files that could not"),
+        (["t/lost.py::two"], ["t/a.py::one"], "failed", "1 tests fail that passed before"),
+        (["t/a.py::one", "t/lost.py::two"], [], "passed", "no new failure"),
+    ],
+)
+def test_tests_of_files_that_could_not_be_collected_before_did_not_pass_then(
+    passed: list[str], failed: list[str], verdict: str, words: str
+) -> None:
+    known = SuiteResult(state="failed", passed=["t/a.py::one"], errors=["t/lost.py"])
+    suite = SuiteResult(state="failed", passed=passed, failed=failed)
+    check = suite_check(suite, known, failed, failed)
+    assert check.verdict == verdict
+    assert words in check.summary

@@ -23,10 +23,11 @@ def result(name: str, compared: int, differing: int, told: str = "") -> Result:
     ("rival", "doubt"),
     [
         (result("b", 50, 0), None),
+        (result("b", 48, 0, "48 calls come out as before"), None),
         (result("b", 50, 3, "f(3) returned 4 before and 5 after"), "alters other calls"),
         (result("b", 50, 30, "f(3) returned 4 before and 5 after"), None),
     ],
-    ids=["agrees", "differs", "alters many more"],
+    ids=["agrees", "agrees on other calls", "differs", "alters many more"],
 )
 def test_rivals_leave_a_doubt_where_they_alter_other_calls_and_as_many(
     rival: Result, doubt: str | None

@@ -88,6 +88,19 @@ def test_a_file_that_cannot_be_collected_fails_the_suite(tmp_path: Path) -> None
     assert result.errors
 
 
+def test_a_file_that_cannot_be_collected_does_not_keep_the_others_from_running(
+    tmp_path: Path,
+) -> None:
+    """Without it, nothing is known of a suite before a patch that mends an import."""
+    project(tmp_path, "def test_good(): pass\ndef test_bad(): assert False\n")
+    (tmp_path / "tests" / "test_lost.py").write_text("import no_such_module\n")
+    result = run_suite(tmp_path, TESTS)
+    assert result.passed == ["tests/test_app.py::test_good"]
+    assert result.failed == ["tests/test_app.py::test_bad"]
+    assert result.errors == ["tests/test_lost.py"]
+    assert result.outcome("tests/test_lost.py") == "failed"
+
+
 def test_selected_tests_alone_run(tmp_path: Path) -> None:
     project(tmp_path, "def test_one(): pass\ndef test_two(): assert False\n")
     result = run_suite(tmp_path, TESTS, select=["tests/test_app.py::test_one"])
