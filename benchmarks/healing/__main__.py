@@ -74,7 +74,7 @@ def main() -> None:
     worlds = list(worlds_of(libraries, settings)) if settings.faults or given.others else []
     if given.others:
         run_others(
-            list(other_cases(worlds, settings.seed, given.others, settings.only)),
+            other_cases(worlds, settings.seed, given.others, settings.only),
             settings,
             given.keep,
             told,

@@ -9,7 +9,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.healing.loop import PYTEST, green, plain, tests_of
+from benchmarks.healing.loop import green, tests_of
+from benchmarks.healing.production import covered
 from benchmarks.healing.worlds import World, git, write
 from selfheal.repair.edits import Suspect, propose_edits
 
@@ -85,20 +86,9 @@ def _node(name: str, repository: Path) -> str:
 def _executed(repository: Path, nodes: Sequence[str], world: World) -> Iterator[tuple[str, int]]:
     """The lines of the library that the failing tests run, by coverage.py."""
     with tempfile.TemporaryDirectory(prefix="selfheal-healing-") as folder:
-        data, report = Path(folder) / "coverage", Path(folder) / "coverage.json"
-        run = [PYTEST[0], "-m", "coverage"]
-        environment = plain() | {"COVERAGE_FILE": str(data)}
-        command = [*run, "run", *PYTEST[1:], *nodes]
+        report = Path(folder) / "coverage.json"
         try:
-            for each in (command, [*run, "json", "-q", "-o", str(report)]):
-                subprocess.run(
-                    each,
-                    cwd=repository,
-                    capture_output=True,
-                    env=environment,
-                    timeout=SUITE_SECONDS,
-                    check=False,
-                )
+            covered(repository, report, SUITE_SECONDS, *nodes)
         except subprocess.TimeoutExpired:
             return
         files = json.loads(report.read_text())["files"] if report.is_file() else {}

@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -209,7 +209,7 @@ def run_all(
 
 
 def run_others(
-    cases: Sequence[OtherCase],
+    cases: Iterable[OtherCase],
     settings: Settings,
     keep: Path | None,
     told: Callable[[Outcome], None],

@@ -1,6 +1,6 @@
 """Documents that the code left behind: a parameter's old name, an old default.
 
-Planted in docstrings and documents that a library really has; graded by their own text.
+Planted in docstrings that a library really has; graded by their own text.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import NamedTuple
 from benchmarks.healing.worlds import World
 from selfheal.repair.source import Function, Source
 
-_ENTRY = r"(?m)^(?P<before>[ \t]*(?::param (?:[\w\[\], .]+ )?|))(?P<name>\w+)(?= ?:| \()"
+_ENTRY = r"(?m)^[ \t]*(?::param (?:[\w\[\], .]+ )?|)(?P<name>\w+)(?= ?:| \()"
 _STYLE = r"(?m):param |^[ \t]*Args:[ \t]*$|^[ \t]*Parameters\n[ \t]*-+$"
-_DEFAULT = r"(?i)\bdefaults? (?:to|is|of|:) ?(?P<open>`{1,2}|)(?P<value>-?\d+|True|False|'[^']*'|\"[^\"]*\")"
+_DEFAULT = r"(?i)\bdefaults? (?:to|is|of|:) ?`{0,2}(?P<value>-?\d+|True|False|'[^']*'|\"[^\"]*\")"
 
 
 class Drift(NamedTuple):

@@ -189,6 +189,21 @@ def why_not(diagnosis: Mapping[str, Any], validation: Mapping[str, Any]) -> str:
     return " | ".join([*verdicts[:2], *told[:2], *fallen[:3]])[:900]
 
 
+def applied(repository: Path, outcome: Outcome) -> bool:
+    """Apply the patch; False, told in the outcome, where git refuses it."""
+    done = subprocess.run(
+        ["git", "apply", "-"],
+        cwd=repository,
+        input=outcome.patch,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        outcome.result, outcome.reason = "error", f"git apply: {done.stderr[-300:]}"
+    return not done.returncode
+
+
 def grade(
     world: World,
     repository: Path,
@@ -197,20 +212,10 @@ def grade(
     seconds: float,
 ) -> None:
     """Apply the patch and run the whole suite as the distribution has it."""
+    if not applied(repository, outcome):
+        return
+    write(repository, world.graded)
     with tempfile.TemporaryDirectory(prefix="selfheal-healing-") as folder:
-        patch = Path(folder) / "fix.patch"
-        patch.write_text(outcome.patch)
-        done = subprocess.run(
-            ["git", "apply", str(patch)],
-            cwd=repository,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            outcome.result, outcome.reason = "error", f"git apply: {done.stderr[-300:]}"
-            return
-        write(repository, world.graded)
         failing = tests_of(repository, Path(folder) / "graded.xml", seconds)
     if failing is None:
         outcome.result, outcome.reason = "wrong", "the suite does not end"

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from benchmarks.healing.drift import drifts
 from benchmarks.healing.fault_classes import ERRORS
 from benchmarks.healing.faults import compiles, faults_of
-from benchmarks.healing.loop import Outcome, grade, green, plain, run_loop, tests_of
+from benchmarks.healing.loop import Outcome, applied, grade, green, plain, run_loop, tests_of
 from benchmarks.healing.production import covered, use
 from benchmarks.healing.worlds import World, commit, git, write
 from selfheal.repair.source import Source
@@ -122,17 +122,18 @@ def _run_untested(case: OtherCase, folder: Path, outcome: Outcome, seconds: floa
         outcome.result = UNNOTICED
         return
     run_loop(repository, telemetry, folder / "artifacts", outcome, seconds)
-    if not outcome.patch:
+    if not outcome.patch or not applied(repository, outcome):
         return
-    new = _applied(repository, outcome)
-    if new is None:
-        return
+    new = re.findall(r"^\+\+\+ b/(.+)$", outcome.patch, re.MULTILINE)
     tests = [name for name in new if Path(name).name.startswith("test")]
     if not tests or not green(repository, tests, case.world.seconds):
         outcome.result, outcome.reason = "wrong", f"the new tests {tests} fail"
         return
     asked, noticed = _noticed(case, repository, tests, folder / "noticed.xml")
-    enough = not asked or noticed >= LEAST_NOTICED * asked
+    if not asked:
+        outcome.result = UNNOTICED
+        return
+    enough = noticed >= LEAST_NOTICED * asked
     outcome.result = "healed" if enough else "wrong"
     outcome.reason = f"the new tests notice {noticed} of {asked} faults that the suite notices"
 
@@ -191,7 +192,7 @@ def _run_document(case: OtherCase, folder: Path, outcome: Outcome, seconds: floa
     repository = folder / "repository"
     use(case.world, repository, folder / "calls")
     run_loop(repository, folder / "calls", folder / "artifacts", outcome, seconds)
-    if not outcome.patch or _applied(repository, outcome) is None:
+    if not outcome.patch or not applied(repository, outcome):
         return
     healed = (repository / case.file).read_text()
     planted, original = case.texts[case.file], case.world.code[case.file]
@@ -251,7 +252,7 @@ def _run_undeclared(case: OtherCase, folder: Path, outcome: Outcome, seconds: fl
     command = [bare, "-I", "-S", "-c", REQUIREMENT_LOG, str(source), package, str(log)]
     subprocess.run(command, check=True, env=plain(), capture_output=True)
     run_loop(repository, log, folder / "artifacts", outcome, seconds)
-    if not outcome.patch or _applied(repository, outcome) is None:
+    if not outcome.patch or not applied(repository, outcome):
         return
     wanted = FOREIGN[case.function]
     declared = [name.lower() for name in _requirements(repository)]
@@ -291,19 +292,3 @@ def _run_moved(case: OtherCase, folder: Path, outcome: Outcome, seconds: float) 
     run_loop(repository, report, folder / "artifacts", outcome, seconds)
     if outcome.patch:
         grade(case.world, repository, case.known, outcome, case.world.seconds)
-
-
-def _applied(repository: Path, outcome: Outcome) -> list[str] | None:
-    """Apply the patch; the paths that it touches. None where git refuses it."""
-    done = subprocess.run(
-        ["git", "apply", "-"],
-        cwd=repository,
-        input=outcome.patch,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        outcome.result, outcome.reason = "error", f"git apply: {done.stderr[-300:]}"
-        return None
-    return re.findall(r"^\+\+\+ b/(.+)$", outcome.patch, re.MULTILINE)

@@ -58,12 +58,15 @@ def use(world: World, repository: Path, calls: Path) -> None:
         git(repository, "worktree", "remove", "--force", str(folder / "tree"))
 
 
-def covered(folder: Path, report: Path, seconds: float) -> None:
-    """coverage.py's report of the suite that lies in `folder`."""
-    data = report.with_suffix(".data")
+def covered(folder: Path, report: Path, seconds: float, *nodes: str) -> None:
+    """coverage.py's report of the suite that lies in `folder`, or of its tests `nodes`.
+
+    Raises:
+        subprocess.TimeoutExpired: They do not end within `seconds`.
+    """
     coverage = [sys.executable, "-m", "coverage"]
-    environment = plain() | {"COVERAGE_FILE": str(data)}
-    run = [*coverage, "run", "--branch", f"--source={folder}", *PYTEST[1:]]
+    environment = plain() | {"COVERAGE_FILE": str(report.with_suffix(".data"))}
+    run = [*coverage, "run", "--branch", f"--source={folder}", *PYTEST[1:], *nodes]
     for command in (run, [*coverage, "json", "-q", "-o", str(report)]):
         subprocess.run(
             command,

@@ -6,8 +6,11 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
+
+import pytest
 
 from selfheal.engine.lock import RunLock, start_time
 from selfheal.engine.pool import WorkerLost, WorkerPool
@@ -90,6 +93,47 @@ def test_the_processes_of_a_worker_that_is_told_to_end_end_with_it(tmp_path: Pat
         assert not _runs(int(child))
     finally:
         pool.shutdown(kill=True)
+
+
+HOLDER = """
+import pathlib, sys, time
+from selfheal.engine.pool import WorkerPool
+pool = WorkerPool(1)
+pool.submit(exec, sys.argv[1])
+time.sleep(120)
+"""
+
+
+STUBBORN = """
+from pathlib import Path
+import os, time
+Path({place!r}).write_text(str(os.getpid()))
+while True:
+    try:
+        time.sleep(120)
+    except BaseException:
+        continue
+"""
+
+
+@pytest.mark.parametrize("handler", [UNENDING, STUBBORN])
+def test_the_processes_of_a_worker_end_when_its_holder_is_killed(
+    tmp_path: Path, handler: str
+) -> None:
+    place = tmp_path / "pid"
+    program = "import subprocess\nsubprocess.Popen(['sleep', '120'])\n" + handler
+    command = [sys.executable, "-c", HOLDER, program.format(place=str(place))]
+    with subprocess.Popen(command) as holder:
+        while not place.exists() or not place.read_text():
+            time.sleep(0.01)
+        worker = int(place.read_text())
+        children = Path(f"/proc/{worker}/task/{worker}/children").read_text().split()
+        holder.kill()
+    started = [worker, *map(int, children)]
+    deadline = time.monotonic() + 30
+    while any(map(_runs, started)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(map(_runs, started))
 
 
 def _runs(pid: int) -> bool:

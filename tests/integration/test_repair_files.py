@@ -167,6 +167,22 @@ def test_a_name_that_python_moved_is_mended_where_it_is_missed_and_no_index_is_a
     assert verdicts(validation, patch)["detector"] == "passed", validation
 
 
+def test_the_import_that_failed_is_looked_at_before_others_of_the_same_module(
+    tmp_path: Path,
+) -> None:
+    files = {f"a_{number}.py": "from collections import OrderedDict\n" for number in range(9)}
+    files["kiosk.py"] = "from collections import deque\nfrom collections import Sized\n"
+    world = World(tmp_path, {"pyproject.toml": PYPROJECT}, files)
+    message = "cannot import name 'Sized' from 'collections' (/usr/lib/collections/__init__.py)"
+    evidence = {"package": "collections", "exception_type": "ImportError", "message": message}
+    frames = [{"file": "/srv/app/kiosk.py", "function": "<module>", "line": 2}]
+    for known in (evidence, evidence | {"frames": frames}):
+        _, given = world.fixed(anomaly("dependency", "GET /", known))
+        manifest, first, *_ = given["diagnosis"].diagnoses[0].locations
+        assert manifest.file == "pyproject.toml"
+        assert (first.file, first.line) == ("kiosk.py", 2), known
+
+
 API = """\
 # API
 

@@ -282,6 +282,8 @@ def test_a_failing_test_that_no_edit_touches_does_not_keep_the_others_from_being
 
     assert report.told.tests == ["test_room.py::test_full"]
     assert report.told.left == ["test_room.py::test_elsewhere"]
+    assert report.told.tried > 80, "what was tried before a test was left out counts"
+    assert report.told.proposed >= report.told.tried
     assert code.replace(">=", ">") in texts
 
 

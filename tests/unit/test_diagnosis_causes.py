@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +60,12 @@ def test_what_one_library_lacks_is_one_cause() -> None:
 
 
 def test_the_failing_tests_of_one_cause_are_all_of_them_its_reproducer() -> None:
-    many = cause("error", "e2", exception_type="KeyError", failing_tests=["t::b", "t::c"])
-    one = cause("error", "e1", exception_type="KeyError", failing_tests=["t::a"])
-    (joined,) = join_causes([one, many], [])
-    assert joined.title == "e2", "the one of which most is known leads"
-    assert joined.evidence["failing_tests"] == ["t::b", "t::c", "t::a"]
+    for name, other in itertools.permutations(["e1", "e2", "e3", "e4"], 2):
+        many = cause("error", name, exception_type="KeyError", failing_tests=["t::b", "t::c"])
+        one = cause("error", other, exception_type="KeyError", failing_tests=["t::a"])
+        (joined,) = join_causes([one, many], [])
+        assert joined.title == name, "the one of which most is known leads"
+        assert joined.evidence["failing_tests"] == ["t::b", "t::c", "t::a"]
 
 
 def test_errors_raised_at_one_place_are_one_cause() -> None:
