@@ -38,11 +38,12 @@ def test_the_regression_test_fails_without_and_passes_with_the_fix(
         ("regression_test", "passed"),
         ("shuffled_runs", "passed"),
         ("suite", "passed"),
+        ("examples", "unavailable"),
         ("mutants", "passed"),
         ("behaviour", "passed"),
     ]
     assert checks[1].counts == {"tests": 1, "runs": 20, "passed": 20}
-    assert checks[3].counts["killed"] > 0
+    assert checks[4].counts["killed"] > 0
     assert checks[2].counts["passed"] == 2
     assert tested.candidates["candidate-1"].coverage == {"teahouse.py": {11: True, 12: True}}
 

@@ -102,6 +102,35 @@ def test_a_fix_passes_and_what_failed_before_is_known(bench: Bench) -> None:
     assert coverage_check(tested, 1.0).counts == {"executable": 1, "covered": 1}
 
 
+@pytest.mark.parametrize(
+    "docstring",
+    [
+        '""">>> first([3])\n    3\n    """',
+        '"""The first one.\n\n    >>> first([3])\n    3"""',
+        '"""The first one.\n\n    >>> first([3])\n    3\n    """',
+    ],
+)
+def test_an_example_of_the_documentation_that_no_longer_holds_fails(
+    bench: Bench, docstring: str
+) -> None:
+    """Whether it stands on the first line of a docstring or ends beside its quotes."""
+    documented = APP.replace("    return xs[0]\n", f"    {docstring}\n    return xs[0]\n")
+    (bench.repository / "app.py").write_text(documented)
+    script = "git -c user.name=a -c user.email=a@b commit -qam documented"
+    subprocess.run(["sh", "-c", script], cwd=bench.repository, check=True)
+
+    def proven(code: str) -> Check:
+        files = {"app.py": documented.replace("return xs[0]", code), "tests/test_empty.py": TEST}
+        patch = patch_of(FILES | {"app.py": documented}, files)
+        proposed = candidate(app=HEALED, test=TEST).model_copy(update={"patch": patch})
+        return checks(prove(bench, proposed))["examples"]
+
+    assert proven("return xs[0] if xs else None").verdict == "passed"
+    wrong = proven("return None")
+    assert (wrong.verdict, wrong.counts) == ("failed", {"examples": 1, "broken": 1})
+    assert "`first([3])` in app.py" in wrong.summary
+
+
 def test_a_patch_that_heals_nothing_fails_and_the_suite_is_not_run(bench: Bench) -> None:
     tested = prove(bench, candidate(app=APP + "# nothing\n", test=TEST))
     assert [(check.name, check.verdict) for check in tested.checks] == [

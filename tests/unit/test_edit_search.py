@@ -194,6 +194,12 @@ def test_a_condition_with_one_outcome_only_is_never_proposed():
         ("0 <= len(xs)", 1),
         ("0 > len(xs)", 1),
         ("a or not a", 1),
+        ("x == 1 and x != 1", 1),
+        ("x in y or x not in y", 1),
+        ("x == 1 or x == 2", 0),
+        ("def f(*args): return isinstance(args, list)", 1),
+        ("def f(*args):\n    args = args[0]\n    return isinstance(args, list)", 0),
+        ("def f(args): return isinstance(args, list)", 0),
         ("x != x", 0),
         ("next(a) == next(a)", 0),
         ("len(xs) >= 1", 0),
@@ -204,6 +210,20 @@ def test_a_condition_with_one_outcome_only_is_never_proposed():
 )
 def test_what_has_one_outcome_only_is_told_from_what_has_two(code: str, settled: int):
     assert settled_conditions(ast.parse(code)) == settled
+
+
+def test_what_stands_beside_the_same_condition_elsewhere_comes_first():
+    text = (
+        "def merge(*parts):\n    if len(parts) == 1 and not isinstance(parts[0], dict):\n"
+        "        parts = parts[0]\n    return parts\n\n"
+        "def first(*parts):\n    if not isinstance(parts[0], dict):\n"
+        "        parts = parts[0]\n    return parts[0]\n"
+    )
+    edits = propose_edits({PATH: text}, [Suspect(PATH, 7, 0.9)], read_hints([], []))
+    made = [edit.apply(text) for edit in edits if edit.operator == "missing_condition"]
+    head, tail = text.split("def first")
+    wanted = "if len(parts) == 1 and not isinstance"
+    assert f"{head}def first{tail.replace('if not isinstance', wanted)}" in made[:4]
 
 
 def test_a_value_is_looked_for_among_what_a_constant_lists():

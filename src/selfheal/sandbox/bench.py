@@ -25,6 +25,7 @@ from selfheal.sandbox.checks import (
 )
 from selfheal.sandbox.documentation import link_targets
 from selfheal.sandbox.evidence import ANSWER, AppliedCandidate, Subject, TestedCandidate, passed
+from selfheal.sandbox.examples import Example, examples_check, examples_kept, with_examples
 from selfheal.sandbox.mutants import Mutants, changed_lines, count_killed, function_lines
 from selfheal.sandbox.suite import SuiteResult, is_pytest, run_suite, runs_in_order
 from selfheal.sandbox.suites import Suites
@@ -90,9 +91,28 @@ class Bench(Suites):
                 checks.append(_untold(subject.untold))
             checks.append(shuffled_check(suite, self.config.shuffled_runs))
             checks.append(self._judge_suite(candidate, suite, worktree))
+            if passed(checks):
+                checks.append(self._examples(candidate, worktree, files))
             if passed(checks) and self.config.mutants:
                 checks.append(self._mutants(worktree, own, files, subject))
         return tested_candidate(candidate, checks, suite, files)
+
+    def _examples(
+        self, candidate: Candidate, worktree: Worktree, files: Sequence[ChangedFile]
+    ) -> Check:
+        """What the documentation shows of the changed code, without the fix and with it."""
+        texts = {each.path: each.after or "" for each in files if each.role == "code"}
+        paths = with_examples(texts)
+        if not paths:
+            return examples_check({}, {})
+
+        def compute() -> dict[Example, bool]:
+            with self.checkout(candidate.base_commit) as before:
+                there = [path for path in paths if (before.path / path).is_file()]
+                return examples_kept(before.path, self.tests, there)
+
+        known = self._once(("examples", candidate.base_commit, *paths), compute)
+        return examples_check(known, examples_kept(worktree.path, self.tests, paths))
 
     def _mutants(
         self,

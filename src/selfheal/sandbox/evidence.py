@@ -20,6 +20,7 @@ CHECKS = (
     "answer",
     "shuffled_runs",
     "suite",
+    "examples",
     "mutants",
     "behaviour",
     "changed_coverage",
@@ -32,7 +33,7 @@ CHECKS = (
 # Told only where a regression test leaves it open which answer is right.
 ANSWER = "answer"
 # What may not have been asked of a candidate that passes.
-OPTIONAL_CHECKS = ("shuffled_runs", "mutants", "behaviour")
+OPTIONAL_CHECKS = ("shuffled_runs", "examples", "mutants", "behaviour")
 
 
 class Untested(Model):

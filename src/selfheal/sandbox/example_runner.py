@@ -21,11 +21,14 @@ import doctest
 import importlib
 import io
 import json
+import re
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+# How a docstring begins and ends in its file.
+QUOTES = re.compile(r"\A\s*[rRuU]?(\"\"\"|'''|\"|')|(\"\"\"|'''|\"|')\s*\Z")
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -46,7 +49,7 @@ def texts(file: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
         if ast.get_docstring(node, clean=False) and isinstance(first, ast.Expr):
             inside = "".join(lines[first.lineno - 1 : first.end_lineno])
             if "\\" not in inside:
-                yield first.lineno - 1, inside, dict(vars(module))
+                yield first.lineno - 1, QUOTES.sub("", inside), dict(vars(module))
 
 
 def outcome(example: doctest.Example, namespace: dict[str, Any]) -> tuple[str, bool]:

@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from selfheal.analysis.documented_code import EXAMPLE, Claim
+from selfheal.artifacts.validation import Check
 from selfheal.config import TestsConfig
 from selfheal.sandbox import example_runner
+from selfheal.sandbox.checks import listed
 from selfheal.sandbox.process import left_behind, report_folder, run
 from selfheal.sandbox.suite import interpreter
 from selfheal.sandbox.worktree import Worktree
 
+# File, source, and what it tells that is printed.
+Example = tuple[str, str, str]
 SECONDS = 60.0
 PROMPT = ">>> "
 _KINDS = (".md", ".markdown", ".rst", ".py")
@@ -53,12 +57,39 @@ def stale_examples(
     paths = sorted({each.file for each in broken})
     with Worktree(repository, before, scratch / "examples-before") as tree:
         there = [path for path in paths if (tree.path / path).is_file()]
-        told = {
-            (each["file"], each["source"].rstrip("\n"), each["want"].rstrip("\n"))
-            for each in _ran(tree.path, tests, there)
-            if each["as_told"]
-        }
+        told = {_key(each) for each in _ran(tree.path, tests, there) if each["as_told"]}
     return [each for each in broken if (each.file, each.subject, each.told) in told]
+
+
+def examples_kept(folder: Path, tests: TestsConfig, files: Sequence[str]) -> dict[Example, bool]:
+    """Of the examples of files of a checkout, whether each prints what it tells.
+
+    Those that do so in one of two runs only tell nothing and are left out.
+    """
+    first, second = (
+        {_key(each): bool(each["as_told"]) for each in _ran(folder, tests, files)} for _ in range(2)
+    )
+    return {key: kept for key, kept in first.items() if second.get(key) is kept}
+
+
+def examples_check(before: Mapping[Example, bool], after: Mapping[Example, bool]) -> Check:
+    """The check ``examples``: those of the changed files that held without the fix hold with it."""
+    held = [key for key in after if before.get(key)]
+    lost = [key for key in held if not after[key]]
+    broken = sorted({f"`{source}` in {file}" for file, source, _ in lost})
+    counts = {"examples": len(held), "broken": len(broken)}
+    if broken:
+        why = f"examples of the documentation no longer hold: {listed(broken)}"
+        return Check(name="examples", verdict="failed", summary=why, counts=counts)
+    if not held:
+        why = "the changed files have no examples that could tell"
+        return Check(name="examples", verdict="unavailable", summary=why, required=False)
+    why = f"{len(held)} documented examples hold as before"
+    return Check(name="examples", verdict="passed", summary=why, counts=counts)
+
+
+def _key(example: Mapping[str, Any]) -> Example:
+    return str(example["file"]), example["source"].rstrip("\n"), example["want"].rstrip("\n")
 
 
 def _ran(folder: Path, tests: TestsConfig, files: Sequence[str]) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 from collections.abc import Iterator
 from itertools import islice
 
@@ -44,11 +45,23 @@ def negation(site: Site, node: ast.expr) -> str:
 def atoms(site: Site, near: ast.AST) -> list[Atom]:
     """Conditions that could be missing at `near`, with weights (0–1), likeliest first."""
     best: dict[str, float] = {}
-    made = (*_bounds(site, near), *_present(site, near), *_made(site, near), *_listed(site, near))
-    for text, weight in made:
+    made = (_beside, _bounds, _present, _made, _listed)
+    for text, weight in (each for atoms_of in made for each in atoms_of(site, near)):
         best[text] = max(weight, best.get(text, 0))
     ordered = sorted(best.items(), key=lambda each: -each[1])
     return list(islice(ordered, LIMIT))
+
+
+def _beside(site: Site, near: ast.AST) -> Iterator[Atom]:
+    """What stands beside the same condition elsewhere in the file."""
+    same = ast.dump(near)
+    known = set(site.scope.readable) | set(site.scope.module.names) | set(dir(builtins))
+    for node in site.scope.module.joined_conditions:
+        if any(ast.dump(term) == same for term in node.values):
+            for term in node.values:
+                text = site.text(term)
+                if ast.dump(term) != same and "\n" not in text and names_in(term) <= known:
+                    yield site.within(term, 5), 1.5
 
 
 def _present(site: Site, near: ast.AST) -> Iterator[Atom]:

@@ -86,6 +86,11 @@ class Module:
         ]
 
     @cached_property
+    def joined_conditions(self) -> list[ast.BoolOp]:
+        """What the file joins by ``and`` and ``or``."""
+        return [node for node in ast.walk(self.source.tree) if isinstance(node, ast.BoolOp)]
+
+    @cached_property
     def types(self) -> list[str]:
         """What the file asks for by isinstance, in order."""
         found = [

@@ -7,7 +7,7 @@ import ast
 # What gives the same value when it is asked twice: no calls, no comprehensions.
 _PLAIN = (
     ast.Name, ast.Attribute, ast.Subscript, ast.Constant, ast.UnaryOp, ast.BinOp,
-    ast.operator, ast.unaryop, ast.expr_context,
+    ast.operator, ast.unaryop, ast.expr_context, ast.Compare, ast.cmpop,
 )  # fmt: skip
 # ``len(x) >= 0`` and the like, with the length on the left.
 _MIRRORED: dict[type[ast.cmpop], type[ast.cmpop]] = {ast.LtE: ast.GtE, ast.Gt: ast.Lt}
@@ -17,18 +17,35 @@ def settled_conditions(tree: ast.AST) -> int:
     """How many comparisons and boolean expressions of a tree have one outcome only.
 
     A plain value against itself (but for ``x != x``, which tells NaN), a length against
-    less than zero, and an operand beside itself, its own negation, or a comparison with None
-    that its truth settles.
+    less than zero, an operand beside itself, its own negation, or a comparison with None
+    that its truth settles, and the type of ``*args`` and ``**kwargs`` that nobody binds anew.
     """
-    return sum(
-        _is_settled(node) for node in ast.walk(tree) if isinstance(node, ast.Compare | ast.BoolOp)
+    nodes = list(ast.walk(tree))
+    settled = sum(_is_settled(node) for node in nodes if isinstance(node, ast.Compare | ast.BoolOp))
+    return settled + sum(
+        _types_of_variadic(node)
+        for node in nodes
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     )
+
+
+def _types_of_variadic(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """How often a function asks of what type its ``*args`` or ``**kwargs`` are."""
+    given = {each.arg for each in (function.args.vararg, function.args.kwarg) if each is not None}
+    nodes = [node for statement in function.body for node in ast.walk(statement)] if given else []
+    given -= {n.id for n in nodes if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+    asked = 0
+    for node in nodes:
+        match node:
+            case ast.Call(func=ast.Name(id="isinstance"), args=[ast.Name(id=name), _]):
+                asked += name in given
+    return asked
 
 
 def _is_settled(node: ast.Compare | ast.BoolOp) -> bool:
     if isinstance(node, ast.BoolOp):
-        plain = [each for each in node.values if _is_plain(_positive(each))]
-        texts = [ast.dump(_positive(each)) for each in plain]
+        plain = [each for each in map(_positive, node.values) if _is_plain(each)]
+        texts = [ast.dump(each) for each in plain]
         return len(set(texts)) < len(texts) or any(
             _tells(node.op, one, other) for one in node.values for other in node.values
         )
@@ -60,9 +77,20 @@ def _tells(operator: ast.boolop, operand: ast.expr, other: ast.expr) -> bool:
     return False
 
 
+_POSITIVE: dict[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.NotEq: ast.Eq, ast.IsNot: ast.Is, ast.NotIn: ast.In,
+}  # fmt: skip
+
+
 def _positive(node: ast.expr) -> ast.expr:
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        return node.operand
+    """The condition without its ``not``, that of a comparison too."""
+    match node:
+        case ast.UnaryOp(op=ast.Not(), operand=inner):
+            return inner
+        case ast.Compare(left=left, ops=[operator], comparators=[right]) if (
+            type(operator) in _POSITIVE
+        ):
+            return ast.Compare(left, [_POSITIVE[type(operator)]()], [right])
     return node
 
 
