@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 from collections.abc import Iterator
 from itertools import combinations
@@ -12,6 +13,10 @@ from selfheal.repair.edits.definitions import last_name, parameters
 from selfheal.repair.edits.model import Draft, Operator, OperatorExample
 from selfheal.repair.edits.operators.names import similarity
 from selfheal.repair.edits.site import Site
+from selfheal.repair.source import names_in
+
+# Longer expressions of other calls are not taken for an argument.
+_LONGEST = 60
 
 
 def swap_arguments(site: Site) -> Iterator[Draft]:
@@ -134,10 +139,23 @@ def add_argument(site: Site) -> Iterator[Draft]:
             yield Draft(
                 (_appended(site, node, text),), weight, f"lacks the argument `{text}` of `{name}`"
             )
-        for text in _positional(site, node, name):
+        further = dict.fromkeys(_as_elsewhere(site, node, name), 0.9)
+        for text, weight in (further | dict.fromkeys(_positional(site, node, name), 0.4)).items():
             yield Draft(
-                (_appended(site, node, text),), 0.4, f"lacks the argument `{text}` of `{name}`"
+                (_appended(site, node, text),), weight, f"lacks the argument `{text}` of `{name}`"
             )
+
+
+def _as_elsewhere(site: Site, node: ast.Call, name: str) -> Iterator[str]:
+    """What other calls of the name have at the place after the last argument."""
+    place = len(node.args)
+    known = {*site.scope.readable, *site.scope.module.names, *dir(builtins)}
+    starred = any(isinstance(each, ast.Starred) for each in node.args)
+    for other in site.scope.module.calls.get(name, ()) if not node.keywords and not starred else ():
+        if len(other.args) > place and ast.dump(other.func) == ast.dump(node.func):
+            text = site.text(other.args[place])
+            if len(text) <= _LONGEST and "\n" not in text and names_in(other.args[place]) <= known:
+                yield text
 
 
 def _asked_for(site: Site, node: ast.Call, name: str) -> Iterator[tuple[str, float]]:
@@ -238,6 +256,7 @@ OPERATORS = (
         (
             OperatorExample("import functools\n\ndef f(made, method):\n    made.x = 1\n    return functools.update_wrapper(made)\n", "import functools\n\ndef f(made, method):\n    made.x = 1\n    return functools.update_wrapper(made, method)\n", 5, "TypeError: update_wrapper() missing 1 required positional argument: 'wrapped'"),
             OperatorExample("def f(xs):\n    return sorted(xs)\n", "def f(xs):\n    return sorted(xs, reverse=True)\n", 2),
+            OperatorExample("def f(xs, x, y):\n    xs.insert(0, (x, y))\n    xs.insert(0)\n", "def f(xs, x, y):\n    xs.insert(0, (x, y))\n    xs.insert(0, (x, y))\n", 3),
             OperatorExample("def f(a, **kwargs):\n    return g(a)\n", "def f(a, **kwargs):\n    return g(a, **kwargs)\n", 2),
             OperatorExample("def g(a, sep=','):\n    return sep\n\ndef f(a, sep):\n    return g(a)\n", "def g(a, sep=','):\n    return sep\n\ndef f(a, sep):\n    return g(a, sep=sep)\n", 5),
         ),
