@@ -18,7 +18,7 @@ def example(_folder: Path) -> Mapping[str, Any]:
     return {"load_diagnosis": material(), "config": FixConfig()}
 
 
-@handler("generate_code_fix", kind="pure", version="4", example=example)
+@handler("generate_code_fix", kind="pure", version="3", example=example)
 def generate_code_fix(load_diagnosis: FixMaterial, config: FixConfig) -> CodeFixes:
     """What the search found comes first; edits that its tests refused are not proposed again."""
     edits: dict[str, list[Edit]] = {}
