@@ -226,6 +226,25 @@ def test_what_stands_beside_the_same_condition_elsewhere_comes_first():
     assert f"{head}def first{tail.replace('if not isinstance', wanted)}" in made[:4]
 
 
+def test_what_had_no_such_attribute_is_asked_for_before_its_block():
+    text = "def hours(groups, at):\n    if at is not None:\n        return groups[at].split(':')\n    return []\n"
+    hints = read_hints(["AttributeError"], ["'NoneType' object has no attribute 'split'"])
+    edits = propose_edits({PATH: text}, [Suspect(PATH, 2, 0.9)], hints)
+    made = [edit.apply(text) for edit in edits if edit.operator == "missing_condition"]
+    assert text.replace("not None:", "not None and groups[at]:") in made[:4]
+
+
+def test_a_name_without_a_value_may_be_any_of_the_function_whatever_it_is_called():
+    others = "".join(f"    number_{at} = value + {at}\n" for at in range(12))
+    text = f"def shown(value, layout):\n{others}    number = number % value\n    return number\n"
+    message = "cannot access local variable 'number' where it is not associated with a value"
+    edits = propose_edits(
+        {PATH: text}, [Suspect(PATH, 14, 0.9)], read_hints(["UnboundLocalError"], [message])
+    )
+    made = [edit.apply(text) for edit in edits]
+    assert text.replace("= number %", "= layout %") in made
+
+
 def test_a_value_is_looked_for_among_what_a_constant_lists():
     text = "PLAIN = {'fish', 'rice'}\n\ndef plural(word):\n    if not word:\n        return word\n    return word + 's'\n"
     edits = propose_edits({PATH: text}, [Suspect(PATH, 4, 0.9)], read_hints([], []))

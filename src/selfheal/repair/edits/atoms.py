@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 from collections.abc import Iterator
 from itertools import islice
 
@@ -23,6 +24,7 @@ from selfheal.repair.edits.site import Site
 from selfheal.repair.source import names_in
 
 LIMIT = 80
+_ATTRIBUTE_OF_NONE = re.compile(r"'NoneType' object has no attribute '(\w+)'")
 _CONTAINERS = (LIST, DICT, SET, TUPLE, COLLECTION, TEXT)
 _OPPOSITE: dict[type[ast.cmpop], str] = {
     ast.Lt: ">=", ast.LtE: ">", ast.Gt: "<=", ast.GtE: "<", ast.Eq: "!=", ast.NotEq: "==",
@@ -45,7 +47,7 @@ def negation(site: Site, node: ast.expr) -> str:
 def atoms(site: Site, near: ast.AST) -> list[Atom]:
     """Conditions that could be missing at `near`, with weights (0–1), likeliest first."""
     best: dict[str, float] = {}
-    made = (_beside, _bounds, _present, _made, _listed)
+    made = (_beside, _of_none, _bounds, _present, _made, _listed)
     for text, weight in (each for atoms_of in made for each in atoms_of(site, near)):
         best[text] = max(weight, best.get(text, 0))
     ordered = sorted(best.items(), key=lambda each: -each[1])
@@ -62,6 +64,16 @@ def _beside(site: Site, near: ast.AST) -> Iterator[Atom]:
                 text = site.text(term)
                 if ast.dump(term) != same and "\n" not in text and names_in(term) <= known:
                     yield site.within(term, 5), 1.5
+
+
+def _of_none(site: Site, _near: ast.AST) -> Iterator[Atom]:
+    """What the statement asks for the attribute that, the failure says, None does not have."""
+    missing = {name for text in site.hints.messages for name in _ATTRIBUTE_OF_NONE.findall(text)}
+    for node in ast.walk(site.statement) if missing else ():
+        if isinstance(node, ast.Attribute) and node.attr in missing and is_short(site, node.value):
+            text = site.text(node.value)
+            yield text, 1.3
+            yield f"{text} is not None", 1.2
 
 
 def _present(site: Site, near: ast.AST) -> Iterator[Atom]:

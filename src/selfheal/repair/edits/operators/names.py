@@ -109,9 +109,9 @@ def undefined_name(site: Site) -> Iterator[Draft]:
         if name not in missing:
             continue
         pool = known if isinstance(node, ast.Name) else attributes
-        for other in sorted(set(pool) - missing, key=lambda each: (-similarity(name, each), each))[
-            :8
-        ]:
+        likeliest = sorted(set(pool) - missing, key=lambda each: (-similarity(name, each), each))
+        own = set(site.scope.locals if isinstance(node, ast.Name) else ())
+        for other in (*likeliest[:8], *(each for each in likeliest[8:] if each in own)):
             text = other
             if isinstance(node, ast.Attribute):
                 text = f"{site.text(node.value)}.{other}"
