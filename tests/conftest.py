@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,9 @@ def _export(endpoint: str, version: str, start: int, milliseconds: int) -> None:
         jitter = (number * 7919 % 1000) / 1000
         span.end(end_time=begun + int(milliseconds * (0.8 + 0.4 * jitter) * 10**6))
     provider.shutdown()
+
+
+def pytest_configure() -> None:
+    """A shell that starts the tests in the background has them ignore what some of them send."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
