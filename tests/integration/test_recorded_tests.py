@@ -417,6 +417,7 @@ def test_the_tests_of_recorded_calls_pass_the_bar(world: World, tmp_path: Path) 
         "regression_test": "passed",
         "shuffled_runs": "passed",
         "suite": "passed",
+        "examples": "unavailable",
         "mutants": "passed",
         "detector": "passed",
         "speed": "unavailable",
