@@ -96,7 +96,7 @@ def test_the_processes_of_a_worker_that_is_told_to_end_end_with_it(tmp_path: Pat
 
 
 HOLDER = """
-import pathlib, sys, time
+import sys, time
 from selfheal.engine.pool import WorkerPool
 pool = WorkerPool(1)
 pool.submit(exec, sys.argv[1])

@@ -14,6 +14,7 @@ from selfheal.repair.diff import patch_of
 from selfheal.sandbox.bench import Bench
 from selfheal.sandbox.checks import coverage_check
 from selfheal.sandbox.evidence import Subject, TestedCandidate
+from selfheal.sandbox.examples import examples_check
 
 SUITE = """\
 import app
@@ -129,6 +130,20 @@ def test_an_example_of_the_documentation_that_no_longer_holds_fails(
     wrong = proven("return None")
     assert (wrong.verdict, wrong.counts) == ("failed", {"examples": 1, "broken": 1})
     assert "`first([3])` in app.py" in wrong.summary
+
+
+def test_examples_that_tell_nothing_are_unavailable_and_the_check_says_why() -> None:
+    one, other = ("app.py", "f(1)", "2"), ("app.py", "f(2)", "4")
+    failed_before = examples_check({one: False}, {one: False})
+    assert (failed_before.verdict, failed_before.required) == ("unavailable", False)
+    assert "no example that held" in failed_before.summary
+    none_ran = examples_check({one: True, other: True}, {})
+    assert none_ran.verdict == "unavailable"
+    assert "none of 2 documented examples could be run" in none_ran.summary
+    assert examples_check({one: True, other: False}, {one: True, other: False}).counts == {
+        "examples": 1,
+        "broken": 0,
+    }
 
 
 def test_a_patch_that_heals_nothing_fails_and_the_suite_is_not_run(bench: Bench) -> None:

@@ -28,7 +28,7 @@ def example(folder: Path) -> dict[str, Any]:
     }
 
 
-@handler("load_telemetry_data", kind="stage-crew", version="2", example=example)
+@handler("load_telemetry_data", kind="stage-crew", version="3", example=example)
 def load_telemetry_data(
     telemetry: Telemetry,
     detect_anomalies_requested: DetectionRequest,

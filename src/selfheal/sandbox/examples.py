@@ -85,7 +85,7 @@ def examples_check(before: Mapping[Example, bool], after: Mapping[Example, bool]
         known = sum(before.values())
         why = "the changed files have no example that held without the fix"
         if known:
-            why = f"with the fix none of {known} documented examples is there, or they do not end"
+            why = f"with the fix none of {known} documented examples could be run to its end"
         return Check(name="examples", verdict="unavailable", summary=why, required=False)
     why = f"{len(held)} documented examples hold as before"
     return Check(name="examples", verdict="passed", summary=why, counts=counts)

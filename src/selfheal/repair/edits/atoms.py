@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import builtins
 import re
 from collections.abc import Iterator
 from itertools import islice
@@ -45,7 +44,7 @@ def negation(site: Site, node: ast.expr) -> str:
 
 
 def atoms(site: Site, near: ast.AST) -> list[Atom]:
-    """Conditions that could be missing at `near`, with weights (0–1), likeliest first."""
+    """Conditions that could be missing at `near`, with weights (0–1.5), likeliest first."""
     best: dict[str, float] = {}
     made = (_beside, _of_none, _bounds, _present, _made, _listed)
     for text, weight in (each for atoms_of in made for each in atoms_of(site, near)):
@@ -56,14 +55,9 @@ def atoms(site: Site, near: ast.AST) -> list[Atom]:
 
 def _beside(site: Site, near: ast.AST) -> Iterator[Atom]:
     """What stands beside the same condition elsewhere in the file."""
-    same = ast.dump(near)
-    known = set(site.scope.readable) | set(site.scope.module.names) | set(dir(builtins))
-    for node in site.scope.module.joined_conditions:
-        if any(ast.dump(term) == same for term in node.values):
-            for term in node.values:
-                text = site.text(term)
-                if ast.dump(term) != same and "\n" not in text and names_in(term) <= known:
-                    yield site.within(term, 5), 1.5
+    for term in site.scope.module.beside.get(ast.dump(near), ()):
+        if "\n" not in site.text(term) and names_in(term) <= site.scope.nameable:
+            yield site.within(term, 5), 1.5
 
 
 def _of_none(site: Site, _near: ast.AST) -> Iterator[Atom]:

@@ -86,9 +86,16 @@ class Module:
         ]
 
     @cached_property
-    def joined_conditions(self) -> list[ast.BoolOp]:
-        """What the file joins by ``and`` and ``or``."""
-        return [node for node in ast.walk(self.source.tree) if isinstance(node, ast.BoolOp)]
+    def beside(self) -> dict[str, list[ast.expr]]:
+        """By the dump of a condition, what the file joins to it by ``and`` and ``or``."""
+        found: dict[str, list[ast.expr]] = {}
+        for node in ast.walk(self.source.tree):
+            if isinstance(node, ast.BoolOp):
+                dumps = [ast.dump(term) for term in node.values]
+                for one in dict.fromkeys(dumps):
+                    others = zip(dumps, node.values, strict=True)
+                    found.setdefault(one, []).extend(t for other, t in others if other != one)
+        return found
 
     @cached_property
     def types(self) -> list[str]:

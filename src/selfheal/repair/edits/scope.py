@@ -7,6 +7,7 @@ surgery hypothesis", FSE 2014), most of it in the same function or file.
 from __future__ import annotations
 
 import ast
+import builtins
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
@@ -53,6 +54,11 @@ class Scope:
             if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
                 found.append(node.id)
         return list(dict.fromkeys(found))
+
+    @cached_property
+    def nameable(self) -> frozenset[str]:
+        """Names that code here may use: those that it can read, the module's, the builtins."""
+        return frozenset((*self.readable, *self.module.names, *dir(builtins)))
 
     @cached_property
     def readable(self) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import builtins
 import re
 from collections.abc import Iterator
 from itertools import combinations
@@ -125,7 +124,7 @@ def add_argument(site: Site) -> Iterator[Draft]:
         found = dict(_of_signature(site, node, name, given)) | found
         for other in site.scope.module.calls.get(name, ()):
             for keyword in other.keywords:
-                if keyword.arg and keyword.arg not in given and len(site.text(keyword)) <= 60:
+                if keyword.arg and keyword.arg not in given and len(site.text(keyword)) <= _LONGEST:
                     found.setdefault(site.text(keyword), 0.9)
         found = dict(_rest(site, node)) | found
         for parameter in site.scope.parameters:
@@ -135,12 +134,11 @@ def add_argument(site: Site) -> Iterator[Draft]:
                 )
                 if not known and name not in _KNOWN_ARGUMENTS:
                     found.setdefault(f"{parameter}={parameter}", 0.3)
+        for text in _as_elsewhere(site, node, name):
+            found.setdefault(text, 0.9)
+        for text in _positional(site, node, name):
+            found.setdefault(text, 0.4)
         for text, weight in found.items():
-            yield Draft(
-                (_appended(site, node, text),), weight, f"lacks the argument `{text}` of `{name}`"
-            )
-        further = dict.fromkeys(_as_elsewhere(site, node, name), 0.9)
-        for text, weight in (further | dict.fromkeys(_positional(site, node, name), 0.4)).items():
             yield Draft(
                 (_appended(site, node, text),), weight, f"lacks the argument `{text}` of `{name}`"
             )
@@ -149,7 +147,7 @@ def add_argument(site: Site) -> Iterator[Draft]:
 def _as_elsewhere(site: Site, node: ast.Call, name: str) -> Iterator[str]:
     """What other calls of the name have at the place after the last argument."""
     place = len(node.args)
-    known = {*site.scope.readable, *site.scope.module.names, *dir(builtins)}
+    known = site.scope.nameable
     starred = any(isinstance(each, ast.Starred) for each in node.args)
     for other in site.scope.module.calls.get(name, ()) if not node.keywords and not starred else ():
         if len(other.args) > place and ast.dump(other.func) == ast.dump(node.func):
