@@ -14,7 +14,7 @@ from planted_bugs import PROGRAMS, Program
 from small_bugs import BUGS, Bug
 
 from selfheal.repair.edits import CodeEdit, Hints, Suspect, propose_edits, read_hints
-from selfheal.repair.edits.settled import settled_conditions
+from selfheal.repair.edits.settled import settled
 
 PATH = "app.py"
 STEPS = 3_000
@@ -183,7 +183,7 @@ def test_a_condition_with_one_outcome_only_is_never_proposed():
 
 
 @pytest.mark.parametrize(
-    ("code", "settled"),
+    ("code", "expected"),
     [
         ("if x and x is None: pass", 1),
         ("if not x.y or x.y is not None: pass", 1),
@@ -206,10 +206,15 @@ def test_a_condition_with_one_outcome_only_is_never_proposed():
         ("0 >= len(xs)", 0),
         ("a < b < a", 0),
         ("a or b", 0),
+        ("def f(a):\n    return a\n    return None", 1),
+        ("def f(a):\n    b = a + 1\n    return a", 1),
+        ("def f(a):\n    global b\n    b = a + 1", 0),
+        ("def f(a):\n    b = a\n    return lambda: b", 0),
+        ("for a in b:\n    if a:\n        continue\n    print(a)", 0),
     ],
 )
-def test_what_has_one_outcome_only_is_told_from_what_has_two(code: str, settled: int):
-    assert settled_conditions(ast.parse(code)) == settled
+def test_what_has_one_outcome_only_is_told_from_what_has_two(code: str, expected: int):
+    assert settled(ast.parse(code)) == expected
 
 
 def test_what_stands_beside_the_same_condition_elsewhere_comes_first():

@@ -9,6 +9,7 @@ what differs between two runs without any change is noise, and not counted.
 from __future__ import annotations
 
 import ast
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -24,7 +25,8 @@ Runs = Mapping[str, Ran]
 
 
 # How much trust goes where every call comes out otherwise; what a new literal leaves of it.
-DIFFERING, NEW_LITERAL = 0.9, 0.8
+# Calls near a failing one may be as wrong as that is: they say less.
+DIFFERING, NEAR, NEW_LITERAL = 0.9, 0.4, 0.8
 # Fewer mutants of a change say nothing of whether tests notice it.
 FEW_MUTANTS = 2
 # Differences are told apart by fifths of the calls: a fix is meant to change some of them.
@@ -35,6 +37,9 @@ class Behaviour(NamedTuple):
     """How many calls were `compared`, and how many of them came out otherwise; some `listed`.
 
     `literals` are new in the changed code, those `expected` stand in a failing test as well.
+    `near` is how many calls near those of failing tests gave something before the change, of
+    which `near_differing` come out otherwise; `came` is equal for changes for which all of
+    them come out alike, and empty where there are none.
     """
 
     compared: int = 0
@@ -42,6 +47,9 @@ class Behaviour(NamedTuple):
     listed: tuple[str, ...] = ()
     literals: int = 0
     expected: tuple[str, ...] = ()
+    near: int = 0
+    near_differing: int = 0
+    came: str = ""
 
     def with_others(self, compared: int, differing: Sequence[str]) -> Behaviour:
         """With other observations counted as well: `differing` are those that differ, in words."""
@@ -55,7 +63,8 @@ class Behaviour(NamedTuple):
     def trust(self) -> float:
         """A factor (0–1): less, the larger the share of calls that come out otherwise."""
         share = self.differing / self.compared if self.compared else 0.0
-        return (1 - DIFFERING * share) * NEW_LITERAL**self.literals
+        near = self.near_differing / self.near if self.near else 0.0
+        return (1 - DIFFERING * share) * (1 - NEAR * near) * NEW_LITERAL**self.literals
 
 
 def behaviour(
@@ -86,6 +95,28 @@ def behaviour(
         sum(brought.values()),
         tuple(sorted(each for each in brought if each in asserted and each not in PLAIN)),
     )
+
+
+def near_by(found: Behaviour, before: Runs, again: Runs, after: Runs) -> Behaviour:
+    """With the calls near those of failing tests: of such as gave something before.
+
+    What raised before is left out: a fix may well answer it.
+    """
+    old, same, new = _near(before), _near(again), _near(after)
+    known = {key: came for key, came in old.items() if same.get(key) == came}
+    both = [key for key, came in known.items() if key in new and came[1].startswith("gives")]
+    differing = sum(new[key] != known[key] for key in both)
+    steady = sorted((key, new[key]) for key in known if key in new)
+    came = hashlib.sha256(repr(steady).encode()).hexdigest()[:16] if steady else ""
+    return found._replace(near=len(both), near_differing=differing, came=came)
+
+
+def _near(runs: Runs) -> dict[tuple[str, str, str], tuple[str, str]]:
+    return {
+        (test, call.function, call.given): (call.outcome, call.outcome_short)
+        for test, ran in runs.items()
+        for call in ran.calls
+    }
 
 
 def _outcomes(runs: Runs) -> dict[tuple[str, str, str], list[Call]]:

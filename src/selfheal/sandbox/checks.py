@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from selfheal.artifacts import Candidate
 from selfheal.artifacts.validation import Check, CheckVerdict
+from selfheal.repair.edits.model import SEARCH
 from selfheal.sandbox.changes import ChangedFile
 from selfheal.sandbox.evidence import Subject, TestedCandidate
 from selfheal.sandbox.mutants import Mutants
 from selfheal.sandbox.suite import SuiteResult
+from selfheal.sandbox.switched_off import switched_off
 from selfheal.sandbox.weakening import weakenings
 
 
@@ -44,14 +46,22 @@ def tested_candidate(
     candidate: Candidate, checks: list[Check], suite: SuiteResult, files: Sequence[ChangedFile]
 ) -> TestedCandidate:
     coverage = None if suite.coverage is None else _of_changed_lines(suite.coverage, files)
+    small = candidate.strategy == SEARCH and suite.coverage is not None
     return TestedCandidate(
-        candidate_id=candidate.id, checks=checks, coverage=coverage, coverage_note=suite.note
+        candidate_id=candidate.id,
+        checks=checks,
+        coverage=coverage,
+        coverage_note=suite.note,
+        switched_off=switched_off(files, suite.coverage or {}) if small else [],
     )
 
 
 def coverage_check(tested: TestedCandidate, minimum: float) -> Check:
     """How many of the changed executable lines the suite runs; required where a minimum is set."""
     name, required = "changed_coverage", minimum > 0
+    if tested.switched_off:
+        why = f"no test goes past {listed(tested.switched_off)}: it may only switch code off"
+        return Check(name=name, verdict="failed", summary=why)
     if tested.coverage is None:
         why = tested.coverage_note or "coverage was not measured"
         return Check(name=name, verdict="unavailable", summary=why, required=required)

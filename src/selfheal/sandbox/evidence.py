@@ -109,7 +109,10 @@ class Applied(Model):
 
 
 class TestedCandidate(Model):
-    """A candidate after its tests; `coverage` says of changed executable lines whether they ran."""
+    """A candidate after its tests; `coverage` says of changed executable lines whether they ran.
+
+    `switched_off` are conditions of a small edit behind which no test goes any more.
+    """
 
     __test__ = False
 
@@ -117,6 +120,7 @@ class TestedCandidate(Model):
     checks: list[Check]
     coverage: dict[str, dict[int, bool]] | None = None
     coverage_note: str = ""
+    switched_off: list[str] = Field(default_factory=list)
 
 
 class Tested(Model):

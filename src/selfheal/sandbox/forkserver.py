@@ -160,13 +160,15 @@ class ForkServer:
         *,
         survey: bool = False,
         record: Sequence[tuple[str, str]] = (),
+        near: bool = False,
         wall_seconds: float | None = None,
         memory_megabytes: int = 512,
     ) -> Reply:
         """Run tests, each with its limit of CPU seconds, in a fork with changed functions.
 
         The first test that does not pass ends it, but in a survey. Calls of the functions
-        `record` (file, qualified name) are among what is told. Raises ServerEnded.
+        `record` (file, qualified name) are among what is told; with `near` it is calls near
+        theirs, made after the test. Raises ServerEnded.
         """
         wall = wall_seconds or 5.0 + 5 * sum(seconds for _, seconds in tests)
         request = {
@@ -174,6 +176,7 @@ class ForkServer:
             "functions": [each._asdict() for each in functions],
             "survey": survey,
             "record": [list(each) for each in record],
+            "near": near,
             "wall": wall,
             "memory": memory_megabytes * MEGABYTE,
         }

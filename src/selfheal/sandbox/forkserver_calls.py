@@ -40,12 +40,17 @@ class Recorder:
     """Calls of functions (``[file, qualified name]``) by one test, the outermost ones.
 
     A function that calls itself, or another recorded one, is one call. Of a generator
-    every resumption is.
+    every resumption is. `keep` is told of each call: its name, its frame, its
+    arguments and these as text.
     """
 
     def __init__(
-        self, functions: Iterable[Iterable[str]], own_path: Callable[[str], str | None]
+        self,
+        functions: Iterable[Iterable[str]],
+        own_path: Callable[[str], str | None],
+        keep: Callable[[str, types.FrameType, dict[str, Any], str], None] | None = None,
     ) -> None:
+        self._keep = keep
         self._wanted = sorted({(file, name) for file, name in functions})
         self._own_path = own_path
         self._names: dict[types.CodeType, str] = {}
@@ -86,6 +91,8 @@ class Recorder:
     def _follow(self, name: str, frame: types.FrameType, thread: int) -> Any:
         arguments = given(frame)
         before = described(arguments)
+        if self._keep is not None:
+            self._keep(name, frame, arguments, before)
         raised: list[str] = []
 
         def local(frame: types.FrameType, event: str, value: Any) -> Any:
@@ -137,6 +144,12 @@ class Recorder:
         if name in ("RETURN_VALUE", "RETURN_CONST"):
             return "gives"
         return "yields" if name in ("YIELD_VALUE", "YIELD_FROM", "SEND") else None
+
+
+def told_near(name: str, near: dict[str, Any], how: str, what: Any) -> list[str]:
+    """A call that was made near a recorded one, in the form of `Recorder.stop`."""
+    before, came = described(near), f"{how} {described(what)}"
+    return [name, digest(before), digest(came), before[1:-1][:SHOWN], came[:SHOWN]]
 
 
 def given(frame: types.FrameType) -> dict[str, Any]:

@@ -16,7 +16,8 @@ ran, places, calls], …], "ended": how}``. `error` is ``[type, line in the test
 file:line, message]``. In a survey `ran` are numbers of the project's functions that ran,
 and `places` the ``[file, first line]`` of those numbered newly, from 0 on in order. Where
 the request has a list `record` of functions (``[file, qualified name]``), `calls` are theirs,
-see `selfheal.sandbox.forkserver_calls`; nothing is surveyed then.
+see `selfheal.sandbox.forkserver_calls`; nothing is surveyed then. With `near` they are calls near
+those of the test instead, see `selfheal.sandbox.forkserver_near`.
 """
 
 from __future__ import annotations
@@ -65,10 +66,12 @@ def _beside(name: str) -> Any:
 if TYPE_CHECKING:
     from selfheal.sandbox import forkserver_calls as calls
     from selfheal.sandbox import forkserver_exchange as exchange
+    from selfheal.sandbox import forkserver_near as near
     from selfheal.sandbox import forkserver_watch as watching
 else:
     calls = _beside("forkserver_calls")
     exchange = _beside("forkserver_exchange")
+    near = _beside("forkserver_near")
     watching = _beside("forkserver_watch")
 
 
@@ -181,7 +184,9 @@ def run_items(
     limits = dict(request["tests"])
     survey = request["survey"]
     recorded = request.get("record") or []
-    watch, recorder = watching.Watch(), calls.Recorder(recorded, watching.own_path)
+    near_to = near.Neighbours() if request.get("near") else None
+    keep = near_to.keep if near_to is not None else None
+    watch, recorder = watching.Watch(), calls.Recorder(recorded, watching.own_path, keep)
 
     def overtime(*_: object) -> None:
         spent = limits.get(item.nodeid)
@@ -206,6 +211,9 @@ def run_items(
         seen = watch.stop() if survey and not recorded else ([], [])
         kept = recorder.stop() if recorded else []
         spent = time.process_time() - begun
+        if near_to is not None:
+            _limit_time(0, None)
+            kept = [calls.told_near(*each) for each in near_to.outcomes()]
         outcome = "failed" if errors.below else outcome_of(reports)
         tell([item.nodeid, outcome, round(spent, 4), errors.last, *seen, kept])
         if outcome == "failed" and not survey:

@@ -17,6 +17,7 @@ from selfheal.sandbox.behaviour import (
     asserted_literals,
     behaviour,
     behaviour_check,
+    near_by,
     new_literals,
 )
 from selfheal.sandbox.bench import Bench
@@ -29,7 +30,7 @@ from selfheal.sandbox.search_model import Attempt, Plan, Survey
 from selfheal.sandbox.search_plan import Planner, exchanges, qualified
 from selfheal.sandbox.suite import runs_in_order
 
-TESTS_AT_MOST = 60
+TESTS_AT_MOST, FAILING_AT_MOST = 60, 5
 TEST_SECONDS, WALL_SECONDS = 5.0, 30.0
 # A checkout's server lives no longer than this, whatever its tests do.
 LIFE_SECONDS = 180.0
@@ -48,6 +49,7 @@ class SearchObserver:
             _texts(lane.worktree.path, survey.failing), survey.failing
         )
         self._known: dict[tuple[Names, tuple[str, ...]], tuple[Runs, Runs]] = {}
+        self._nearby: dict[Names, tuple[Runs, Runs]] = {}
 
     def look(self, attempt: Attempt) -> Behaviour:
         """Nothing is `compared` where the tests cannot be run."""
@@ -58,10 +60,24 @@ class SearchObserver:
             brought += new_literals(self._sources.get(path), text)
         tests = guards_of(self._survey, plan.regions)[:TESTS_AT_MOST]
         try:
-            return behaviour(*self._runs(attempt, plan, tests), brought, self._asserted)
+            found = behaviour(*self._runs(attempt, plan, tests), brought, self._asserted)
+            return near_by(found, *self._near(plan))
         except ServerEnded:
             self._lane.close()
             return behaviour({}, {}, {}, brought, self._asserted)
+
+    def _near(self, plan: Plan) -> tuple[Runs, Runs, Runs]:
+        """Calls near those that the failing tests make, where live functions can be changed."""
+        tests = self._survey.failing[:FAILING_AT_MOST]
+        if plan.functions is None or not tests:
+            return {}, {}, {}
+        names = _names_of(plan.functions)
+        if names not in self._nearby:
+            self._nearby[names] = (
+                self._run(tests, names, near=True),
+                self._run(tests, names, near=True),
+            )
+        return (*self._nearby[names], self._run(tests, names, plan.functions, near=True))
 
     def _runs(self, attempt: Attempt, plan: Plan, tests: Sequence[str]) -> tuple[Runs, Runs, Runs]:
         if not tests:
@@ -86,10 +102,15 @@ class SearchObserver:
         return tuple(name for path in paths for name in self._planner.names(path))
 
     def _run(
-        self, tests: Sequence[str], names: Names, functions: Sequence[FunctionChange] = ()
+        self,
+        tests: Sequence[str],
+        names: Names,
+        functions: Sequence[FunctionChange] = (),
+        *,
+        near: bool = False,
     ) -> Runs:
         server = self._lane.server("collected")
-        return run_all(server, tests, TEST_SECONDS, WALL_SECONDS, functions, names)
+        return run_all(server, tests, TEST_SECONDS, WALL_SECONDS, functions, names, near)
 
 
 def with_behaviour(

@@ -24,9 +24,15 @@ from selfheal.repair.edits import CodeEdit, propose_edits, propose_pairs, read_h
 from selfheal.repair.problem import is_test
 from selfheal.sandbox.forkserver import ServerEnded
 from selfheal.sandbox.observation import SearchObserver
-from selfheal.sandbox.search_choice import likelihood, ranked, restores
+from selfheal.sandbox.search_choice import (
+    least_change,
+    likelihood,
+    ranked,
+    restores,
+    undecided,
+)
 from selfheal.sandbox.search_lanes import Lanes, survey_of
-from selfheal.sandbox.search_ledger import UNTRIED, ledger, why
+from selfheal.sandbox.search_ledger import UNTRIED, fallen, ledger, note
 from selfheal.sandbox.search_model import (
     Attempt,
     Fate,
@@ -46,6 +52,8 @@ KEPT = 6
 # As many of those that pass are held against each other.
 COMPARED = 16
 PROGRESSED, POOL = 20, 300
+# What is less likely than this passes rather by chance.
+UNLIKELY = 0.1
 # Of the likelihood of what passed: the search ends where all that follows has less.
 MUCH_LESS = 0.4
 # And where so many more than up to the first that passed have been tried.
@@ -139,8 +147,10 @@ class _Search:
     earlier: list[Judged] = field(default_factory=list)
     proposed: int = 0
     judged: list[Judged] = field(default_factory=list)
+    guessed: list[Attempt] = field(default_factory=list)
     cut: bool = False
     ended: bool = False
+    undecided: bool = False
 
     def report(self, told: Search, seeds: Sequence[Edit], given: Sequence[Edit]) -> SearchReport:
         first = [Attempt(edit) for edit in (*seeds, *given)]
@@ -179,7 +189,7 @@ class _Search:
                 "note": self._note(),
             }
         )
-        return SearchReport(told=told, plausible=ranked(best), fallen=self._fallen(given))
+        return SearchReport(told=told, plausible=ranked(best), fallen=fallen(given, self.judged))
 
     def _edits(self) -> Iterator[Attempt]:
         sources = {
@@ -256,6 +266,7 @@ class _Search:
         progressed.sort(key=lambda each: -each[0])
         pool = [attempt.code for attempt, _ in self.judged if attempt.code is not None]
         self._join([edit for _, edit in progressed[:PROGRESSED]], pool[:POOL])
+        self.guessed = [attempt for attempt, _ in self._plausible()]
 
     def _join(self, edits: Sequence[CodeEdit], others: Sequence[CodeEdit]) -> None:
         pairs = propose_pairs(edits, others, self.config.pairs)
@@ -347,20 +358,23 @@ class _Search:
     def _least_change(self) -> list[Attempt]:
         """What passed, those first that alter least of what passing tests rely on."""
         best = [attempt for attempt, _ in self._plausible()[:COMPARED]]
-        if len(best) < 2:
+        if len(best) < 2 and not self.guessed:
             return best
         with self.lanes.lane() as lane:
             observer = SearchObserver(lane, self.survey, self.planner, self.problem.sources)
             looks = [observer.look(attempt) for attempt in best]
-        orders = [
-            (
-                bool(look.expected),
-                not restores(attempt.edit, self.problem.sources, self.problem.good_sources),
-                -look.trust * likelihood(attempt),
-            )
-            for attempt, look in zip(best, looks, strict=True)
-        ]
-        return [best[n] for n in sorted(range(len(best)), key=lambda n: (orders[n], n))]
+        found = least_change(best, looks, self.guessed, self.problem)
+        open_ = found and (likelihood(found[0]) < UNLIKELY or not self._guarded(found[0]))
+        if open_ and undecided(found[0], best, looks):
+            self.undecided = True
+            return []
+        return found
+
+    def _guarded(self, attempt: Attempt) -> bool:
+        """Whether a passing test runs what an attempt changes, or it brings back what was."""
+        running = self.survey.running(self.planner.plan(attempt.edit).regions)
+        back = restores(attempt.edit, self.problem.sources, self.problem.good_sources)
+        return back or attempt.code is None or any(test in running for test in self.survey.passing)
 
     def _enough(self) -> bool:
         return len(self._plausible()) >= self.config.enough or self.cut
@@ -378,21 +392,6 @@ class _Search:
             self.ended = attempt.code.score < MUCH_LESS * best or rest > MANY_MORE + passed[0][0]
         return self.ended
 
-    def _fallen(self, given: Sequence[Edit]) -> dict[int, str]:
-        fates = {id(attempt.edit): verdict for attempt, verdict in self.judged}
-        found = {}
-        for number, edit in enumerate(given):
-            verdict = fates.get(id(edit))
-            if verdict is not None and verdict.fate not in ("plausible", "not_tried"):
-                found[number] = why(verdict)
-        return found
-
     def _note(self) -> str:
-        if self.cut:
-            return "the time limit cut the search"
-        if self._enough():
-            return "enough edits made the failing tests pass"
-        if self.ended:
-            return "what was left is less likely than edits that made the failing tests pass"
-        found = len(self._plausible())
-        return f"all proposed edits were tried: {found} made the failing tests pass"
+        flags = {"undecided": self.undecided, "cut": self.cut, "ended": self.ended}
+        return note(len(self._plausible()), enough=self._enough(), **flags)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from selfheal.repair import Edit, edited
+from selfheal.repair import Edit, Problem, edited
 from selfheal.repair.strategies import OF_FAULTS
+from selfheal.sandbox.behaviour import Behaviour
 from selfheal.sandbox.search_model import Attempt
 
 # A guard that a strategy gave stands behind the search space: it mends less, and hides more.
 OF_GUARDS = 0.1
+
+# So many edits that pass are many; so large a share of their weight has to do the same.
+MANY, ALIKE = 4, 1 / 3
 
 
 def likelihood(attempt: Attempt) -> float:
@@ -18,6 +22,47 @@ def likelihood(attempt: Attempt) -> float:
     if attempt.code is not None:
         return attempt.code.score
     return attempt.edit.fit * (1.0 if attempt.edit.strategy in OF_FAULTS else OF_GUARDS)
+
+
+def least_change(
+    attempts: Sequence[Attempt],
+    looks: Sequence[Behaviour],
+    guessed: Collection[Attempt],
+    problem: Problem,
+) -> list[Attempt]:
+    """Those first that alter least of what passing tests rely on.
+
+    Of thousands of `guessed` pairs some pass by chance: those are left out that alter a call
+    which passing tests make.
+    """
+    kept = [
+        (attempt, look)
+        for attempt, look in zip(attempts, looks, strict=True)
+        if not (look.differing and any(attempt is each for each in guessed))
+    ]
+    orders = [
+        (
+            bool(look.expected),
+            not restores(attempt.edit, problem.sources, problem.good_sources),
+            -look.trust * likelihood(attempt),
+        )
+        for attempt, look in kept
+    ]
+    return [kept[n][0] for n in sorted(range(len(kept)), key=lambda n: (orders[n], n))]
+
+
+def undecided(best: Attempt, attempts: Sequence[Attempt], looks: Sequence[Behaviour]) -> bool:
+    """Whether edits that pass do so many different things that which is right cannot be told.
+
+    What they do is what calls near those of the failing tests give; how much each weighs is how
+    likely it is. Asked where no passing test runs the changed code, so that the failing tests
+    alone say what is right, and where even the best edit is an unlikely one.
+    """
+    weights: dict[str, float] = {}
+    for attempt, look in zip(attempts, looks, strict=True):
+        weights[look.came] = weights.get(look.came, 0) + look.trust * likelihood(attempt)
+    own = next(look.came for each, look in zip(attempts, looks, strict=True) if each is best)
+    return bool(own) and len(attempts) >= MANY and weights[own] < ALIKE * sum(weights.values())
 
 
 def restores(edit: Edit, sources: Mapping[str, str], good: Mapping[str, str]) -> bool:

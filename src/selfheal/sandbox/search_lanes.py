@@ -268,10 +268,11 @@ def run_all(
     wall: float,
     functions: Sequence[FunctionChange] = (),
     record: Sequence[tuple[str, str]] = (),
+    near: bool = False,
 ) -> dict[str, Ran]:
     """Survey tests; one that ends its process does not keep the rest from running.
 
-    With `functions` changed, and calls of those of `record` recorded, if any.
+    With `functions` changed, and calls of those of `record` recorded, or calls `near` to them.
     """
     deadline = time.monotonic() + wall
     results: dict[str, Ran] = {}
@@ -279,7 +280,9 @@ def run_all(
     while left and time.monotonic() < deadline:
         seconds = max(deadline - time.monotonic(), 1.0)
         asked = [(test, limit) for test in left]
-        reply = server.ask(asked, functions, survey=True, record=record, wall_seconds=seconds)
+        reply = server.ask(
+            asked, functions, survey=True, record=record, near=near, wall_seconds=seconds
+        )
         results |= {ran.test: ran for ran in reply.results}
         remaining = [test for test in left if test not in results]
         if len(remaining) == len(left):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from selfheal.artifacts.patch import Tried
+from selfheal.repair import Edit
 from selfheal.sandbox.search_model import FATES, Attempt, Fate, Verdict
 
 UNTRIED: tuple[Fate, ...] = ("not_run", "not_tried")
@@ -30,3 +31,30 @@ def ledger(judged: Iterable[tuple[Attempt, Verdict]]) -> list[Tried]:
         )
         for label, found in sorted(counts.items())
     ]
+
+
+def fallen(given: Sequence[Edit], judged: Sequence[tuple[Attempt, Verdict]]) -> dict[int, str]:
+    """Why edits of strategies fell, by their place among those given."""
+    fates = {id(attempt.edit): verdict for attempt, verdict in judged}
+    found = {}
+    for number, edit in enumerate(given):
+        verdict = fates.get(id(edit))
+        if verdict is not None and verdict.fate not in ("plausible", "not_tried"):
+            found[number] = why(verdict)
+    return found
+
+
+def note(found: int, *, undecided: bool, cut: bool, enough: bool, ended: bool) -> str:
+    """How a search ended, in words; `found` edits made the failing tests pass."""
+    if undecided:
+        return (
+            "too many unlike edits made the failing tests pass, and no passing test runs what "
+            "they change: which of them is right cannot be told"
+        )
+    if cut:
+        return "the time limit cut the search"
+    if enough:
+        return "enough edits made the failing tests pass"
+    if ended:
+        return "what was left is less likely than edits that made the failing tests pass"
+    return f"all proposed edits were tried: {found} made the failing tests pass"

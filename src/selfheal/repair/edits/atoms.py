@@ -46,7 +46,7 @@ def negation(site: Site, node: ast.expr) -> str:
 def atoms(site: Site, near: ast.AST) -> list[Atom]:
     """Conditions that could be missing at `near`, with weights (0–1.5), likeliest first."""
     best: dict[str, float] = {}
-    made = (_beside, _of_none, _bounds, _present, _made, _listed)
+    made = (_beside, _of_none, bounds, _present, _made, _listed)
     for text, weight in (each for atoms_of in made for each in atoms_of(site, near)):
         best[text] = max(weight, best.get(text, 0))
     ordered = sorted(best.items(), key=lambda each: -each[1])
@@ -82,7 +82,7 @@ def _present(site: Site, near: ast.AST) -> Iterator[Atom]:
         yield negation(site, node), 0.7
 
 
-def _bounds(site: Site, near: ast.AST) -> Iterator[Atom]:
+def bounds(site: Site, near: ast.AST) -> Iterator[Atom]:
     """An index within its sequence, a key within its mapping."""
     for root in (near, site.statement):
         for node in ast.walk(root):

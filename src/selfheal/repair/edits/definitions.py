@@ -54,3 +54,10 @@ def ranked(counts: Counter[str]) -> Iterator[tuple[str, int]]:
 
 def is_member(node: ast.expr) -> bool:
     return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+
+
+def root_name(node: ast.expr) -> str | None:
+    """``a`` of ``a.b.c`` and of ``a``; None for what does not begin with a name."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else None

@@ -12,6 +12,7 @@ from selfheal.repair.edits.definitions import (
     is_member,
     last_name,
     ranked,
+    root_name,
 )
 from selfheal.repair.source import FUNCTIONS, Function, Source, names_bound
 
@@ -121,6 +122,16 @@ class Module:
         return list(dict.fromkeys(found))
 
     @cached_property
+    def imported(self) -> frozenset[str]:
+        """What the imports of the module level bind."""
+        return frozenset(
+            (each.asname or each.name).split(".")[0]
+            for node in self.source.tree.body
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for each in node.names
+        )
+
+    @cached_property
     def always_true(self) -> frozenset[str]:
         """Classes, functions and imports, which are no condition; constants may be imported."""
         found = {
@@ -128,10 +139,7 @@ class Module:
             for each in self.source.tree.body
             if isinstance(each, (*FUNCTIONS, ast.ClassDef))
         }
-        for node in self.source.tree.body:
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                found |= {(each.asname or each.name).split(".")[0] for each in node.names}
-        return frozenset(name for name in found if not name.isupper())
+        return frozenset(name for name in found | self.imported if not name.isupper())
 
     @cached_property
     def tables(self) -> list[str]:
@@ -178,6 +186,21 @@ class Module:
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                 found.setdefault(node.value.id, Counter())[node.attr] += 1
         return {name: [attr for attr, _ in ranked(counts)] for name, counts in found.items()}
+
+    @cached_property
+    def dotted(self) -> dict[str, list[str]]:
+        """By a name, what the file reads of it and does not call (``T.A``), most used first."""
+        found: dict[str, Counter[str]] = {}
+        for node in ast.walk(self.source.tree):
+            if not isinstance(node, ast.Attribute) or not isinstance(node.ctx, ast.Load):
+                continue
+            around = self.source.parent(node)
+            inner = isinstance(around, ast.Attribute)
+            called = isinstance(around, ast.Call) and around.func is node
+            root = root_name(node)
+            if root is not None and not inner and not called:
+                found.setdefault(root, Counter())[ast.unparse(node)] += 1
+        return {name: [text for text, _ in ranked(counts)] for name, counts in found.items()}
 
     @cached_property
     def strings(self) -> list[str]:

@@ -15,7 +15,7 @@ from selfheal.repair.edits.blocks import extent, movable
 from selfheal.repair.edits.definitions import head_of
 from selfheal.repair.edits.model import CodeEdit
 from selfheal.repair.edits.scope import Scope
-from selfheal.repair.edits.settled import settled_conditions
+from selfheal.repair.edits.settled import settled
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Piece:
     def settled(self, splices: Sequence[Splice]) -> int:
         """How many conditions have one outcome only after an edit; 0 where it does not parse."""
         try:
-            return settled_conditions(ast.parse(self.head + (self._edited(splices) or "")))
+            return settled(ast.parse(self.head + (self._edited(splices) or "")))
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return 0
 

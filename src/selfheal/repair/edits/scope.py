@@ -41,6 +41,21 @@ class Scope:
         return parameters(self.function) if self.function else []
 
     @cached_property
+    def optional(self) -> frozenset[str]:
+        """Parameters that are None unless they are given."""
+        if self.function is None:
+            return frozenset()
+        given = self.function.args
+        plain = [*given.posonlyargs, *given.args]
+        pairs = [*zip(plain[::-1], given.defaults[::-1], strict=False)]
+        pairs += [(a, d) for a, d in zip(given.kwonlyargs, given.kw_defaults, strict=True) if d]
+        return frozenset(
+            each.arg
+            for each, default in pairs
+            if isinstance(default, ast.Constant) and default.value is None
+        )
+
+    @cached_property
     def variadic(self) -> frozenset[str]:
         """``args`` and ``kwargs`` of ``*args, **kwargs``: never None."""
         given = (self.function.args.vararg, self.function.args.kwarg) if self.function else ()

@@ -1,4 +1,4 @@
-"""Conditions whose outcome is settled before they are asked: no fix is one."""
+"""What is settled before it is asked or reached: no fix brings such."""
 
 from __future__ import annotations
 
@@ -9,24 +9,50 @@ _PLAIN = (
     ast.Name, ast.Attribute, ast.Subscript, ast.Constant, ast.UnaryOp, ast.BinOp,
     ast.operator, ast.unaryop, ast.expr_context, ast.Compare, ast.cmpop,
 )  # fmt: skip
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_LEAVES = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 # ``len(x) >= 0`` and the like, with the length on the left.
 _MIRRORED: dict[type[ast.cmpop], type[ast.cmpop]] = {ast.LtE: ast.GtE, ast.Gt: ast.Lt}
 
 
-def settled_conditions(tree: ast.AST) -> int:
-    """How many comparisons and boolean expressions of a tree have one outcome only.
+def settled(tree: ast.AST) -> int:
+    """How many conditions of a tree have one outcome only, and how much of it is for nothing.
 
     A plain value against itself (but for ``x != x``, which tells NaN), a length against
     less than zero, an operand beside itself, its own negation, or a comparison with None
     that its truth settles, and the type of ``*args`` and ``**kwargs`` that nobody binds anew.
+    For nothing are statements behind one that leaves their block, and values that are given
+    to a local variable which nothing reads.
     """
     nodes = list(ast.walk(tree))
-    settled = sum(_is_settled(node) for node in nodes if isinstance(node, ast.Compare | ast.BoolOp))
-    return settled + sum(
-        _types_of_variadic(node)
-        for node in nodes
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    )
+    found = sum(_unreached(node) for node in nodes)
+    found += sum(len(_unread(node)) for node in nodes if isinstance(node, _FUNCTIONS))
+    found += sum(_is_settled(node) for node in nodes if isinstance(node, ast.Compare | ast.BoolOp))
+    return found + sum(_types_of_variadic(node) for node in nodes if isinstance(node, _FUNCTIONS))
+
+
+def _unreached(node: ast.AST) -> int:
+    found = 0
+    for name in ("body", "orelse", "finalbody"):
+        block = getattr(node, name, None)
+        if isinstance(block, list):
+            found += sum(isinstance(each, _LEAVES) for each in block[:-1])
+    return found
+
+
+def _unread(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
+    """The names that plain assignments of a function bind and nothing in it reads."""
+    nodes = [node for statement in function.body for node in ast.walk(statement)]
+    bound, read = set(), set()
+    for node in nodes:
+        match node:
+            case ast.Global(names=names) | ast.Nonlocal(names=names):
+                read |= set(names)
+            case ast.Name(id=name, ctx=ast.Load()):
+                read.add(name)
+            case ast.Assign(targets=[ast.Name(id=name)]) if not name.startswith("_"):
+                bound.add(name)
+    return set() if "locals" in read else bound - read
 
 
 def _types_of_variadic(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:

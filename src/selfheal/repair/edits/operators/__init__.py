@@ -9,6 +9,7 @@ from selfheal.repair.edits.operators import (
     arithmetic,
     boundaries,
     calls,
+    coercions,
     comparisons,
     conditions,
     copies,
@@ -20,6 +21,7 @@ from selfheal.repair.edits.operators import (
     names,
     patterns,
     returns,
+    slips,
     statements,
     strings,
 )
@@ -37,10 +39,12 @@ OPERATORS: tuple[Operator, ...] = (
     *strings.OPERATORS,
     *patterns.OPERATORS,
     *returns.OPERATORS,
+    *slips.OPERATORS,
     *statements.OPERATORS,
     *insertions.OPERATORS,
     *guards.OPERATORS,
     *access.OPERATORS,
     *failures.OPERATORS,
+    *coercions.OPERATORS,
     *imports.OPERATORS,
 )

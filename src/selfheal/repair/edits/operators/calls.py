@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from selfheal.repair.edits.definitions import last_name, parameters
+from selfheal.repair.edits.definitions import last_name, parameters, root_name
 from selfheal.repair.edits.kinds import BOOL, DICT, LIST, NUMBER, SET, TEXT, TUPLE
 from selfheal.repair.edits.model import Draft, Operator, OperatorExample
 from selfheal.repair.edits.operators.names import likely, similarity
@@ -24,7 +24,7 @@ _FAMILIES = tuple(
         "isdigit isnumeric isdecimal isalnum isalpha", "isupper islower istitle",
         "ljust rjust center zfill", "encode decode", "read readline readlines",
         "write writelines", "match search fullmatch", "findall finditer", "sub subn",
-        "min max", "any all", "sum len max", "sorted reversed list set tuple", "int float round",
+        "min max", "any all", "sorted reversed list set tuple", "int float round",
         "floor ceil trunc round", "abs int", "log log2 log10 log1p", "sin cos tan", "str repr",
         "isinstance issubclass", "isoformat strftime", "now utcnow today", "date datetime",
         "heappush heappushpop heapreplace", "nlargest nsmallest", "bisect_left bisect_right",
@@ -37,6 +37,9 @@ _FAMILIES = tuple(
     )
 )  # fmt: skip
 
+
+# What is said of many numbers in one.
+_SUMMARIES = ("sum", "len", "max")
 
 _WRAPPERS: dict[str | None, tuple[str, ...]] = {
     NUMBER: ("abs({})", "int({})", "max({}, 0)", "max({}, 1)", "str({})", "round({})", "round({}, 2)", "float({})", "math.ceil({})"),
@@ -75,6 +78,8 @@ def _callees(site: Site, node: ast.Call, name: str, base: str) -> dict[str, floa
     module = site.scope.module
     families = (family for family in _FAMILIES if name in family)
     found = dict.fromkeys((other for family in families for other in family), 1.0)
+    if not base and name in _SUMMARIES and _may_hold_numbers(site, node):
+        found |= {other: max(0.5, found.get(other, 0)) for other in _SUMMARIES}
     if name == "extend" and node.args and _is_text(node.args[0]):
         found["append"] = 3.0  # A text's characters one by one are what nobody means.
     own = not base or base in ("self.", "cls.", f"{site.scope.self_name}.")
@@ -88,6 +93,15 @@ def _callees(site: Site, node: ast.Call, name: str, base: str) -> dict[str, floa
         if other in module.calls:
             found.setdefault(other, 0.3 + 0.5 * similarity(name, other))
     return found
+
+
+def _may_hold_numbers(site: Site, node: ast.Call) -> bool:
+    """Whether what a call is given may be summed: not the object itself, no text, no mapping."""
+    if len(node.args) != 1 or node.keywords:
+        return False
+    given = node.args[0]
+    own = isinstance(given, ast.Name) and given.id in ("self", "cls", site.scope.self_name)
+    return not own and site.scope.kinds.guess(given) not in (TEXT, DICT)
 
 
 def _is_text(node: ast.expr) -> bool:
@@ -121,7 +135,10 @@ def add_call(site: Site) -> Iterator[Draft]:
         text = site.text(node)
         if len(text) > 80:
             continue
-        for rank, pattern in enumerate(_wrappers(site, node)):
+        patterns = _wrappers(site, node)
+        if _may_be_none(site, node):  # No one means the text "None".
+            patterns = tuple(each for each in patterns if each != "str({})")
+        for rank, pattern in enumerate(patterns):
             inner = text if pattern.endswith("({})") or "({}," in pattern else site.within(node, 16)
             wrong = f"lacks the call `{pattern.format('…')}` around `{text}`"
             yield site.draft(node, pattern.format(inner), 0.9 / (1 + 0.12 * rank), wrong)
@@ -130,6 +147,18 @@ def add_call(site: Site) -> Iterator[Draft]:
                 wrong = f"lacks the call of `{name}` on `{text}`"
                 yield site.draft(node, f"{name}({text})", weight, wrong)
     yield from _missing_parentheses(site)
+
+
+def _may_be_none(site: Site, node: ast.expr) -> bool:
+    """Whether a value is asked for with None as its default, as ``d.get(k)`` does."""
+    match node:
+        case ast.Name(id=name):
+            return name in site.scope.optional
+        case ast.Call(func=ast.Attribute(attr="get"), args=[_]):
+            return True
+        case ast.Call(args=[*_, ast.Constant(value=None)]):
+            return last_name(node.func) in ("get", "pop", "getattr", "setdefault")
+    return False
 
 
 def _one_argument(site: Site) -> dict[str, float]:
@@ -205,12 +234,14 @@ def drop_call(site: Site) -> Iterator[Draft]:
         assert isinstance(node, ast.Call)
         shown = site.text(node.func)
         wrong = f"has the call of `{shown}` too many"
+        # What a method is called on is lost with it, unless that is a module.
+        method = isinstance(node.func, ast.Attribute) and not _is_module(site, node.func.value)
         if node.args and not isinstance(node.args[0], ast.Starred):
             whole = node.args[0]
             text = site.text(whole)
             if isinstance(whole, ast.GeneratorExp) and not text.startswith("("):
                 text = f"({text})"
-            yield site.draft(node, text, 1.0 / len(node.args), wrong)
+            yield site.draft(node, text, (0.3 if method else 1.0) / len(node.args), wrong)
         for extra in node.args[1:3]:
             if not isinstance(extra, ast.Starred):
                 yield site.draft(node, site.text(extra), 0.3, wrong)
@@ -218,6 +249,11 @@ def drop_call(site: Site) -> Iterator[Draft]:
             yield site.draft(node, site.text(node.func.value), 0.7, wrong)
         if not node.args and not node.keywords:
             yield site.draft(node, shown, 0.4, f"calls `{shown}` where it was only to be named")
+
+
+def _is_module(site: Site, node: ast.expr) -> bool:
+    """An imported name, or what is reached through one: ``os.path``."""
+    return root_name(node) in site.scope.module.imported
 
 
 def awaits(site: Site) -> Iterator[Draft]:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 from collections.abc import Iterator
 
 from selfheal.repair.edit import Splice
 from selfheal.repair.edits.blocks import extent, movable, reindented
+from selfheal.repair.edits.kinds import NUMBER
 from selfheal.repair.edits.model import Draft, Operator, OperatorExample
 from selfheal.repair.edits.site import Site
+from selfheal.repair.source import FUNCTIONS
+from selfheal.repair.strategies.base import import_splices
 
 _NEIGHBOURS = {
     "KeyError": ("IndexError", "TypeError", "AttributeError"), "ValueError": ("TypeError", "KeyError"),
@@ -100,7 +104,80 @@ def translate(site: Site) -> Iterator[Draft]:
             yield Draft((splice,), 0.8, f"lets {caught} through where {target} was meant")
 
 
+def refused(site: Site) -> Iterator[Draft]:
+    """What tests want to be refused: an exit without a word, and an index outside, raise."""
+    node, source = site.statement, site.source
+    for name, home in _wanted(site).items():
+        if home is None and not _known(site, (name,)):
+            continue
+        imports = import_splices(source, home, name) if home else ()
+        if _is_silent_exit(site):
+            given = [each for each in site.scope.parameters if each not in ("self", "cls")]
+            told = f'f"{given[0]} is not accepted: {{{given[0]}!r}}"' if given else '"not accepted"'
+            splice = source.replace(node, f"raise {name}({told})")
+            wrong = f"leaves without a word where {name} was meant"
+            yield Draft((*imports, splice), 1.0, wrong)
+        if name == "IndexError" and isinstance(source.parent(node), FUNCTIONS):
+            for condition, told in _outside(site):
+                lines = [
+                    f"if {condition}:",
+                    f'{source.unit}raise IndexError("{told} out of range")',
+                ]
+                wrong = f"accepts `{told}` where `{condition}`"
+                yield from site.before(lines, 0.9, wrong)
+
+
+_NOT_RAISED = re.compile(r"DID NOT RAISE (?:any of )?\(?<class '(?:([\w.]+)\.)?(\w+)'>")
+
+
+def _wanted(site: Site) -> dict[str, str | None]:
+    """The exceptions that tests waited for, with the modules that define those not known here."""
+    homes = {
+        name: home
+        for text in site.hints.messages
+        for home, name in _NOT_RAISED.findall(text)
+        if home and home != "builtins"
+    }
+    unknown = set(homes) - set(site.scope.module.names)
+    return {name: homes[name] if name in unknown else None for name in site.hints.wanted}
+
+
+def _is_silent_exit(site: Site) -> bool:
+    """Nothing is returned, or nothing done, in a branch or a handler."""
+    node = site.statement
+    if not isinstance(site.source.parent(node), ast.If | ast.ExceptHandler):
+        return False
+    if isinstance(node, ast.Return):
+        return node.value is None or (
+            isinstance(node.value, ast.Constant) and node.value.value in (None, False)
+        )
+    return isinstance(node, ast.Pass | ast.Continue)
+
+
+def _outside(site: Site) -> Iterator[tuple[str, str]]:
+    """Conditions on numbers that are outside of a sequence that the function measures."""
+    measured = [
+        site.text(node)
+        for node in site.scope.nodes
+        if isinstance(node, ast.Call) and site.text(node.func) == "len"
+    ]
+    for name in [each for each in site.scope.parameters if each not in ("self", "cls")][:3]:
+        if site.scope.kinds.names.get(name) in (None, NUMBER):
+            for length in list(dict.fromkeys(measured))[:3]:
+                yield f"{name} < 0 or {name} >= {length}", name
+
+
 OPERATORS = (
+    Operator(
+        "refused",
+        0.6,
+        refused,
+        (
+            OperatorExample("def f(xs, a):\n    if a in xs:\n        return\n    xs.append(a)\n", 'def f(xs, a):\n    if a in xs:\n        raise ValueError(f"xs is not accepted: {xs!r}")\n    xs.append(a)\n', 3, "DID NOT RAISE <class 'ValueError'>"),
+            OperatorExample("def f(xs, i):\n    if i < 0:\n        i += len(xs)\n    return xs.item(i)\n", 'def f(xs, i):\n    if i < 0:\n        i += len(xs)\n    if i < 0 or i >= len(xs):\n        raise IndexError("i out of range")\n    return xs.item(i)\n', 4, "DID NOT RAISE <class 'IndexError'>"),
+            OperatorExample("def f(a):\n    if not a:\n        return\n    g(a)\n", 'from lib.errors import Broken\n\ndef f(a):\n    if not a:\n        raise Broken(f"a is not accepted: {a!r}")\n    g(a)\n', 3, "DID NOT RAISE <class 'lib.errors.Broken'>"),
+        ),
+    ),
     Operator(
         "caught_type",
         0.35,

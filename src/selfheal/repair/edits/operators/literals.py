@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 from functools import lru_cache
 
+from selfheal.repair.edits.definitions import root_name
 from selfheal.repair.edits.model import Draft, Hints, Operator, OperatorExample
 from selfheal.repair.edits.site import Site
 
@@ -34,7 +35,7 @@ def numbers(site: Site) -> Iterator[Draft]:
         assert isinstance(value, int | float)
         found: dict[object, float] = {}
         if isinstance(value, int):
-            found |= {value + 1: 1.0, value - 1: 1.0}
+            found |= dict.fromkeys((value + 1, value - 1), 0.2 if _is_round(value) else 1.0)
             found |= {each: 0.8 for each in (0, 1) if each not in found}
             found.setdefault(-1, 0.5)
             found.setdefault(2, 0.4)
@@ -68,6 +69,12 @@ def numbers(site: Site) -> Iterator[Draft]:
             shown = site.text(node)
             if shown.replace('"', "'") in ("float('inf')", "float('-inf')") and shown != text:
                 yield site.draft(node, text, 4 * weight, wrong_literal(shown, text))
+
+
+def _is_round(value: int) -> bool:
+    """Whether a number is one that people choose and do not count: 1,000 or 4,096."""
+    size = abs(value)
+    return size >= 100 and (size % 100 == 0 or size & (size - 1) == 0)
 
 
 @lru_cache(maxsize=64)
@@ -156,14 +163,19 @@ def containers(site: Site) -> Iterator[Draft]:
     for node in site.of(ast.List, ast.Tuple):
         elements = getattr(node, "elts", [])
         if len(elements) == 1:
-            yield site.draft(node, site.text(elements[0]), 0.5, "has a container too many")
+            inner = site.text(elements[0])
+            yield site.draft(node, inner, 0.5, "has a container too many")
+            if not isinstance(elements[0], ast.Starred | ast.Constant):
+                made = f"{type(node).__name__.lower()}({inner})"
+                wrong = f"holds `{inner}` itself where `{made}` was meant"
+                yield site.draft(node, made, 0.5, wrong)
 
 
 def members(site: Site) -> Iterator[Draft]:
-    """A display of constants with one too many or one too few."""
+    """A display of constants, or of members of one name, with one too many or one too few."""
     for node in site.of(ast.List, ast.Tuple, ast.Set):
         elements: list[ast.expr] = node.elts  # type: ignore[attr-defined]
-        if not elements or not all(isinstance(_bare(each), ast.Constant) for each in elements):
+        if not elements or not (_are_constants(elements) or _root(elements)):
             continue
         texts = [site.text(each) for each in elements]
         whole = site.text(node)
@@ -181,12 +193,24 @@ def members(site: Site) -> Iterator[Draft]:
                 yield site.draft(node, left + ", ".join([*texts, other]) + right, 0.8, wrong)
 
 
+def _are_constants(elements: list[ast.expr]) -> bool:
+    return all(isinstance(_bare(each), ast.Constant) for each in elements)
+
+
+def _root(elements: list[ast.expr]) -> str | None:
+    """The name that all elements are members of, as in ``(Color.RED, Color.BLUE)``."""
+    roots = {root_name(each) if isinstance(each, ast.Attribute) else None for each in elements}
+    return next(iter(roots)) if len(roots) == 1 else None
+
+
 def _bare(node: ast.expr) -> ast.expr:
     return node.operand if isinstance(node, ast.UnaryOp) else node
 
 
 def _more(site: Site, elements: list[ast.expr]) -> list[str]:
     """Numbers beside those that are there, or texts of the file and of the failures."""
+    if root := _root(elements):
+        return site.scope.module.dotted.get(root, [])[:8] if root not in ("self", "cls") else []
     values = [ast.literal_eval(each) for each in elements]
     if all(type(each) is int for each in values):
         return [
@@ -239,6 +263,7 @@ OPERATORS = (
         (
             OperatorExample("def f(a):\n    return a in (-1, 1)\n", "def f(a):\n    return a in (-1, 1, 0)\n", 2),
             OperatorExample("def f(a):\n    return a in ('x', 'y')\n", "def f(a):\n    return a in ('x',)\n", 2),
+            OperatorExample("def f(a):\n    return a in (T.A, T.B.C) or a is T.D\n", "def f(a):\n    return a in (T.A, T.B.C, T.D) or a is T.D\n", 2),
         ),
         fits={"": 0.5, "KeyError": 0.8},
     ),
@@ -249,6 +274,7 @@ OPERATORS = (
         (
             OperatorExample("def f(a):\n    return [a, 1]\n", "def f(a):\n    return (a, 1)\n", 2),
             OperatorExample("def f(a, b):\n    return b + a\n", "def f(a, b):\n    return b + [a]\n", 2),
+            OperatorExample("def f(a):\n    yield [a]\n", "def f(a):\n    yield list(a)\n", 2),
         ),
         fits={"TypeError": 1.6, "AttributeError": 1.2, "": 0.7},
     ),

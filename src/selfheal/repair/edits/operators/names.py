@@ -109,6 +109,8 @@ def undefined_name(site: Site) -> Iterator[Draft]:
         if name not in missing:
             continue
         pool = known if isinstance(node, ast.Name) else attributes
+        if _is_part_of(site.parent(node), node):  # Of a builtin nobody wants an element.
+            pool = [each for each in pool if each not in _BUILTIN]
         likeliest = sorted(set(pool) - missing, key=lambda each: (-similarity(name, each), each))
         own = set(site.scope.locals if isinstance(node, ast.Name) else ())
         for other in (*likeliest[:8], *(each for each in likeliest[8:] if each in own)):
@@ -120,6 +122,11 @@ def undefined_name(site: Site) -> Iterator[Draft]:
         if isinstance(node, ast.Name) and site.scope.self_name:
             text = f"{site.scope.self_name}.{name}"
             yield site.draft(node, text, 0.9, f"uses `{name}` without `{site.scope.self_name}`")
+
+
+def _is_part_of(parent: ast.AST | None, node: ast.expr) -> bool:
+    """Whether something is taken out of a name's value: an element, an attribute."""
+    return isinstance(parent, ast.Subscript | ast.Attribute) and parent.value is node
 
 
 _BUILTIN = (
