@@ -33,7 +33,7 @@ def example(folder: Path) -> Mapping[str, Any]:
     return cycle(folder).loading
 
 
-@handler("load_diagnosis", kind="stage-crew", version="5", example=example)
+@handler("load_diagnosis", kind="stage-crew", version="6", example=example)
 def load_diagnosis(
     generate_fix_requested: FixRequest,
     diagnosis: Diagnoses,

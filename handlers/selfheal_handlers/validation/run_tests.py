@@ -12,7 +12,7 @@ from selfheal_handlers.validation._bench import bench_of
 from selfheal_handlers.validation._examples import run_tests as example
 
 
-@handler("run_tests", kind="stage-crew", version="5", example=example)
+@handler("run_tests", kind="stage-crew", version="6", example=example)
 def run_tests(
     load_patch: Subjects,
     apply_patch: Applied,
