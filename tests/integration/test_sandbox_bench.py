@@ -103,6 +103,20 @@ def test_a_fix_passes_and_what_failed_before_is_known(bench: Bench) -> None:
     assert coverage_check(tested, 1.0).counts == {"executable": 1, "covered": 1}
 
 
+def test_a_small_edit_that_only_switches_code_off_is_refused(bench: Bench) -> None:
+    exits = APP.replace("    return xs[0]", "    if not xs:\n        return None\n    return xs[0]")
+    proposed = candidate(app=exits, test=TEST)
+    searched = proposed.model_copy(update={"strategy": "search"})
+    check = coverage_check(prove(bench, searched), 0.0)
+    assert (check.verdict, check.required) == ("failed", True)
+    assert "app.py:5" in check.summary
+    assert coverage_check(prove(bench, proposed), 0.0).verdict == "passed"
+
+    both = TEST + "\ndef test_one():\n    assert app.first([3]) == 3\n"
+    tested = candidate(app=exits, test=both).model_copy(update={"strategy": "search"})
+    assert coverage_check(prove(bench, tested), 0.0).verdict == "passed"
+
+
 @pytest.mark.parametrize(
     "docstring",
     [

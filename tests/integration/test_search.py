@@ -304,3 +304,14 @@ def test_limit():
     report, _ = searched(tmp_path, files, "test_limits.py::test_limit", candidates=50)
     assert report.told.unavailable is None
     assert report.told.proposed > 0
+
+
+def test_where_nothing_tells_unlike_edits_apart_none_is_proposed(tmp_path: Path) -> None:
+    code = "def scaled(n, by):\n    return n * by\n"
+    suite = "from scale import scaled\n\ndef test_other():\n    assert scaled(3, 2) != 6\n"
+    files = {"scale.py": code, "test_scale.py": suite}
+    report, texts = searched(tmp_path, files, "test_scale.py::test_other")
+
+    assert report.told.plausible > 3
+    assert texts == []
+    assert "which of them is right cannot be told" in (report.told.note or "")

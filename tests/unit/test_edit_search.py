@@ -214,7 +214,7 @@ def test_a_condition_with_one_outcome_only_is_never_proposed():
     ],
 )
 def test_what_has_one_outcome_only_is_told_from_what_has_two(code: str, expected: int):
-    assert settled(ast.parse(code)) == expected
+    assert sum(settled(ast.parse(code))) == expected
 
 
 def test_what_stands_beside_the_same_condition_elsewhere_comes_first():
@@ -255,3 +255,41 @@ def test_a_value_is_looked_for_among_what_a_constant_lists():
     edits = propose_edits({PATH: text}, [Suspect(PATH, 4, 0.9)], read_hints([], []))
     made = [edit.apply(text) for edit in edits]
     assert text.replace("not word", "not word or word in PLAIN") in made
+
+
+@pytest.mark.parametrize(
+    ("code", "line", "never"),
+    [
+        ("def f(d):\n    return d.pop('k', None)\n", 2, "str(d.pop('k', None))"),
+        ("def f(d=None):\n    return g(d)\n", 2, "g(str(d))"),
+        ("class A:\n    def f(self):\n        return len(self)\n", 3, "return sum(self)"),
+        ("def f(a):\n    b = a[0]\n    return None\n", 2, "    return a[0]\n    return None"),
+        ("def f(a, c):\n    b = a\n    return b\n", 3, "b = a\n    return c\n"),
+    ],
+)
+def test_what_nobody_means_is_not_proposed(code: str, line: int, never: str):
+    made = [edit.apply(code) for edit in propose_edits({"m.py": code}, [Suspect("m.py", line, 1)])]
+    assert made
+    assert not [text for text in made if never in text]
+
+
+def test_an_element_of_a_builtin_stands_for_no_name():
+    code = "def f(prefix):\n    return ways_dict[prefix]\n"
+    hints = read_hints(["NameError"], ["name 'ways_dict' is not defined"])
+    edits = propose_edits({"m.py": code}, [Suspect("m.py", 2, 1)], hints)
+    made = [edit.apply(code) for edit in edits]
+    assert made
+    assert not [text for text in made if " dict[prefix]" in text]
+
+
+@pytest.mark.parametrize(
+    ("code", "likely", "unlikely"),
+    [
+        ("def f(u):\n    return int(u * 1000000)\n", "return round(u", "1000001"),
+        ("def f(a):\n    return len(a.split('/'))\n", "rsplit", "return len('/')"),
+    ],
+)
+def test_what_is_rarely_meant_comes_later(code: str, likely: str, unlikely: str):
+    made = [edit.apply(code) for edit in propose_edits({"m.py": code}, [Suspect("m.py", 2, 1)])]
+    first = [next(n for n, text in enumerate(made) if each in text) for each in (likely, unlikely)]
+    assert first == sorted(first)

@@ -12,11 +12,9 @@ from collections.abc import Iterator, Mapping
 from selfheal.artifacts.canonical import canonical_bytes, sha256_of
 from selfheal.artifacts.model import Model
 from selfheal.repair.edit import Edit, Splice, edited
-from selfheal.repair.source import Source, parse
+from selfheal.repair.source import LEAVES, Source, parse
 from selfheal.sandbox.changes import role_of
 from selfheal.sandbox.mutants import Lines, mutants_of
-
-_EXITS = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 
 
 class Fault(Model):
@@ -88,7 +86,7 @@ def _has_default(node: ast.Call) -> bool:
 
 
 def _only_exits(node: ast.If) -> bool:
-    return not node.orelse and isinstance(node.body[-1], _EXITS)
+    return not node.orelse and isinstance(node.body[-1], LEAVES)
 
 
 def _edit(splice: Splice, told: str) -> Edit:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from selfheal.repair.edit import Splice
-from selfheal.repair.source import FUNCTIONS, Function, Source, last_line
+from selfheal.repair.source import FUNCTIONS, Function, Source, blocks_of, last_line
 
 
 def first_statement(source: Source, function: Function) -> ast.stmt | None:
@@ -24,9 +24,8 @@ def first_statement(source: Source, function: Function) -> ast.stmt | None:
 def block_of(source: Source, statement: ast.stmt) -> list[ast.stmt]:
     """The statements of the block that a statement stands in."""
     parent = source.parent(statement)
-    for name in ("body", "orelse", "finalbody"):
-        block = getattr(parent, name, None)
-        if isinstance(block, list) and statement in block:
+    for block in blocks_of(parent) if parent is not None else ():
+        if statement in block:
             return block
     return [statement]
 

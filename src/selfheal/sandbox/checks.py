@@ -46,13 +46,13 @@ def tested_candidate(
     candidate: Candidate, checks: list[Check], suite: SuiteResult, files: Sequence[ChangedFile]
 ) -> TestedCandidate:
     coverage = None if suite.coverage is None else _of_changed_lines(suite.coverage, files)
-    small = candidate.strategy == SEARCH and suite.coverage is not None
+    searched = candidate.strategy == SEARCH
     return TestedCandidate(
         candidate_id=candidate.id,
         checks=checks,
         coverage=coverage,
         coverage_note=suite.note,
-        switched_off=switched_off(files, suite.coverage or {}) if small else [],
+        switched_off=switched_off(files, suite.coverage or {}) if searched else [],
     )
 
 

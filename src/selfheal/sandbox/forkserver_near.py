@@ -22,6 +22,9 @@ from typing import Any
 SEEDS_AT_MOST, CALLS_AT_MOST, ITEMS_AT_MOST = 5, 60, 50
 # Of CPU time, and by the clock.
 EACH_SECONDS, WAIT_SECONDS = 0.1, 1.0
+# Of calls that do not end so many cost time enough.
+HANGING_AT_MOST = 3
+ENDLESS = "does not end"
 FAILED: Any = object()
 
 
@@ -53,16 +56,18 @@ class Neighbours:
 
     def outcomes(self) -> Iterator[tuple[str, dict[str, Any], str, Any]]:
         """(function, arguments, ``gives`` or ``raises``, what) of each call near those kept."""
-        made = 0
+        made = hung = 0
         for name, function, arguments in self._seeds:
             for near in _near(arguments):
-                if made >= CALLS_AT_MOST:
+                if made >= CALLS_AT_MOST or hung >= HANGING_AT_MOST:
                     return
                 own = _copied(near)
                 if own is FAILED:
                     break
                 made += 1
-                yield name, near, *_called(function, own)
+                how, what = _called(function, own)
+                hung += what is ENDLESS
+                yield name, near, how, what
 
 
 def _function_of(frame: types.FrameType) -> Callable[..., Any] | None:
@@ -126,7 +131,7 @@ def _called(function: Callable[..., Any], arguments: dict[str, Any]) -> tuple[st
             if isinstance(result, types.GeneratorType):
                 result = list(islice(result, ITEMS_AT_MOST))
     except _TooLong:
-        return "raises", "does not end"
+        return "raises", ENDLESS
     except BaseException as error:  # whatever code under repair may raise, an exit among it
         return "raises", type(error).__name__
     return "gives", (result, arguments)

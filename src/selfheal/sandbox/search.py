@@ -52,8 +52,6 @@ KEPT = 6
 # As many of those that pass are held against each other.
 COMPARED = 16
 PROGRESSED, POOL = 20, 300
-# What is less likely than this passes rather by chance.
-UNLIKELY = 0.1
 # Of the likelihood of what passed: the search ends where all that follows has less.
 MUCH_LESS = 0.4
 # And where so many more than up to the first that passed have been tried.
@@ -147,7 +145,7 @@ class _Search:
     earlier: list[Judged] = field(default_factory=list)
     proposed: int = 0
     judged: list[Judged] = field(default_factory=list)
-    guessed: list[Attempt] = field(default_factory=list)
+    guessed: bool = False
     cut: bool = False
     ended: bool = False
     undecided: bool = False
@@ -266,7 +264,7 @@ class _Search:
         progressed.sort(key=lambda each: -each[0])
         pool = [attempt.code for attempt, _ in self.judged if attempt.code is not None]
         self._join([edit for _, edit in progressed[:PROGRESSED]], pool[:POOL])
-        self.guessed = [attempt for attempt, _ in self._plausible()]
+        self.guessed = True
 
     def _join(self, edits: Sequence[CodeEdit], others: Sequence[CodeEdit]) -> None:
         pairs = propose_pairs(edits, others, self.config.pairs)
@@ -358,17 +356,16 @@ class _Search:
     def _least_change(self) -> list[Attempt]:
         """What passed, those first that alter least of what passing tests rely on."""
         best = [attempt for attempt, _ in self._plausible()[:COMPARED]]
-        if len(best) < 2 and not self.guessed:
+        if not best or (len(best) < 2 and not self.guessed):
             return best
         with self.lanes.lane() as lane:
             observer = SearchObserver(lane, self.survey, self.planner, self.problem.sources)
             looks = [observer.look(attempt) for attempt in best]
-        found = least_change(best, looks, self.guessed, self.problem)
-        open_ = found and (likelihood(found[0]) < UNLIKELY or not self._guarded(found[0]))
-        if open_ and undecided(found[0], best, looks):
-            self.undecided = True
-            return []
-        return found
+        found = least_change(best, looks, self.problem, guessed=self.guessed)
+        if found:
+            guarded = self._guarded(found[0])
+            self.undecided = undecided(found[0], best, looks, guarded=guarded)
+        return [] if self.undecided else found
 
     def _guarded(self, attempt: Attempt) -> bool:
         """Whether a passing test runs what an attempt changes, or it brings back what was."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from selfheal.repair import Edit, Problem, edited
 from selfheal.repair.strategies import OF_FAULTS
@@ -13,6 +13,8 @@ from selfheal.sandbox.search_model import Attempt
 # A guard that a strategy gave stands behind the search space: it mends less, and hides more.
 OF_GUARDS = 0.1
 
+# What is less likely than this passes rather by chance.
+UNLIKELY = 0.1
 # So many edits that pass are many; so large a share of their weight has to do the same.
 MANY, ALIKE = 4, 1 / 3
 
@@ -27,18 +29,19 @@ def likelihood(attempt: Attempt) -> float:
 def least_change(
     attempts: Sequence[Attempt],
     looks: Sequence[Behaviour],
-    guessed: Collection[Attempt],
     problem: Problem,
+    *,
+    guessed: bool,
 ) -> list[Attempt]:
     """Those first that alter least of what passing tests rely on.
 
-    Of thousands of `guessed` pairs some pass by chance: those are left out that alter a call
-    which passing tests make.
+    Where they are `guessed`, thousands of pairs of which some pass by chance, those are left
+    out that alter a call which passing tests make.
     """
     kept = [
         (attempt, look)
         for attempt, look in zip(attempts, looks, strict=True)
-        if not (look.differing and any(attempt is each for each in guessed))
+        if not (guessed and look.differing)
     ]
     orders = [
         (
@@ -51,13 +54,17 @@ def least_change(
     return [kept[n][0] for n in sorted(range(len(kept)), key=lambda n: (orders[n], n))]
 
 
-def undecided(best: Attempt, attempts: Sequence[Attempt], looks: Sequence[Behaviour]) -> bool:
+def undecided(
+    best: Attempt, attempts: Sequence[Attempt], looks: Sequence[Behaviour], *, guarded: bool
+) -> bool:
     """Whether edits that pass do so many different things that which is right cannot be told.
 
     What they do is what calls near those of the failing tests give; how much each weighs is how
-    likely it is. Asked where no passing test runs the changed code, so that the failing tests
-    alone say what is right, and where even the best edit is an unlikely one.
+    likely it is. The best is not doubted where passing tests run what it changes (`guarded`:
+    else the failing tests alone say what is right), unless even it is unlikely.
     """
+    if guarded and likelihood(best) >= UNLIKELY:
+        return False
     weights: dict[str, float] = {}
     for attempt, look in zip(attempts, looks, strict=True):
         weights[look.came] = weights.get(look.came, 0) + look.trust * likelihood(attempt)

@@ -48,8 +48,8 @@ def note(found: int, *, undecided: bool, cut: bool, enough: bool, ended: bool) -
     """How a search ended, in words; `found` edits made the failing tests pass."""
     if undecided:
         return (
-            "too many unlike edits made the failing tests pass, and no passing test runs what "
-            "they change: which of them is right cannot be told"
+            "too many unlike edits made the failing tests pass, and no other test tells them "
+            "apart: which of them is right cannot be told"
         )
     if cut:
         return "the time limit cut the search"

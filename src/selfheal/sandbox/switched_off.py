@@ -11,9 +11,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 
+from selfheal.repair.source import LEAVES, blocks_of, last_line, parse
 from selfheal.sandbox.changes import ChangedFile
 
-LEAVES = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 Ran = Mapping[int, bool]
 
 
@@ -28,29 +28,25 @@ def switched_off(files: Sequence[ChangedFile], coverage: Mapping[str, Ran]) -> l
         if file.role != "code" or not file.path.endswith(".py") or file.path not in coverage:
             continue
         ran, added = coverage[file.path], frozenset(file.added_lines)
-        for branch, behind in _branches(file.after or "", added):
+        for branch, behind in _branches(file.path, file.after or "", added):
             lines = [ran[line] for each in behind for line in _lines(each) if line in ran]
             if lines and not any(lines):
                 found.append(f"{file.path}:{branch.lineno}")
     return found
 
 
-def _branches(text: str, added: frozenset[int]) -> Iterator[tuple[ast.If, Sequence[ast.stmt]]]:
+def _branches(
+    path: str, text: str, added: frozenset[int]
+) -> Iterator[tuple[ast.If, Sequence[ast.stmt]]]:
     """The added conditions with the statements that they keep from being run."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError):
-        return
-    for node in ast.walk(tree):
-        for name in ("body", "orelse", "finalbody"):
-            found = getattr(node, name, None)
-            block: list[ast.stmt] = found if isinstance(found, list) else []
+    source = parse(path, text)
+    for node in ast.walk(source.tree) if source is not None else ():
+        for block in blocks_of(node):
             for place, each in enumerate(block):
-                if not isinstance(each, ast.If) or each.lineno not in added or each.orelse:
-                    continue
-                leaves = isinstance(each.body[-1], LEAVES)
-                yield each, block[place + 1 :] if leaves else each.body
+                if isinstance(each, ast.If) and each.lineno in added and not each.orelse:
+                    leaves = isinstance(each.body[-1], LEAVES)
+                    yield each, block[place + 1 :] if leaves else each.body
 
 
 def _lines(node: ast.stmt) -> range:
-    return range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    return range(node.lineno, last_line(node) + 1)

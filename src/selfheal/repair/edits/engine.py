@@ -177,7 +177,11 @@ def _edit(each: _Scored, originals: dict[Piece, tuple[Piece, str | None]]) -> Co
         originals[piece] = piece, fingerprint(piece.compiled(()))
     piece, original = originals[piece]
     code = fingerprint(piece.compiled(draft.splices))
-    if code is None or code == original or piece.settled(draft.splices) > piece.settled_before:
+    if (
+        code is None
+        or code == original
+        or piece.settled(draft.splices).adds_to(piece.settled_before)
+    ):
         return None
     function = site.scope.changed
     if function is not None and not body_only:

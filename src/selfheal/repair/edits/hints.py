@@ -33,9 +33,13 @@ def read_hints(exceptions: Iterable[str], messages: Iterable[str]) -> Hints:
     expected: list[str] = []
     actual: list[str] = []
     wanted: list[str] = []
+    homes: list[tuple[str, str]] = []
     for text in texts:
         types += _EXCEPTION.findall(text)
-        wanted += [(one or other).rpartition(".")[2] for one, other in _WANTED.findall(text)]
+        for one, other in _WANTED.findall(text):
+            home, _, name = (one or other).rpartition(".")
+            wanted.append(name)
+            homes += [(name, home)] if home and home != "builtins" else []
         for groups in _QUOTED.findall(text):
             names |= {each for each in groups if each}
         for left, right in _COMPARED.findall(text):
@@ -50,6 +54,7 @@ def read_hints(exceptions: Iterable[str], messages: Iterable[str]) -> Hints:
         expected=tuple(expected),
         actual=tuple(actual),
         wanted=tuple(dict.fromkeys(wanted)),
+        homes=tuple(dict.fromkeys(homes)),
     )
 
 

@@ -29,7 +29,7 @@ class Hints:
     `exceptions` are types by their own names (``IndexError``), `names` identifiers and
     keys that the messages mention, `expected` and `actual` the two sides of failed
     assertions as Python literals in text, pair by pair, `wanted` exceptions that tests
-    expected and did not see. See `selfheal.repair.edits.hints`.
+    expected and did not see, `homes` the modules that define such, by name. See `selfheal.repair.edits.hints`.
     """
 
     exceptions: tuple[str, ...] = ()
@@ -38,6 +38,7 @@ class Hints:
     expected: tuple[str, ...] = ()
     actual: tuple[str, ...] = ()
     wanted: tuple[str, ...] = ()
+    homes: tuple[tuple[str, str], ...] = ()
 
 
 class ChangedFunction(NamedTuple):

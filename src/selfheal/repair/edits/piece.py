@@ -15,7 +15,7 @@ from selfheal.repair.edits.blocks import extent, movable
 from selfheal.repair.edits.definitions import head_of
 from selfheal.repair.edits.model import CodeEdit
 from selfheal.repair.edits.scope import Scope
-from selfheal.repair.edits.settled import settled
+from selfheal.repair.edits.settled import Settled, settled
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,16 @@ class Piece:
         return self._compiled(body, "error" if self.clean else "ignore", first_line)
 
     @cached_property
-    def settled_before(self) -> int:
-        """How many conditions have one outcome only in the original."""
+    def settled_before(self) -> Settled:
+        """What is settled in the original."""
         return self.settled(())
 
-    def settled(self, splices: Sequence[Splice]) -> int:
-        """How many conditions have one outcome only after an edit; 0 where it does not parse."""
+    def settled(self, splices: Sequence[Splice]) -> Settled:
+        """What is settled after an edit; nothing where it does not parse."""
         try:
             return settled(ast.parse(self.head + (self._edited(splices) or "")))
         except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return 0
+            return Settled()
 
     def _edited(self, splices: Sequence[Splice]) -> str | None:
         inside = [

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 
+from selfheal.codebase.mutation import defaults_of
 from selfheal.repair.edits.definitions import (
     head_of,
     last_name,
@@ -41,17 +42,18 @@ class Scope:
         return parameters(self.function) if self.function else []
 
     @cached_property
+    def given(self) -> list[str]:
+        """Parameters that callers give: without the object or the class itself."""
+        return [name for name in self.parameters if name not in ("self", "cls")]
+
+    @cached_property
     def optional(self) -> frozenset[str]:
         """Parameters that are None unless they are given."""
         if self.function is None:
             return frozenset()
-        given = self.function.args
-        plain = [*given.posonlyargs, *given.args]
-        pairs = [*zip(plain[::-1], given.defaults[::-1], strict=False)]
-        pairs += [(a, d) for a, d in zip(given.kwonlyargs, given.kw_defaults, strict=True) if d]
         return frozenset(
-            each.arg
-            for each, default in pairs
+            parameter.arg
+            for parameter, default in defaults_of(self.function)
             if isinstance(default, ast.Constant) and default.value is None
         )
 

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import ast
+from typing import NamedTuple
+
+from selfheal.repair.source import FUNCTIONS, LEAVES, Function, blocks_of
 
 # What gives the same value when it is asked twice: no calls, no comprehensions.
 _PLAIN = (
     ast.Name, ast.Attribute, ast.Subscript, ast.Constant, ast.UnaryOp, ast.BinOp,
     ast.operator, ast.unaryop, ast.expr_context, ast.Compare, ast.cmpop,
 )  # fmt: skip
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-_LEAVES = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 # ``len(x) >= 0`` and the like, with the length on the left.
 _MIRRORED: dict[type[ast.cmpop], type[ast.cmpop]] = {ast.LtE: ast.GtE, ast.Gt: ast.Lt}
 
 
-def settled(tree: ast.AST) -> int:
-    """How many conditions of a tree have one outcome only, and how much of it is for nothing.
+class Settled(NamedTuple):
+    """How many `conditions` have one outcome only, and what is for nothing: statements that are
+    never reached, local variables that are never read."""
+
+    conditions: int = 0
+    unreached: int = 0
+    unread: int = 0
+
+    def adds_to(self, before: Settled) -> bool:
+        """Whether there is more of any of them; less of one makes up for no other."""
+        return any(now > then for now, then in zip(self, before, strict=True))
+
+
+def settled(tree: ast.AST) -> Settled:
+    """What in a tree is settled before it runs.
 
     A plain value against itself (but for ``x != x``, which tells NaN), a length against
     less than zero, an operand beside itself, its own negation, or a comparison with None
@@ -25,22 +39,20 @@ def settled(tree: ast.AST) -> int:
     to a local variable which nothing reads.
     """
     nodes = list(ast.walk(tree))
-    found = sum(_unreached(node) for node in nodes)
-    found += sum(len(_unread(node)) for node in nodes if isinstance(node, _FUNCTIONS))
-    found += sum(_is_settled(node) for node in nodes if isinstance(node, ast.Compare | ast.BoolOp))
-    return found + sum(_types_of_variadic(node) for node in nodes if isinstance(node, _FUNCTIONS))
+    functions = [node for node in nodes if isinstance(node, FUNCTIONS)]
+    asked = sum(_is_settled(node) for node in nodes if isinstance(node, ast.Compare | ast.BoolOp))
+    return Settled(
+        conditions=asked + sum(map(_types_of_variadic, functions)),
+        unreached=sum(map(_unreached, nodes)),
+        unread=sum(len(_unread(function)) for function in functions),
+    )
 
 
 def _unreached(node: ast.AST) -> int:
-    found = 0
-    for name in ("body", "orelse", "finalbody"):
-        block = getattr(node, name, None)
-        if isinstance(block, list):
-            found += sum(isinstance(each, _LEAVES) for each in block[:-1])
-    return found
+    return sum(isinstance(each, LEAVES) for block in blocks_of(node) for each in block[:-1])
 
 
-def _unread(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
+def _unread(function: Function) -> set[str]:
     """The names that plain assignments of a function bind and nothing in it reads."""
     nodes = [node for statement in function.body for node in ast.walk(statement)]
     bound, read = set(), set()
@@ -55,7 +67,7 @@ def _unread(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
     return set() if "locals" in read else bound - read
 
 
-def _types_of_variadic(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+def _types_of_variadic(function: Function) -> int:
     """How often a function asks of what type its ``*args`` or ``**kwargs`` are."""
     given = {each.arg for each in (function.args.vararg, function.args.kwarg) if each is not None}
     nodes = [node for statement in function.body for node in ast.walk(statement)] if given else []

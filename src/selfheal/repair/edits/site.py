@@ -10,7 +10,7 @@ from functools import cached_property, lru_cache
 from selfheal.repair.edit import Splice
 from selfheal.repair.edits.model import Draft, Hints
 from selfheal.repair.edits.scope import Scope
-from selfheal.repair.source import FUNCTIONS, Source
+from selfheal.repair.source import BLOCKS, FUNCTIONS, Source
 
 _BINARY: dict[type[ast.operator], int] = {
     ast.BitOr: 7, ast.BitXor: 8, ast.BitAnd: 9, ast.LShift: 10, ast.RShift: 10,
@@ -18,7 +18,6 @@ _BINARY: dict[type[ast.operator], int] = {
     ast.MatMult: 12, ast.Pow: 14,
 }  # fmt: skip
 PRIMARY = 16
-BLOCKS = ("body", "orelse", "finalbody")
 
 
 class Site:

@@ -135,10 +135,7 @@ def add_call(site: Site) -> Iterator[Draft]:
         text = site.text(node)
         if len(text) > 80:
             continue
-        patterns = _wrappers(site, node)
-        if _may_be_none(site, node):  # No one means the text "None".
-            patterns = tuple(each for each in patterns if each != "str({})")
-        for rank, pattern in enumerate(patterns):
+        for rank, pattern in enumerate(_wrappers(site, node)):
             inner = text if pattern.endswith("({})") or "({}," in pattern else site.within(node, 16)
             wrong = f"lacks the call `{pattern.format('…')}` around `{text}`"
             yield site.draft(node, pattern.format(inner), 0.9 / (1 + 0.12 * rank), wrong)
@@ -181,7 +178,10 @@ def _wrappers(site: Site, node: ast.expr) -> tuple[str, ...]:
     if isinstance(parent, ast.For | ast.AsyncFor | ast.comprehension) and node is parent.iter:
         pair = isinstance(parent.target, ast.Tuple)
         return _LOOPED_PAIRS if pair else _LOOPED
-    return _WRAPPERS.get(site.scope.kinds.guess(node), ())
+    found = _WRAPPERS.get(site.scope.kinds.guess(node), ())
+    if _may_be_none(site, node):  # No one means the text "None".
+        found = tuple(each for each in found if each != "str({})")
+    return found
 
 
 def bounded(site: Site) -> Iterator[Draft]:

@@ -37,7 +37,7 @@ def _forms(site: Site) -> list[str]:
 def coerced_first(site: Site) -> Iterator[Draft]:
     """A parameter is made what is needed before its first use: ``path = os.fspath(path)``."""
     used = {node.id for node in ast.walk(site.statement) if isinstance(node, ast.Name)}
-    given = [name for name in site.scope.parameters if name in used - {"self", "cls"}]
+    given = [name for name in site.scope.given if name in used]
     for form in _forms(site):
         for rank, name in enumerate(given[:4]):
             # The text "None" is what nobody means.

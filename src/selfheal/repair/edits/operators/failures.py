@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-import re
 from collections.abc import Iterator
 
 from selfheal.repair.edit import Splice
@@ -112,7 +111,7 @@ def refused(site: Site) -> Iterator[Draft]:
             continue
         imports = import_splices(source, home, name) if home else ()
         if _is_silent_exit(site):
-            given = [each for each in site.scope.parameters if each not in ("self", "cls")]
+            given = site.scope.given
             told = f'f"{given[0]} is not accepted: {{{given[0]}!r}}"' if given else '"not accepted"'
             splice = source.replace(node, f"raise {name}({told})")
             wrong = f"leaves without a word where {name} was meant"
@@ -127,17 +126,9 @@ def refused(site: Site) -> Iterator[Draft]:
                 yield from site.before(lines, 0.9, wrong)
 
 
-_NOT_RAISED = re.compile(r"DID NOT RAISE (?:any of )?\(?<class '(?:([\w.]+)\.)?(\w+)'>")
-
-
 def _wanted(site: Site) -> dict[str, str | None]:
     """The exceptions that tests waited for, with the modules that define those not known here."""
-    homes = {
-        name: home
-        for text in site.hints.messages
-        for home, name in _NOT_RAISED.findall(text)
-        if home and home != "builtins"
-    }
+    homes = dict(site.hints.homes)
     unknown = set(homes) - set(site.scope.module.names)
     return {name: homes[name] if name in unknown else None for name in site.hints.wanted}
 
@@ -148,9 +139,9 @@ def _is_silent_exit(site: Site) -> bool:
     if not isinstance(site.source.parent(node), ast.If | ast.ExceptHandler):
         return False
     if isinstance(node, ast.Return):
-        return node.value is None or (
-            isinstance(node.value, ast.Constant) and node.value.value in (None, False)
-        )
+        value = node.value
+        empty = isinstance(value, ast.Constant) and (value.value is None or value.value is False)
+        return value is None or empty
     return isinstance(node, ast.Pass | ast.Continue)
 
 
@@ -161,7 +152,7 @@ def _outside(site: Site) -> Iterator[tuple[str, str]]:
         for node in site.scope.nodes
         if isinstance(node, ast.Call) and site.text(node.func) == "len"
     ]
-    for name in [each for each in site.scope.parameters if each not in ("self", "cls")][:3]:
+    for name in site.scope.given[:3]:
         if site.scope.kinds.names.get(name) in (None, NUMBER):
             for length in list(dict.fromkeys(measured))[:3]:
                 yield f"{name} < 0 or {name} >= {length}", name

@@ -35,9 +35,8 @@ def leaves(site: Site) -> list[tuple[str, float]]:
             found[f"return {text}"] = 0.9 / (1 + 0.15 * rank)
     for text, weight in _defaults(site):
         found.setdefault(f"return {text}".strip(), weight)
-    for name in site.scope.parameters:
-        if name not in ("self", "cls"):
-            found.setdefault(f"return {name}", 0.5)
+    for name in site.scope.given:
+        found.setdefault(f"return {name}", 0.5)
     for each in _raised(site):
         found.setdefault(each, 0.7 if site.hints.wanted else 0.3)
     return sorted(found.items(), key=lambda each: -each[1])
@@ -81,9 +80,7 @@ def _raised(site: Site) -> list[str]:
     """Raises that the tests ask for, then those of the function and the file."""
     found = []
     for name in site.hints.wanted:
-        subject = next(
-            (each for each in site.scope.parameters if each not in ("self", "cls")), None
-        )
+        subject = next(iter(site.scope.given), None)
         told = f'f"invalid {subject}: {{{subject}!r}}"' if subject else '"invalid input"'
         found.append(f"raise {name}({told})")
     for node in site.scope.nodes:

@@ -112,7 +112,7 @@ def truth_values(site: Site) -> Iterator[Draft]:
             )
             yield site.draft(node, "None", 0.3, wrong_literal(str(node.value), "None"))
         elif node.value is None:
-            parameters = [each for each in site.scope.parameters if each not in ("self", "cls")]
+            parameters = site.scope.given
             for rank, text in enumerate(
                 ("True", "False", '""', "[]", "{}", "0", "set()", *parameters)
             ):

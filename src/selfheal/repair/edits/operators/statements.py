@@ -19,6 +19,7 @@ from selfheal.repair.edits.blocks import (
 )
 from selfheal.repair.edits.model import Draft, Operator, OperatorExample
 from selfheal.repair.edits.site import Site
+from selfheal.repair.source import LEAVES
 
 SIMPLE = (
     ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Expr, ast.Return, ast.Raise, ast.Assert,
@@ -75,7 +76,7 @@ def swap(site: Site) -> Iterator[Draft]:
         later, stop = extent(source, [second])
         text = text_of(source, [second]) + source.text[middle:later] + text_of(source, [first])
         splice = Splice(path=source.path, start=start, stop=stop, text=text)
-        dead = isinstance(second, ast.Return | ast.Raise | ast.Break | ast.Continue)
+        dead = isinstance(second, LEAVES)
         weight = 0.2 if dead else 1.0
         yield Draft((splice,), weight, f"does `{shown(site, first)}` too early")
     position = site.block.index(node)
@@ -196,7 +197,7 @@ def leave(site: Site) -> Iterator[Draft]:
     """``break``, ``continue`` or a return is missing after a statement of a branch or loop."""
     node = site.statement
     outer = around(site.source, node)
-    if outer is None or isinstance(node, ast.Return | ast.Raise | ast.Break | ast.Continue):
+    if outer is None or isinstance(node, LEAVES):
         return
     last = site.neighbour(1) is None
     choices = ["break", "continue"] if site.in_loop else []
