@@ -8,6 +8,7 @@ from pathlib import Path
 from selfheal.config import TestsConfig
 from selfheal.sandbox.behaviour import Behaviour, near_by
 from selfheal.sandbox.forkserver import ForkServer, FunctionChange
+from selfheal.sandbox.forkserver_near import ENDLESS, HANGING_AT_MOST
 
 CODE = """\
 import time
@@ -57,3 +58,19 @@ def test_a_change_that_alters_less_is_told_from_one_that_alters_all(tmp_path: Pa
     assert turned.near_differing > meant.near_differing
     assert meant.trust > turned.trust
     assert meant.came != turned.came
+
+
+def test_calls_that_do_not_end_are_given_up_after_some(tmp_path: Path) -> None:
+    code = (
+        "import time\n\ndef wait(n):\n    while n != 5:\n        time.sleep(0.01)\n    return n\n"
+    )
+    (tmp_path / "slow.py").write_text(code)
+    (tmp_path / "test_slow.py").write_text(
+        "from slow import wait\n\ndef test_it():\n    assert wait(5) == 6\n"
+    )
+    tests, name = TestsConfig(python=sys.executable), "test_slow.py::test_it"
+    with ForkServer(tmp_path, tests, "collected", ["test_slow.py"]) as server:
+        record = [("slow.py", "wait")]
+        reply = server.ask([(name, 2.0)], survey=True, record=record, near=True)
+    outcomes = [call.outcome_short for call in reply.results[0].calls]
+    assert outcomes == [f"raises {ENDLESS!r}"] * HANGING_AT_MOST

@@ -315,3 +315,17 @@ def test_where_nothing_tells_unlike_edits_apart_none_is_proposed(tmp_path: Path)
     assert report.told.plausible > 3
     assert texts == []
     assert "which of them is right cannot be told" in (report.told.note or "")
+
+
+@pytest.mark.parametrize("called", [False, True])
+def test_a_guessed_pair_alters_no_call_that_passing_tests_make(
+    tmp_path: Path, called: bool
+) -> None:
+    code = "def both(a, b):\n    x = a - b\n    y = a * b\n    return x, y\n"
+    suite = "from both import both\n\ndef test_both():\n    assert both(4, 3)[0] == 7\n    assert both(4, 3)[1] == 1\n"
+    suite += "\ndef test_call():\n    both(9, 5)\n" if called else ""
+    files = {"both.py": code, "test_both.py": suite}
+    report, texts = searched(tmp_path, files, "test_both.py::test_both")
+
+    assert report.told.plausible
+    assert texts == [] if called else "x = a + b\n    y = a - b" in "".join(texts)

@@ -286,7 +286,7 @@ def test_an_element_of_a_builtin_stands_for_no_name():
     ("code", "likely", "unlikely"),
     [
         ("def f(u):\n    return int(u * 1000000)\n", "return round(u", "1000001"),
-        ("def f(a):\n    return len(a.split('/'))\n", "rsplit", "return len('/')"),
+        ("def f(a):\n    return len(a.split('/'))\n", "return len(a)", "return len('/')"),
     ],
 )
 def test_what_is_rarely_meant_comes_later(code: str, likely: str, unlikely: str):
